@@ -1,0 +1,87 @@
+"""One HTTP request and what is learnt about it on its way, free of any framework."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from contract.vocabulary import Operation, Problem
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+class ClientGone(Exception):  # noqa: N818 - it says what is the case
+    """The client has left before its request was read."""
+
+
+class TooLarge(Exception):  # noqa: N818 - it says what is the case
+    """The body is larger than the operation takes."""
+
+
+class Principal:
+    """A verified access token: whose, of which session."""
+
+    __slots__ = ("session_id", "user_id")
+
+    def __init__(self, user_id: UUID, session_id: UUID) -> None:
+        self.user_id = user_id
+        self.session_id = session_id
+
+
+class Exchange:
+    """A request, the operation it turned out to be, who sent it, and headers for its answer."""
+
+    __slots__ = (
+        "address",
+        "answer_headers",
+        "headers",
+        "method",
+        "operation",
+        "path",
+        "principal",
+        "query",
+        "receive",
+        "refusal",
+        "request_id",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, request_id: str, address: str) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.receive = receive
+        self.request_id = request_id
+        self.address = address
+        self.operation: Operation | None = None
+        self.principal: Principal | None = None
+        self.refusal: Problem | None = None
+        """Why the access token that was sent is no good."""
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+
+    def header(self, name: str) -> str | None:
+        """The value of a request header; of a repeated one the values in one list (RFC 9110, 5.3)."""
+        wanted = name.lower().encode()
+        values = [value for key, value in self.headers if key == wanted]
+        return b", ".join(values).decode("latin-1").strip(" \t") if values else None
+
+    async def body(self, largest: int) -> bytes:
+        """The whole body. Raises TooLarge beyond `largest` bytes, before reading where its length is told; ClientGone."""
+        length = self.header("content-length")
+        if length is not None and int(length) > largest:
+            raise TooLarge
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > largest:
+                raise TooLarge
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,0 +1,180 @@
+"""Reads a request as an operation of the contract wants it: path, headers, query, body, in this order."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+import jsonschema_rs
+from pydantic import MISSING, ValidationError
+from pydantic_core import from_json
+
+from contract.exchange import Exchange, TooLarge
+from contract.validation import MOST_FAULTS, Where, faults, pointer
+from contract.vocabulary import ContractError, Fault, Operation, Parameter, Problem
+
+LARGEST_BODY = 1024 * 1024
+LONGEST_INTEGER = 30
+FORM = "application/x-www-form-urlencoded"
+
+
+class Reader:
+    """Reads requests for one operation. A fault is raised as the problem that the operation declares for it."""
+
+    def __init__(self, operation: Operation, schemas: jsonschema_rs.ValidatorMap) -> None:
+        self.operation = operation
+        self.declared = {problem.status: problem for problem in operation.problems}
+        self.path = [p for p in operation.parameters if p.where == "path"]
+        self.headers = [p for p in operation.parameters if p.where == "header"]
+        self.query = {p.name: p for p in operation.parameters if p.where == "query"}
+        self.checks = {p.argument: schemas[p.schema] for p in operation.parameters}
+        self.body_check = schemas[operation.body.schema] if operation.body else None
+        needed = {404: bool(self.path), 400: bool(self.headers), 422: bool(self.query)}
+        if operation.body:
+            needed |= {400: True, 413: True, 415: True}
+        if missing := [str(status) for status, needs in needed.items() if needs and status not in self.declared]:
+            raise ContractError(f"{operation.id} can answer {', '.join(missing)}, which the contract does not declare")
+
+    def problem(self, status: int, code: str, detail: str | None = None, **more: Any) -> Problem:
+        make: Any = self.declared[status]
+        problem: Problem = make(code, detail, **more)
+        return problem
+
+    async def read(self, exchange: Exchange, segments: Mapping[str, str]) -> dict[str, Any]:
+        """The arguments of the handler. Raises the problem that says what is wrong with the request."""
+        arguments: dict[str, Any] = {}
+        for p in self.path:
+            arguments[p.argument] = self.path_value(p, segments[p.name])
+        for p in self.headers:
+            arguments[p.argument] = self.header_value(p, exchange)
+        found: list[Fault] = []
+        if self.query or exchange.query:
+            self.read_query(exchange.query, arguments, found)
+        if self.operation.body:
+            arguments["body"] = await self.read_body(exchange, found)
+        if found:
+            raise self.invalid(found)
+        return arguments
+
+    def invalid(self, found: list[Fault]) -> Problem:
+        """The problem for a request that was read but breaks the contract."""
+        if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
+            places = "1 place" if len(found) == 1 else f"{len(found)} places"
+            return self.problem(422, "validation_error", f"The request breaks the contract in {places}.", errors=found)
+        first = found[0]  # RFC 6749, 5.2: one error for the whole request
+        code = "unsupported_grant_type" if (first.pointer, first.code) == ("/grant_type", "enum") else "invalid_request"
+        return self.problem(400, code, f"{first.pointer.removeprefix('/')}: {first.detail}")
+
+    def path_value(self, p: Parameter, text: str) -> Any:
+        if self.checks[p.argument].is_valid(text):
+            try:
+                return p.adapter.validate_python(text)
+            except ValidationError:
+                pass
+        raise self.problem(404, "not_found")
+
+    def header_value(self, p: Parameter, exchange: Exchange) -> Any:
+        text = exchange.header(p.name)
+        if text is None:
+            return MISSING
+        if wrong := faults("header", self.checks[p.argument], text, (p.name,)):
+            raise self.problem(400, "invalid_header", f"{p.name} does not have the form it needs.", errors=wrong)
+        return p.adapter.validate_python(text)
+
+    def read_query(self, query: bytes, arguments: dict[str, Any], found: list[Fault]) -> None:
+        given: dict[str, list[str]] = {}
+        for pair in query.split(b"&") if query else ():
+            name, _, raw = pair.partition(b"=")
+            if not pair:
+                continue
+            try:
+                key = unquote_plus(name.decode("ascii"), errors="strict")
+            except UnicodeDecodeError:
+                key = unquote_plus(name.decode("ascii", "replace"), errors="replace")
+            if key not in self.query:
+                if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
+                    detail = "Is not a parameter of this operation"
+                    found.append(Fault("query", pointer([key]), "unknown_parameter", detail))
+                continue
+            try:
+                given.setdefault(key, []).append(unquote_plus(raw.decode("ascii"), errors="strict"))
+            except UnicodeDecodeError:
+                found.append(Fault("query", pointer([key]), "format", "Must be percent-encoded UTF-8"))
+        del found[MOST_FAULTS:]
+        for p in self.query.values():
+            self.read_parameter(p, given.get(p.name), arguments, found)
+
+    def read_parameter(
+        self, p: Parameter, texts: list[str] | None, arguments: dict[str, Any], found: list[Fault]
+    ) -> None:
+        if texts is None:
+            if p.required:
+                found.append(Fault("query", pointer([p.name]), "required", "Is required"))
+            arguments[p.argument] = MISSING if p.default is None else p.adapter.validate_python(p.default)
+            return
+        if p.kind != "array" and len(texts) > 1:
+            found.append(Fault("query", pointer([p.name]), "repeated", "Give this parameter once"))
+            return
+        value: Any = texts if p.kind == "array" else json_value(p.kind, texts[0])
+        if wrong := faults("query", self.checks[p.argument], value, (p.name,)):
+            found += wrong
+        else:
+            arguments[p.argument] = self.converted("query", p.adapter, value, found, (p.name,))
+
+    async def read_body(self, exchange: Exchange, found: list[Fault]) -> Any:
+        body, check = self.operation.body, self.body_check
+        if body is None or check is None:
+            return MISSING
+        try:
+            raw = await exchange.body(LARGEST_BODY)
+        except TooLarge:
+            raise self.problem(413, "content_too_large") from None
+        if not raw and not body.required:
+            return MISSING
+        essence = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
+        if essence != body.media_type:
+            accepted = {"accept_patch" if self.operation.method == "PATCH" else "accept": body.media_type}
+            raise self.problem(415, "unsupported_media_type", f"This operation takes {body.media_type}.", **accepted)
+        value = self.form(raw) if essence == FORM else self.json(raw)
+        if not check.is_valid(value):
+            found += faults("body", check, value)
+            return MISSING
+        return self.converted("body", body.adapter, value, found)
+
+    def json(self, raw: bytes) -> Any:
+        try:
+            return from_json(raw, allow_inf_nan=False)
+        except ValueError as error:
+            raise self.problem(400, "malformed_request", f"The body is not JSON: {error}.") from None
+
+    def form(self, raw: bytes) -> dict[str, str]:
+        """The members of a form; empty ones count as left out (RFC 6749, 3.2)."""
+        try:
+            pairs = parse_qsl(raw.decode("ascii"), errors="strict", max_num_fields=100)
+        except ValueError:
+            raise self.problem(400, "invalid_request", "The body is not a form in percent-encoded UTF-8.") from None
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise self.problem(400, "invalid_request", "A member of the form is repeated.")
+        return members
+
+    def converted(
+        self, where: Where, adapter: Any, value: Any, found: list[Fault], prefix: tuple[str, ...] = ()
+    ) -> Any:
+        """The value as the generated model types it; what only the model refuses is a fault too."""
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            found += [Fault(where, pointer((*prefix, *one["loc"])), "format", one["msg"]) for one in details]
+            return MISSING
+
+
+def json_value(kind: str, text: str) -> Any:
+    """The JSON value that a parameter's text stands for; a text that stands for none stays one, and fails its schema."""
+    if kind == "integer":
+        digits = text.removeprefix("-")
+        if digits.isascii() and digits.isdecimal() and (digits == "0" or not digits.startswith("0")):
+            return int(text[:LONGEST_INTEGER])  # a longer one is out of any bounds all the same
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
+    return text

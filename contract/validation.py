@@ -1,0 +1,101 @@
+"""Judges values by the document's own schemas, and says in the contract's words what is wrong where."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import jsonschema_rs
+from jsonschema_rs import ValidationError, Validator
+
+from contract.vocabulary import Fault
+
+Where = Literal["body", "query", "header"]
+MOST_FAULTS = 50
+CODES = {
+    "required": "required",
+    "type": "type",
+    "format": "format",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "pattern": "pattern",
+    "enum": "enum",
+    "const": "enum",
+    "minimum": "minimum",
+    "exclusiveMinimum": "minimum",
+    "maximum": "maximum",
+    "exclusiveMaximum": "maximum",
+    "maxItems": "max_items",
+    "additionalProperties": "unknown_field",
+}
+SAYINGS = {
+    "min_length": "Must have at least {limit} characters",
+    "max_length": "Must have at most {limit} characters",
+    "pattern": "Must match {pattern}",
+    "format": "Must be a valid {format}",
+    "minimum": "Must be at least {limit}",
+    "maximum": "Must be at most {limit}",
+    "max_items": "Must have at most {limit} items",
+    "required": "Is required",
+    "unknown_field": "Is not a member that the contract knows",
+    "not_null": "Must not be null",
+}
+
+
+def validators(document: dict[str, Any]) -> jsonschema_rs.ValidatorMap:
+    """A validator for every schema of the document, by its JSON Pointer."""
+    return jsonschema_rs.validator_map_for(document, validate_formats=True)
+
+
+def pointer(parts: Iterable[object]) -> str:
+    """The JSON Pointer (RFC 6901) of a place."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def faults(where: Where, validator: Validator, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
+    """Every place where the value breaks its schema, up to a bound; empty when it does not. The value is never quoted."""
+    found: list[Fault] = []
+    for error in validator.iter_errors(value):
+        for leaf in leaves(error):
+            found += described(where, leaf, prefix)
+        if len(found) >= MOST_FAULTS:
+            break
+    return found[:MOST_FAULTS]
+
+
+def leaves(error: ValidationError) -> Iterator[ValidationError]:
+    """The error, or of a union of a schema and null those of the schema."""
+    facts = error.kind.as_dict()
+    if "context" not in facts:
+        yield error
+        return
+    for branch in facts["context"]:
+        if not any(nothing_but_null(one) for one in branch):
+            for one in branch:
+                yield from leaves(one)
+            return
+
+
+def nothing_but_null(error: ValidationError) -> bool:
+    return error.kind.name == "type" and error.kind.as_dict()["types"] == ["null"]
+
+
+def described(where: Where, error: ValidationError, prefix: tuple[str, ...]) -> list[Fault]:
+    facts = error.kind.as_dict()
+    at = (*prefix, *error.instance_path)
+    code = CODES.get(error.kind.name, "format")
+    if code == "type" and error.instance is None:
+        code = "not_null"
+    if code == "required":
+        return [Fault(where, pointer((*at, facts["property"])), code, SAYINGS[code])]
+    if code == "unknown_field":
+        return [Fault(where, pointer((*at, name)), code, SAYINGS[code]) for name in facts["unexpected"]]
+    return [Fault(where, pointer(at), code, saying(code, facts))]
+
+
+def saying(code: str, facts: dict[str, Any]) -> str:
+    if code == "type":
+        return f"Must be {' or '.join(facts['types'])}"
+    if code == "enum":
+        return (
+            f"Must be one of {', '.join(str(option) for option in facts.get('options', [facts.get('expected_value')]))}"
+        )
+    return SAYINGS[code].format(**{"format": "value", **facts})

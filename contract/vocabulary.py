@@ -1,0 +1,159 @@
+"""The words the generated code is written in: operations, parameters, results and problems."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+from typing_extensions import override
+
+T = TypeVar("T")
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+EntityTags: TypeAlias = tuple[str, ...]
+"""The strong entity tags of `If-Match`, without their quotes: a write needs one of them to be the current one."""
+PROBLEM_JSON = "application/problem+json"
+
+
+class Json(bytes, Generic[T]):
+    """A body that is JSON text already, as PostgreSQL built it. Where responses are checked, it must be a `T`."""
+
+    __slots__ = ()
+
+
+class Fault(NamedTuple):
+    """One place of a request that is wrong, as `components/schemas/Fault` of the contract."""
+
+    where: Literal["body", "query", "header"]
+    pointer: str
+    code: str
+    detail: str
+
+    def document(self) -> dict[str, str]:
+        return {"in": self.where, "pointer": self.pointer, "code": self.code, "detail": self.detail}
+
+
+class ProblemType(NamedTuple):
+    """What the contract's `x-problems` says of a code."""
+
+    status: int
+    title: str
+    description: str
+
+
+class Result:
+    """An answer that an operation declares below 400: its status, media type, body and headers."""
+
+    __slots__ = ()
+    status: ClassVar[int]
+    media_types: ClassVar[tuple[str, ...]] = ()
+    constant_headers: ClassVar[Headers] = ()
+
+
+class Problem(Exception):  # noqa: N818 - the contract's word, after RFC 9457
+    """An answer that an operation declares from 400 on: an RFC 9457 problem document."""
+
+    status: ClassVar[int]
+    media_type: ClassVar[str] = PROBLEM_JSON
+    constant_headers: ClassVar[Headers] = ()
+    types: ClassVar[Mapping[str, ProblemType]]
+
+    def __init__(
+        self, code: str, detail: str | None = None, *, errors: Sequence[Fault] = (), headers: Headers = ()
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+
+    def content(self, request_id: str) -> bytes:
+        """The body, in UTF-8."""
+        kind = self.types[self.code]
+        return to_json(
+            {
+                "type": f"/problems/{self.code}",
+                "title": kind.title,
+                "status": self.status,
+                "detail": self.detail or kind.description,
+                "code": self.code,
+                "request_id": request_id,
+                "errors": [fault.document() for fault in self.errors],
+            }
+        )
+
+
+class OAuthProblem(Problem):
+    """An error of RFC 6749, 5.2."""
+
+    media_type: ClassVar[str] = "application/json"
+
+    @override
+    def content(self, request_id: str) -> bytes:
+        return to_json({"error": self.code, "error_description": self.detail or self.code})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in path, query or header. `kind` is its JSON type, `schema` where the document has its schema."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    argument: str
+    kind: str
+    type: Any
+    schema: str
+    required: bool = False
+    default: Any = None
+    adapter: TypeAdapter[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapter", TypeAdapter(self.type))
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body."""
+
+    media_type: str
+    type: Any
+    schema: str
+    required: bool
+    adapter: TypeAdapter[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adapter", TypeAdapter(self.type))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A declared result: its class, the schema of its body and the headers that the handler sets."""
+
+    result: type[Result]
+    schema: str | None
+    headers: tuple[tuple[str, str], ...] = ()
+    """The name of each header and of the result's member that carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation of the contract, as the binding needs it."""
+
+    id: str
+    tag: str
+    name: str
+    method: str
+    path: str
+    roles: tuple[str, ...] | None
+    """Who may call; None: anybody."""
+    rate_class: str
+    parameters: tuple[Parameter, ...]
+    body: Body | None
+    replies: tuple[Reply, ...]
+    not_modified: bool
+    """Whether 304 is declared."""
+    problems: tuple[type[Problem], ...]
+
+
+class ContractError(TypeError):
+    """The program does not do what the contract says: a mistake of ours, never of the caller."""

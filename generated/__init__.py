@@ -1,0 +1,1 @@
+"""Written by scripts/regen.sh from openapi.yaml; do not edit."""

@@ -1,0 +1,168 @@
+"""Where the data of the embedded PostgreSQL is kept, whose it is, and how it comes to be: complete, or not at all."""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from persistence.postgres_binaries import DRAFT, MAJOR, Account, EmbeddedError, complaint, name_of, run, unprivileged
+
+log = logging.getLogger(__name__)
+
+ELSEWHERE = Path("/var/lib/docket")
+SHORT = Path("/tmp")  # noqa: S108 - what is made there is private and its owner is checked
+SOCKET = ".s.PGSQL.5432"
+LONGEST_SOCKET = 103  # bytes; macOS takes no more, Linux 107
+# Sorting and lower() are PostgreSQL's own, the same everywhere; the system's locale only tells the text search
+# parser what is a letter and what punctuation.
+LOCALE = (
+    "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+    "--locale=C", "--lc-ctype=UTF-8" if sys.platform == "darwin" else "--lc-ctype=C.UTF-8",
+)  # fmt: skip
+
+
+def place(folder: Path) -> Path:
+    """The data directory of `folder`, whether it exists or not. Raises EmbeddedError when it cannot be used.
+
+    It is `folder/data`. Where root's server account cannot enter that, it is a folder of its own under /var/lib/docket
+    and `folder/data` a symbolic link to it.
+    """
+    link = folder / "data"
+    account = check(link.resolve())
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.path.lexists(link) and not account.enters(folder):
+        link_elsewhere(link)
+    data = link.resolve()
+    data.parent.mkdir(parents=True, exist_ok=True)
+    if not account.enters(data.parent):
+        raise EmbeddedError(
+            f"The account {account.name}, which runs PostgreSQL for root, cannot enter {data.parent}:"
+            " let it, or choose another DATA_DIR"
+        )
+    return data
+
+
+def check(data: Path) -> Account:
+    """Who owns the data, or is to own it. Raises EmbeddedError when we cannot use it; touches nothing."""
+    mine = os.geteuid()
+    new = Account(name_of(mine), mine, os.getegid()) if mine else unprivileged()
+    if not data.exists():
+        return new
+    found = data.stat()
+    if mine not in (0, found.st_uid):
+        raise EmbeddedError(
+            f"{data} belongs to {name_of(found.st_uid)}: start as that user, or choose another DATA_DIR"
+        )
+    if not is_complete(data):
+        return new
+    if found.st_uid == 0:
+        raise EmbeddedError(f"{data} belongs to root, as whom PostgreSQL does not run: chown -R it to another user")
+    if (major := (data / "PG_VERSION").read_text(encoding="ascii").strip()) != MAJOR:
+        raise EmbeddedError(
+            f"{data} was written by PostgreSQL {major} and this is {MAJOR}: back it up with the release of Docket that"
+            " wrote it and restore it here, or choose another DATA_DIR"
+        )
+    return Account(name_of(found.st_uid), found.st_uid, found.st_gid)
+
+
+def is_complete(data: Path) -> bool:
+    return (data / "global" / "pg_control").exists()
+
+
+def link_elsewhere(link: Path) -> None:
+    if not ELSEWHERE.exists():
+        ELSEWHERE.mkdir(parents=True)
+        ELSEWHERE.chmod(0o755)
+    home = Path(tempfile.mkdtemp(dir=ELSEWHERE))
+    home.chmod(0o755)
+    try:
+        link.symlink_to(home / "data")
+    except FileExistsError:  # another process was first
+        home.rmdir()
+
+
+def create(data: Path, account: Account, programs: Path, *, durable: bool) -> None:
+    """Make the data directory beside its place, and move it there when it is complete. One process at a time."""
+    for remains in data.parent.glob(f"{DRAFT}*"):
+        shutil.rmtree(remains, ignore_errors=True)
+    if data.exists() and any(data.iterdir()):
+        aside = data.with_name(f"data.incomplete-{time.time_ns()}")
+        log.warning("%s is no complete data directory: moving it to %s", data, aside)
+        data.rename(aside)
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=data.parent))
+    account.give(draft)
+    options = [*LOCALE, "--auth=trust", "--username=postgres", *([] if durable else ["--no-sync"])]
+    done = run(programs / "initdb", *options, "--pgdata", draft, account=account)
+    if done.returncode:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise EmbeddedError(f"Cannot make a database in {data.parent}: {complaint(done.stderr)}{advice(data.parent)}")
+    draft.rename(data)
+    if durable:
+        keep_name(data)
+        keep_name(data.parent)
+
+
+def keep_name(path: Path) -> None:
+    """Let a new name survive a power failure, which takes a sync of its folder."""
+    with suppress(PermissionError):  # a folder of others, which we did not make
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def socket_folder(data: Path) -> Path:
+    """Where the socket is: with the data, or in a private folder of a short name if the path is no name for a socket.
+
+    The comma and the quote divide lists of hosts and of folders.
+    """
+    path = os.fsencode(data / SOCKET)
+    if len(path) <= LONGEST_SOCKET and not any(mark in path for mark in b',"'):
+        return data
+    return SHORT / f"docket-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
+
+
+def make_private(folder: Path, account: Account) -> None:
+    """Make the folder of the socket, or make sure that it is ours alone."""
+    try:
+        folder.mkdir(mode=0o700)
+        account.give(folder)
+    except FileExistsError:
+        found = folder.lstat()
+        if folder.is_symlink() or found.st_uid != account.uid or found.st_mode & 0o077:
+            raise EmbeddedError(
+                f"{folder}, the place of the socket, belongs to {name_of(found.st_uid)} or is open to others:"
+                " remove it, or choose a shorter DATA_DIR"
+            ) from None
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line for the operator."""
+    try:
+        yield
+    except OSError as error:
+        what = error.filename or folder
+        reason = f"{error.strerror} ({what})" if error.strerror else str(error)
+        raise EmbeddedError(f"Cannot keep the database in {folder}: {reason}{advice(folder, error.errno)}") from None
+
+
+def advice(folder: Path, number: int | None = None) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT) or is_full(folder):
+        return f": free some space on the disk of {folder}"
+    return ": choose a DATA_DIR that you may write, or set DATABASE_URL"
+
+
+def is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < 2**20
+    except OSError:
+        return False

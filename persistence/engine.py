@@ -1,0 +1,159 @@
+"""asyncpg runs the SQL: a pool of connections, transactions, and what becomes of a connection when something breaks."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+import asyncpg
+from asyncpg import Connection, InterfaceError, PostgresError, Record
+
+UNSOUND = ("08", "25006", "57P", "XX")  # SQLSTATE classes after which a connection is not used again
+NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowError)
+SESSION = {
+    "statement_timeout": "2500",
+    "lock_timeout": "1000",
+    "idle_in_transaction_session_timeout": "5000",
+    "plan_cache_mode": "force_generic_plan",  # PostgreSQL would plan a page after a cursor anew at every call
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+
+class Database(Protocol):
+    """Where statements run: a pool, where each one commits alone, or a transaction."""
+
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]: ...
+
+    def transaction(self) -> AbstractAsyncContextManager["Database"]: ...
+
+
+class PoolExhausted(Exception):  # noqa: N818 - it says what is the case
+    """No connection came free in time."""
+
+
+class Transaction:
+    """A connection inside a transaction. Its own transactions are savepoints."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
+        return await self.connection.fetch(sql, *values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator["Transaction", None]:
+        async with self.connection.transaction():
+            yield self
+
+
+class Pool:
+    """At most `size` connections, the warmest first. A free slot is a connection or None: whoever takes None connects.
+
+    `patience` (seconds) bounds the wait for a free slot, and the wait for a server that is coming up.
+    """
+
+    def __init__(self, url: str, *, size: int = 20, patience: float = 2.0) -> None:
+        self.url, self.size, self.patience = url, size, patience
+        self.free: deque[Connection | None] = deque([None] * size)
+        self.waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self.closing: set[asyncio.Task[None]] = set()
+
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
+        connection = await self.take()
+        try:
+            records = await connection.fetch(sql, *values)
+        except BaseException as error:
+            self.put_after(error, connection)
+            raise
+        self.put(connection)
+        return records
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction, None]:
+        connection = await self.take()
+        try:
+            async with connection.transaction():
+                yield Transaction(connection)
+        except BaseException as error:
+            self.put_after(error, connection, rolled_back=not connection.is_in_transaction())
+            raise
+        self.put(connection)
+
+    async def take(self) -> Connection:
+        slot = self.free.pop() if self.free else await self.wait()
+        if slot is not None and not slot.is_closed():
+            return slot
+        try:
+            return await self.connect()
+        except BaseException:
+            self.put(None)
+            raise
+
+    async def wait(self) -> Connection | None:
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self.patience):
+                slot = await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                self.put(waiter.result())
+            if isinstance(error, TimeoutError):
+                raise PoolExhausted from None
+            raise
+        return slot
+
+    def put(self, slot: Connection | None) -> None:
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(slot)
+                return
+        self.free.append(slot)
+
+    def put_after(self, error: BaseException, connection: Connection, *, rolled_back: bool = False) -> None:
+        """Keep a connection whose server refused a statement; give up one that was cut, cancelled or timed out."""
+        if isinstance(error, PostgresError):
+            sound = not error.sqlstate.startswith(UNSOUND)
+        else:
+            sound = rolled_back and isinstance(error, Exception) and not isinstance(error, OSError | InterfaceError)
+        if sound and not connection.is_closed():
+            self.put(connection)
+            return
+        task = asyncio.create_task(connection.close(timeout=self.patience))
+        self.closing.add(task)
+        task.add_done_callback(self.closed)
+        self.put(None)
+
+    def closed(self, task: asyncio.Task[None]) -> None:
+        """Forget a connection that was given up; that it could not even say goodbye is nobody's concern."""
+        self.closing.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def connect(self) -> Connection:
+        """Wait for a server that is coming up: nothing has been sent yet, so nothing can happen twice."""
+        async with asyncio.timeout(self.patience):
+            while True:
+                try:
+                    return await connect(self.url)
+                except NOT_UP:
+                    await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Wait until every connection is back, and close it."""
+        for _ in range(self.size):
+            slot = self.free.pop() if self.free else await self.wait()
+            if slot is not None:
+                await slot.close(timeout=self.patience)
+        await asyncio.gather(*self.closing, return_exceptions=True)
+
+
+async def connect(url: str) -> Connection:
+    """A connection as all statements expect it. A kept plan weighs about 75 KB of the server's memory."""
+    connection = await asyncpg.connect(url, command_timeout=3, statement_cache_size=256, server_settings=SESSION)
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
+    await connection.set_type_codec("inet", schema="pg_catalog", encoder=str, decoder=str)
+    return connection

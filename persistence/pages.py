@@ -1,0 +1,79 @@
+"""Keyset pages: the order of a list, where a page begins, and the JSON text of its items as PostgreSQL builds it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from asyncpg import Record
+from pydantic import MISSING
+from sqlalchemy import ColumnElement, DateTime, Subquery, Text, cast, func, select, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from persistence.query import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of the page before: what it was sorted by, as PostgreSQL writes it, and its id."""
+
+    key: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The items as JSON text, an array, and what the next page begins after, if there is one."""
+
+    items: bytes
+    following: After | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Sorts by a column, then by id, both in one direction."""
+
+    column: ColumnElement[Any]
+    descending: bool = False
+
+    def slice(self, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
+        """The rows in this order, those after `after`, and one more than `limit`, numbered from 1, with their key."""
+        key: ColumnElement[Any] = self.column
+        if after is not MISSING:
+            here = tuple_(key, tie)
+            there = tuple_(cast(cast(after.key, Text), key.type), cast(cast(after.id, Text), tie.type))
+            rows = rows.where(here < there if self.descending else here > there)
+        ordered = [part.desc() if self.descending else part.asc() for part in (key, tie)]
+        number = func.row_number().over(order_by=ordered).label("number")
+        return (
+            rows.add_columns(cast(key, Text).label("sort_key"), number)
+            .order_by(*ordered)
+            .limit(limit + 1)
+            .subquery("page")
+        )
+
+
+def answered(page: Subquery, limit: Any) -> Rows:
+    """One row about a numbered slice: its items as JSON, whether more follow, and the key and id of the last item."""
+    shown, last = page.c.number <= limit, page.c.number == limit
+    columns = [written(column) for column in page.c if column.name not in {"sort_key", "number"}]
+    item = select(*columns).correlate(page).lateral("item")
+    items = func.json_agg(aggregate_order_by(item.table_valued(), page.c.number)).filter(shown)
+    return select(
+        items.label("items"),
+        (func.count() > limit).label("more"),
+        func.max(page.c.sort_key).filter(last).label("last_key"),
+        func.max(cast(page.c.id, Text)).filter(last).label("last_id"),
+    ).select_from(page.join(item, func.true()))
+
+
+def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column as the contract writes it: an instant in UTC with `Z`, its fraction left out when there is none."""
+    if not isinstance(column.type, DateTime):
+        return column
+    text = func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    return func.replace(text, ".000000Z", "Z").label(column.key)
+
+
+def read(record: Record) -> Page:
+    """The page that the row of `answered` tells of."""
+    following = After(record["last_key"], record["last_id"]) if record["more"] else None
+    return Page(record["items"] or b"[]", following)

@@ -1,0 +1,163 @@
+"""Every table on one page. Columns carry the names of the contract."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    SmallInteger,
+    String,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+ONE = text("1")
+
+
+class Row(DeclarativeBase):
+    """A row is data: no relationships, no Python-side defaults, nothing that loads or fills itself."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), int: BigInteger}
+
+
+class User(Row):
+    """An account. The keys are what e-mail and username are compared by: NFKC, case-folded by the application."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("(email IS NULL) = (email_key IS NULL)", name="email_key"),
+        CheckConstraint("(username IS NULL) = (username_key IS NULL)", name="username_key"),
+        CheckConstraint("email IS NOT NULL OR hashed_password IS NULL", name="hashed_password"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    email_key: Mapped[str | None] = mapped_column(unique=True)
+    username: Mapped[str | None] = mapped_column(String(64))
+    username_key: Mapped[str | None] = mapped_column(unique=True)
+    full_name: Mapped[str | None] = mapped_column(String(255))
+    hashed_password: Mapped[str | None] = mapped_column(String(255))
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+    version: Mapped[int] = mapped_column(server_default=ONE)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Session(Row):
+    """A login, and the only lock point of refresh, logout and revocation. Its refresh token is a function of it."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (CheckConstraint("(revoked_at IS NULL) = (revoke_reason IS NULL)", name="revoke_reason"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    device_name: Mapped[str | None] = mapped_column(String(100))
+    user_agent: Mapped[str | None] = mapped_column(String(500))
+    ip_address: Mapped[str | None] = mapped_column(INET)
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
+    rotated_at: Mapped[datetime]
+    authenticated_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    revoked_at: Mapped[datetime | None]
+    revoke_reason: Mapped[str | None] = mapped_column(String(32))
+
+
+class Organization(Row):
+    """The tenant. A personal one has the id of its user, and no slug."""
+
+    __tablename__ = "organizations"
+    __table_args__ = (
+        CheckConstraint("kind IN ('personal', 'team')", name="kind"),
+        CheckConstraint("(kind = 'personal') = (slug IS NULL)", name="slug"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    name: Mapped[str] = mapped_column(String(255))
+    slug: Mapped[str | None] = mapped_column(String(63), unique=True)
+    description: Mapped[str | None] = mapped_column(String(2000))
+    version: Mapped[int] = mapped_column(server_default=ONE)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Member(Row):
+    """A user's role in an organization."""
+
+    __tablename__ = "organization_members"
+    __table_args__ = (
+        CheckConstraint("role IN ('owner', 'admin', 'member')", name="role"),
+        Index("ix_organization_members_user_id", "user_id", "organization_id", postgresql_include=["role"]),
+        Index("ix_organization_members_owner", "organization_id", postgresql_where=text("role = 'owner'")),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(8))
+    version: Mapped[int] = mapped_column(server_default=ONE)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Task(Row):
+    """A task. The tenant key leads, so that the table can be distributed by organization."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        CheckConstraint("title <> ''", name="title"),
+        CheckConstraint("status IN ('pending', 'in_progress', 'completed', 'cancelled')", name="status"),
+        CheckConstraint("priority IN ('low', 'medium', 'high', 'urgent')", name="priority"),
+        CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", name="completed_at"),
+        Index("ix_tasks_id", "id"),
+        Index("ix_tasks_user_id_completed", "user_id", "completed"),
+        Index("ix_tasks_created_at", "organization_id", "created_at", "id"),
+        Index("ix_tasks_updated_at", "organization_id", "updated_at", "id"),
+        Index("ix_tasks_due_date", "organization_id", func.coalesce(text("due_date"), text("'infinity'")), "id"),
+        Index(
+            "ix_tasks_due_date_descending",
+            "organization_id",
+            func.coalesce(text("due_date"), text("'-infinity'")),
+            "id",
+        ),
+        Index("ix_tasks_priority", "organization_id", "priority_rank", "id"),
+        Index("ix_tasks_title", "organization_id", "title", "id"),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str | None] = mapped_column(String(2000))
+    status: Mapped[str] = mapped_column(String(11))
+    priority: Mapped[str] = mapped_column(String(6))
+    due_date: Mapped[datetime | None]
+    completed: Mapped[bool] = mapped_column(Computed("status = 'completed'", persisted=True))
+    completed_at: Mapped[datetime | None]
+    priority_rank: Mapped[int] = mapped_column(
+        SmallInteger,
+        Computed("CASE priority WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 ELSE 4 END", persisted=True),
+    )
+    version: Mapped[int] = mapped_column(server_default=ONE)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]

@@ -1,0 +1,110 @@
+"""Write generated/ from openapi.yaml: models by datamodel-code-generator, the rest by our templates."""
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import jinja2
+from typing_extensions import override
+
+from scripts.codegen.contract import Contract, pascal, snake
+from scripts.codegen.document import Node, Refused, load
+
+MODELS = shlex.split("""
+    --ignore-pyproject --input-file-type openapi --schema-version 3.1 --schema-version-mode strict
+    --strict-refs --no-allow-remote-refs
+    --preset standard-py311-20261027 --formatters builtin --openapi-scopes schemas api --use-operation-id-as-name
+    --use-missing-sentinel --target-pydantic-version 2.14 --no-collapse-root-models --use-type-alias-type
+    --no-allow-population-by-field-name --no-use-frozen-field --use-schema-description --use-field-description
+    --use-single-line-docstring --enable-generated-header-marker
+    --type-mappings string+email=string string+uri=string string+uri-reference=string string+password=string
+""")
+# The document's own schemas hold the pattern; the model gets an instant, for which pydantic takes none.
+QUIET = "ignore:Pydantic does not take pattern on AwareDatetime"
+
+
+def write_models(source: Path, out: Path) -> dict[str, str]:
+    """Write models.py. Answers the name of each schema by its JSON Pointer."""
+    with tempfile.TemporaryDirectory() as folder:  # where no pyproject.toml is near that would change the layout
+        models, metadata = Path(folder) / "models.py", Path(folder) / "models.json"
+        command = [sys.executable, "-W", QUIET, "-m", "datamodel_code_generator", *MODELS]
+        command += ["--input", source.name, "--output", str(models), "--emit-model-metadata", str(metadata)]
+        done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Refused("#", done.stderr.strip() or done.stdout.strip())
+        sys.stderr.write(done.stderr)
+        shutil.copyfile(models, out / "models.py")
+        described = json.loads(metadata.read_text(encoding="utf-8"))
+    return {m["source_ref"][m["source_ref"].index("#") :]: m["class_name"] for m in described["models"]}
+
+
+def render(contract: Contract) -> str:
+    """The text of operations.py."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - what is written is Python, quoted by the filters below
+    )
+    templates.filters |= {"snake": snake, "pascal": pascal, "string_literal": json.dumps, "python_literal": repr}
+    return templates.get_template("operations.py.jinja").render(contract=contract)
+
+
+def generate(source: Path, out: Path) -> None:
+    """Write models.py, operations.py, openapi.json. Raises Refused, and then has written nothing of its own."""
+    document: Node = load(source)
+    Contract(document, Everything())  # so that the place is named in the contract's own words
+    out.mkdir(parents=True, exist_ok=True)
+    contract = Contract(document, write_models(source, out))
+    (out / "operations.py").write_text(render(contract), encoding="utf-8")
+    (out / "openapi.json").write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (out / "__init__.py").write_text(
+        '"""Written by scripts/regen.sh from openapi.yaml; do not edit."""\n', encoding="utf-8"
+    )
+    layout = [
+        "ruff",
+        "format",
+        "--quiet",
+        "--no-cache",
+        "--isolated",
+        "--line-length",
+        "120",
+        "operations.py",
+        "models.py",
+    ]
+    subprocess.run([sys.executable, "-m", *layout], cwd=out, check=True)
+
+
+class Everything(dict[str, str]):
+    """Names for all schemas, before they have any."""
+
+    @override
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    try:
+        generate(arguments.source.resolve(), arguments.out.resolve())
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Reads openapi.yaml as JSON would be read, and follows its references."""
+
+import re
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+from typing_extensions import override
+
+Node: TypeAlias = dict[str, Any]
+
+
+class Refused(ValueError):  # noqa: N818 - what the generator does with a contract it cannot generate from
+    """A contract that no code can be generated from: the place (JSON Pointer) and the reason."""
+
+    def __init__(self, pointer: str, reason: str) -> None:
+        super().__init__(f"openapi.yaml {pointer}: {reason}")
+
+
+class JsonLoader(yaml.SafeLoader):
+    """YAML's JSON schema: no dates, no octal numbers, no yes and no; a key may stand once."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class variable, emptied
+
+    @override
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise Refused(f"line {node.start_mark.line + 1}", f"the key {key!r} stands twice")
+        return super().construct_mapping(node, deep=deep)
+
+
+for tag, pattern, first in [
+    ("tag:yaml.org,2002:bool", r"^(?:true|false)$", "tf"),
+    ("tag:yaml.org,2002:null", r"^(?:null|~|)$", ["n", "~", ""]),
+    ("tag:yaml.org,2002:int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
+    ("tag:yaml.org,2002:float", r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$", "-0123456789"),
+]:
+    JsonLoader.add_implicit_resolver(tag, re.compile(pattern), list(first))
+
+
+def load(source: Path) -> Node:
+    """The document. Raises Refused when the file is not YAML, or not an object."""
+    try:
+        document = yaml.load(source.read_text(encoding="utf-8"), JsonLoader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise Refused(str(getattr(error, "problem_mark", "")), str(getattr(error, "problem", error))) from None
+    if not isinstance(document, dict):
+        raise Refused("#", "is not an object")
+    return document
+
+
+def child(pointer: str, *names: object) -> str:
+    """The JSON Pointer of a member."""
+    return "/".join([pointer, *[str(name).replace("~", "~0").replace("/", "~1") for name in names]])
+
+
+def resolve(document: Node, node: Node, pointer: str) -> tuple[Node, str]:
+    """What the node is or refers to, and where that stands."""
+    seen: set[str] = set()
+    while "$ref" in node:
+        target: str = node["$ref"]
+        if target in seen:
+            raise Refused(pointer, f"the $ref {target} refers to itself")
+        seen.add(target)
+        found: Any = document
+        for part in target.removeprefix("#/").split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            found = found.get(name) if isinstance(found, dict) else None
+        if not target.startswith("#/") or not isinstance(found, dict):
+            raise Refused(pointer, f"the $ref {target} leads nowhere in this document")
+        node, pointer = found, target
+    return node, pointer

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Write generated/ from openapi.yaml. `--check` changes nothing and fails when generated/ is stale.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=generated
+if [[ "${1:-}" == --check ]]; then
+  out=$(mktemp -d)
+  trap 'rm -rf "$out"' EXIT
+fi
+.venv/bin/python -m scripts.codegen openapi.yaml "$out"
+if [[ "$out" != generated ]]; then
+  diff -ru --exclude=__pycache__ generated "$out" || { echo "generated/ is stale: run scripts/regen.sh" >&2; exit 1; }
+fi

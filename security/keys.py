@@ -1,0 +1,62 @@
+"""The secret key and the one before it: the names that tokens carry of them, and a subkey for each use."""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from typing import Literal, TypeAlias
+
+from jwt.algorithms import HMACAlgorithm
+from jwt.exceptions import InvalidKeyError
+
+SHORTEST_KEY = 32  # bytes, the least for HS256 (RFC 7518, 3.2)
+HASH_LENGTH = hashlib.sha256().digest_size
+
+Label: TypeAlias = Literal["kid", "refresh", "cursor", "throttle", "fingerprint", "deletion"]
+
+
+class UnusableKey(ValueError):  # noqa: N818 - it says what is the case
+    """A key that tokens cannot be signed with. The message says why, and nothing of the key."""
+
+
+class Key:
+    """One secret key."""
+
+    __slots__ = ("kid", "secret")
+
+    def __init__(self, text: str) -> None:
+        self.secret = text.encode("utf-8", "surrogateescape")  # as the environment had it
+        if len(self.secret) < SHORTEST_KEY:
+            raise UnusableKey(f"is shorter than {SHORTEST_KEY} bytes: make one with `openssl rand -hex 32`")
+        try:
+            HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(self.secret)
+        except InvalidKeyError:
+            raise UnusableKey("is a PEM, SSH or JSON Web Key: make one with `openssl rand -hex 32`") from None
+        self.kid = urlsafe_b64encode(self.subkey("kid")[:9]).decode()
+
+    def subkey(self, label: Label) -> bytes:
+        """32 bytes for this use alone, that tell nothing of the key nor of the other subkeys."""
+        return hkdf(self.secret, salt=b"", info=f"docket {label}".encode(), length=HASH_LENGTH)
+
+
+class Keys:
+    """The key that signs, and those that are accepted: it and, while what it signed lives, the one before it."""
+
+    __slots__ = ("accepted", "current")
+
+    def __init__(self, current: str, previous: str | None = None) -> None:
+        self.current = Key(current)
+        self.accepted: tuple[Key, ...] = (self.current,) if previous is None else (self.current, Key(previous))
+
+    def subkeys(self, label: Label) -> tuple[bytes, ...]:
+        """The subkeys for this use: first the one that signs, then the one that is accepted too."""
+        return tuple(key.subkey(label) for key in self.accepted)
+
+
+def hkdf(secret: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-SHA256 (RFC 5869): `length` bytes drawn from the secret, other ones for each salt and info."""
+    key = hmac.digest(salt or bytes(HASH_LENGTH), secret, "sha256")
+    block, output = b"", b""
+    for count in range(1, -(-length // HASH_LENGTH) + 1):
+        block = hmac.digest(key, block + info + bytes([count]), "sha256")
+        output += block
+    return output[:length]

@@ -1,0 +1,97 @@
+"""Passwords, hashed and judged in a bounded pool of threads, so that the event loop never waits for one."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+from unicodedata import normalize
+
+from passlib.hash import bcrypt_sha256
+
+from security import strength
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class HashingBusy(Exception):  # noqa: N818 - it says what is the case
+    """So many passwords wait in line that another one would wait for too long."""
+
+
+class UnreadablePassword(ValueError):  # noqa: N818 - it says what is the case
+    """The password is no text: it has a lone surrogate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the password is the right one and, if it is, whether its hash cost less than a new one would."""
+
+    right: bool
+    outdated: bool
+
+
+class Passwords:
+    """Hashes, verifies and judges passwords in NFKC: `threads` at a time, while at most `waiting` more stand in line.
+
+    Every method raises HashingBusy when the line is full, and UnreadablePassword.
+    """
+
+    def __init__(
+        self, *, rounds: int = 12, threads: int | None = None, waiting: int = 64, composition: bool = False
+    ) -> None:
+        self._scheme = bcrypt_sha256.using(default_rounds=rounds, min_desired_rounds=rounds)
+        self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}${'.' * 22}${'.' * 31}"
+        self._composition = composition
+        threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
+        self._most = threads + waiting
+        self._pending: set[Future[Any]] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many passwords are being worked on or wait in line."""
+        return len(self._pending)
+
+    async def warm(self) -> None:
+        """Loads bcrypt and lets it test itself (50 ms), so that the first login takes no longer than the others."""
+        await self._run(bcrypt_sha256.get_backend)
+
+    async def hash(self, password: str) -> str:
+        """The hash to store: `bcrypt_sha256`, which reads all of the password, not 72 bytes."""
+        return await self._run(self._scheme.hash, readable(password))
+
+    async def verify(self, password: str, hashed: str | None) -> Verdict:
+        """Whether the hash is of this password. None, for nobody's, takes as long and is never right."""
+        return await self._run(self._verify, readable(password), hashed)
+
+    async def check(self, password: str, *, email: str, names: Sequence[str]) -> None:
+        """Raises PasswordRefused when the password will not do for the owner of this e-mail and these names."""
+        text = readable(password)
+        await self._run(strength.judge, text, email=email, names=names, composition=self._composition)
+
+    def close(self) -> None:
+        """Ends the threads once the hashes under way are done. Those in line are cancelled."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _verify(self, password: str, hashed: str | None) -> Verdict:
+        right = self._scheme.verify(password, self._nobodys if hashed is None else hashed) and hashed is not None
+        return Verdict(right, right and self._scheme.needs_update(hashed))
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if len(self._pending) >= self._most:
+            raise HashingBusy
+        future = self._pool.submit(work, *args, **kwargs)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return await asyncio.wrap_future(future)
+
+
+def readable(password: str) -> str:
+    """The password in NFKC, so that it is the same from every keyboard. Raises UnreadablePassword."""
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise UnreadablePassword from None  # the cause would carry the password
+    return normalize("NFKC", password)

@@ -1,0 +1,195 @@
+"""The contract as it is served: its documents, Swagger UI, ReDoc, and a page for each problem."""
+
+import gzip
+import json
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+CspMode: TypeAlias = Literal["strict", "relaxed", "disabled"]
+Page: TypeAlias = Literal["docs", "redoc", "problem"]
+
+FOLDER: Final = Path(__file__).parent / "assets"
+ASSETS: Final = {
+    "docs.css": "text/css",
+    "docs.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+    "problem.css": "text/css",
+    "redoc.css": "text/css",
+    "redoc.js": "text/javascript",
+    "redoc.standalone.js": "text/javascript",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+}
+
+# docs/decisions/0012-pages-and-their-policy.md tells why each source is here.
+EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+NOTHING: Final = {
+    "default-src": "'none'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "img-src": "'self'",
+    "style-src": "'self'",
+}
+SCRIPTED: Final = NOTHING | {"connect-src": "'self'", "img-src": "'self' data:", "script-src": "'self'"}
+POLICIES: Final[dict[Page, dict[str, str]]] = {
+    "docs": SCRIPTED,
+    "redoc": SCRIPTED | {"font-src": "data:", "style-src": f"'self' {EMPTY_STYLE}"},
+    "problem": NOTHING,
+}
+RELAXED: Final = {"img-src": "'self' data: https:", "style-src": "'self' 'unsafe-inline'"}
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes that are served as they are."""
+
+    content: bytes
+    media_type: str
+    cache_control: str = "no-cache"
+    policy: str | None = None
+
+    @cached_property
+    def entity_tag(self) -> str:
+        """Weak, because the compressed bytes bear it too."""
+        return f'W/"{sha256(self.content).hexdigest()[:32]}"'
+
+    @cached_property
+    def compressed(self) -> bytes:
+        return gzip.compress(self.content, mtime=0)
+
+    def answer(self, request: Request) -> Response:
+        """What the request asks for. Not a coroutine, so that compressing a bundle keeps nobody waiting."""
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
+        headers = {"Cache-Control": self.cache_control, "ETag": self.entity_tag, "Vary": "Accept-Encoding"}
+        if self.policy is not None:
+            headers["Content-Security-Policy"] = self.policy
+        if is_named(self.entity_tag, ",".join(request.headers.getlist("if-none-match"))):
+            return Response(status_code=304, headers=headers)
+        if takes_gzip(",".join(request.headers.getlist("accept-encoding"))):
+            headers["Content-Encoding"] = "gzip"
+            return Response(self.compressed, headers=headers, media_type=self.media_type)
+        return Response(self.content, headers=headers, media_type=self.media_type)
+
+
+def documentation(contract: bytes, document: bytes, *, csp_mode: CspMode) -> list[Route]:
+    """The routes of the contract (YAML), the same document as JSON, and the pages that show it."""
+    title: str = json.loads(document)["info"]["title"]
+    described = File(document, "application/json")
+    files = {
+        "/openapi.yaml": File(contract, "application/yaml"),
+        "/openapi.json": described,
+        "/api/v1/openapi.json": described,
+        "/docs": File(docs_page(title), "text/html", policy=content_security_policy("docs", csp_mode)),
+        "/redoc": File(redoc_page(title), "text/html", policy=content_security_policy("redoc", csp_mode)),
+        "/favicon.ico": File(assets()["favicon.svg"], ASSETS["favicon.svg"]),
+    }
+    for name, content in assets().items():
+        files[asset_path(name)] = File(content, ASSETS[name], "public, max-age=31536000, immutable")
+    return [
+        Route(path + slash, file.answer, methods=["GET", "OPTIONS"], include_in_schema=False)
+        for path, file in files.items()
+        for slash in ("", "/")
+    ]
+
+
+def content_security_policy(page: Page, mode: CspMode) -> str | None:
+    """The value of `Content-Security-Policy` for a page; None for no such header."""
+    if mode == "disabled":
+        return None
+    policy = POLICIES[page]
+    if mode == "relaxed" and page != "problem":
+        policy = policy | RELAXED
+    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
+
+
+@cache
+def assets() -> dict[str, bytes]:
+    """The files of the pages by their names."""
+    return {name: (FOLDER / name).read_bytes() for name in ASSETS}
+
+
+@cache
+def asset_path(name: str) -> str:
+    """Where an asset is served. Its path changes with the bytes of any of them, because some import others."""
+    return f"/docs/assets/{digest()}/{name}"
+
+
+@cache
+def digest() -> str:
+    return sha256(b"".join(sha256(content).digest() for content in assets().values())).hexdigest()[:16]
+
+
+def docs_page(title: str) -> bytes:
+    head = stylesheet("swagger-ui.css") + stylesheet("docs.css") + script("swagger-ui-bundle.js") + script("docs.js")
+    return html(title, head, f'<div id="swagger-ui"></div>{WITHOUT_SCRIPT}')
+
+
+def redoc_page(title: str) -> bytes:
+    head = stylesheet("redoc.css") + f'<script type="module" src="{asset_path("redoc.js")}"></script>\n'
+    return html(f"{title} reference", head, f'<div id="redoc"></div>{WITHOUT_SCRIPT}')
+
+
+def problem_page(code: str, title: str, status: int, description: str) -> bytes:
+    """What a problem means, as HTML. Text between backticks in the description is code."""
+    meaning = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(description))
+    body = f"""<main>
+<p class="status">{status} <code>{escape(code)}</code></p>
+<h1>{escape(title)}</h1>
+<p>{meaning}</p>
+<nav>Docket API: <a href="/docs">try it</a>, <a href="/redoc">read about it</a></nav>
+</main>"""
+    return html(title, stylesheet("problem.css"), body)
+
+
+WITHOUT_SCRIPT: Final = """
+<noscript><p>This page needs JavaScript. What it shows is <a href="/openapi.yaml">the contract</a>.</p></noscript>"""
+
+
+def html(title: str, head: str, body: str) -> bytes:
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<link rel="icon" href="{asset_path("favicon.svg")}" type="image/svg+xml">
+{head}</head>
+<body>
+{body}
+</body>
+</html>
+""".encode()
+
+
+def stylesheet(name: str) -> str:
+    return f'<link rel="stylesheet" href="{asset_path(name)}">\n'
+
+
+def script(name: str) -> str:
+    return f'<script src="{asset_path(name)}" defer></script>\n'
+
+
+def is_named(entity_tag: str, if_none_match: str) -> bool:
+    """Whether `If-None-Match` names the tag, compared weakly (RFC 9110, 13.1.2)."""
+    return if_none_match.strip() == "*" or entity_tag.removeprefix("W/") in re.findall('"[^"]*"', if_none_match)
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether `Accept-Encoding` takes gzip, by its name or by `*` (RFC 9110, 12.5.3)."""
+    weights: dict[str, str] = {}
+    for item in accept_encoding.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        weights[coding.strip()] = parameter.partition("=")[2].strip() or "1"
+    weight = weights.get("gzip", weights.get("*", "0"))
+    return re.fullmatch(r"0(\.0*)?", weight) is None

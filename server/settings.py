@@ -1,0 +1,182 @@
+"""Every setting: read from the environment (and `.env` in development), checked once, named in every complaint."""
+
+import os
+import secrets
+from contextlib import suppress
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SHORTEST_KEY = 32
+EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
+
+
+class SettingsError(Exception):
+    """Settings the server does not start with: one line for each, naming the variable, never a secret."""
+
+
+class Environment(StrEnum):
+    """What the server is run for."""
+
+    development = "development"
+    staging = "staging"
+    production = "production"
+
+
+class Settings(BaseSettings):
+    """The settings of a server. Every secret can also be given as the path of a file in `<NAME>_FILE`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    environment: Environment = Field(Environment.development, description="What the server is run for.")
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
+    workers: int = Field(1, ge=1, le=64, description="How many processes answer requests.")
+    data_dir: Path = Field(Path(".data"), description="Where the embedded PostgreSQL and the development key live.")
+
+    database_url: SecretStr | None = Field(None, description="A PostgreSQL server; none: the embedded one.")
+    postgres_user: str | None = Field(None, description="The parts of DATABASE_URL, one by one: the role,")
+    postgres_password: SecretStr | None = Field(None, description="its password,")
+    postgres_host: str | None = Field(None, description="the host (this one names a server),")
+    postgres_port: int = Field(5432, ge=1, le=65535, description="the port")
+    postgres_db: str = Field("docket", description="and the database.")
+    pool_size: int = Field(20, ge=1, le=200, description="Connections of each process to PostgreSQL.")
+    auto_migrate: bool | None = Field(
+        None, description="Migrate the database of DATABASE_URL at start; by default only in development."
+    )
+
+    secret_key: SecretStr | None = Field(
+        None, description=f"Signs tokens and cursors: {SHORTEST_KEY} random characters or more; development makes one."
+    )
+    secret_key_previous: SecretStr | None = Field(None, description="The key before, accepted until its tokens expire.")
+    access_token_minutes: int = Field(15, ge=5, le=30, description="The life of an access token.")
+    bcrypt_cost: int = Field(12, ge=12, le=16, description="The cost of a password hash, as a power of two.")
+
+    rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
+    rate_limit_default: int | None = Field(None, ge=1, description="Requests a minute of an address, class `default`.")
+    rate_limit_login: int | None = Field(None, ge=1, description="Sign-ins an hour of an identifier.")
+    csp_mode: Literal["strict", "relaxed", "disabled"] = Field(
+        "strict", description="The Content-Security-Policy of the pages."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="How to log; by default `console` in development and `json` elsewhere."
+    )
+    response_check_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.001, description="The share of answers that is checked against the contract."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            url = make_url(value.get_secret_value())
+        except ArgumentError:
+            raise ValueError("is no URL: write postgresql://user:password@host:5432/database") from None
+        if url.get_backend_name() not in {"postgresql", "postgres"}:
+            raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:5432/database")
+        return value
+
+    @field_validator("secret_key", "secret_key_previous")
+    @classmethod
+    def is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(f"is shorter than {SHORTEST_KEY} characters: make one with `openssl rand -hex 32`")
+        return value
+
+    @model_validator(mode="after")
+    def is_fit_for_production(self) -> "Settings":
+        key = self.secret_key.get_secret_value() if self.secret_key else None
+        if self.environment is not Environment.development:
+            if key is None:
+                raise ValueError(
+                    f"SECRET_KEY is not set: {self.environment} needs one; make it with `openssl rand -hex 32`"
+                )
+            if key == EXAMPLE_KEY:
+                raise ValueError("SECRET_KEY is the example's: make one with `openssl rand -hex 32`")
+        return self
+
+    @cached_property
+    def url(self) -> str | None:
+        """The database as asyncpg wants it; None for the embedded one."""
+        if self.database_url is not None:
+            url = make_url(self.database_url.get_secret_value())
+        elif self.postgres_host is not None:
+            password = self.postgres_password.get_secret_value() if self.postgres_password else None
+            user = self.postgres_user
+            url = URL.create("postgresql", user, password, self.postgres_host, self.postgres_port, self.postgres_db)
+        else:
+            return None
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @cached_property
+    def migrates(self) -> bool:
+        """Whether the server migrates its database before it serves."""
+        return self.url is None or (self.auto_migrate is not False and bool(self.auto_migrate or self.is_development))
+
+    @property
+    def is_development(self) -> bool:
+        return self.environment is Environment.development
+
+    @cached_property
+    def signing_key(self) -> str:
+        """SECRET_KEY, or in development the key kept under DATA_DIR, made at first use."""
+        if self.secret_key is not None:
+            return self.secret_key.get_secret_value()
+        kept, draft = self.data_dir / "secret-key", self.data_dir / f"secret-key.{os.getpid()}"
+        try:
+            if not kept.exists():
+                self.data_dir.mkdir(parents=True, exist_ok=True)
+                draft.touch(mode=0o600)
+                draft.write_text(secrets.token_hex(32), encoding="utf-8")
+                with suppress(FileExistsError):  # another process was first
+                    kept.hardlink_to(draft)
+                draft.unlink()
+        except OSError as error:
+            raise SettingsError(f"DATA_DIR: cannot write {self.data_dir}: {error.strerror}") from None
+        key = kept.read_text(encoding="utf-8").strip()
+        if len(key) < SHORTEST_KEY:
+            raise SettingsError(f"SECRET_KEY: the key in {kept} is cut short: remove the file, or set SECRET_KEY")
+        return key
+
+
+def load(**given: Any) -> Settings:
+    """The settings of the environment, those in `given` above all. Raises SettingsError."""
+    environment = given.get("environment") or os.environ.get("ENVIRONMENT") or Environment.development
+    env_file = ".env" if environment == Environment.development else None
+    values: dict[str, Any] = {"_env_file": env_file, **secrets_in_files(), **given}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(complaint(fault) for fault in error.errors())) from None
+
+
+def secrets_in_files() -> dict[str, str]:
+    """The secrets whose files are named by `<NAME>_FILE`. Raises SettingsError."""
+    found: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        variable = f"{name.upper()}_FILE"
+        if "SecretStr" not in str(field.annotation) or not (path := os.environ.get(variable)):
+            continue
+        if os.environ.get(name.upper()):
+            raise SettingsError(f"{variable}: {name.upper()} is set too; set only one of them")
+        try:
+            found[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable}: cannot read {path}: {error}") from None
+    return found
+
+
+def complaint(fault: Any) -> str:
+    """One line about a fault that pydantic found."""
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    name = "_".join(str(part) for part in fault["loc"]).upper()
+    return f"{name}: {message}" if name else message

@@ -1,0 +1,272 @@
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from security.passwords import HashingBusy, Passwords, UnreadablePassword, Verdict
+from security.strength import PasswordRefused
+
+PASSPHRASE = "correct horse battery staple"
+RIGHT, WRONG, OUTDATED = Verdict(right=True, outdated=False), Verdict(right=False, outdated=False), Verdict(True, True)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128)
+SLOWLY = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    cheap = Passwords(rounds=4)
+    yield cheap
+    cheap.close()
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[Passwords]:
+    one_thread = Passwords(rounds=10, threads=1, waiting=1)
+    await one_thread.warm()
+    yield one_thread
+    one_thread.close()
+
+
+@SLOWLY
+@given(TEXT)
+async def test_a_hash_is_of_its_password(passwords: Passwords, password: str) -> None:
+    hashed = await passwords.hash(password)
+
+    assert await passwords.verify(password, hashed) == RIGHT
+
+
+@SLOWLY
+@given(TEXT, st.integers(0, 127), st.characters(exclude_categories=["Cs", "Cc", "Mn", "Mc", "Zs"], max_codepoint=0x7F))
+async def test_a_password_with_another_character_is_wrong(
+    passwords: Passwords, password: str, place: int, other: str
+) -> None:
+    hashed = await passwords.hash(password)
+
+    assert await passwords.verify(password[:place] + other + other + password[place:], hashed) == WRONG
+
+
+async def test_two_hashes_of_one_password_differ(passwords: Passwords) -> None:
+    assert await passwords.hash(PASSPHRASE) != await passwords.hash(PASSPHRASE)
+
+
+async def test_every_character_of_the_longest_password_counts(passwords: Passwords) -> None:
+    longest = "\U0001f40e" * 128
+    hashed = await passwords.hash(longest)
+
+    assert await passwords.verify(longest, hashed) == RIGHT
+    assert await passwords.verify(longest[:-1] + "\U0001f40f", hashed) == WRONG
+    assert await passwords.verify(longest[:-1], hashed) == WRONG
+
+
+async def test_a_password_that_unicode_makes_eighteen_times_as_long_is_hashed_whole(passwords: Passwords) -> None:
+    hashed = await passwords.hash("\ufdfa" * 128)
+
+    assert await passwords.verify("\ufdfa" * 128, hashed) == RIGHT
+    assert await passwords.verify("\ufdfa" * 127, hashed) == WRONG
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("caf\u00e9 noir", "cafe\u0301 noir"), ("\uff43\uff41\uff46\uff45 noir", "cafe noir"), ("\u212b", "\u00c5")],
+)
+async def test_a_password_is_the_same_from_every_keyboard(passwords: Passwords, one: str, other: str) -> None:
+    assert await passwords.verify(one, await passwords.hash(other)) == RIGHT
+
+
+async def test_case_and_white_space_count(passwords: Passwords) -> None:
+    hashed = await passwords.hash(PASSPHRASE)
+
+    assert await passwords.verify(PASSPHRASE.upper(), hashed) == WRONG
+    assert await passwords.verify(PASSPHRASE + " ", hashed) == WRONG
+
+
+async def test_a_password_that_is_no_text_is_refused_without_being_told(passwords: Passwords) -> None:
+    broken = "correct \ud800 horse"
+
+    for refusing in (
+        passwords.hash(broken),
+        passwords.verify(broken, None),
+        passwords.check(broken, email="ada@example.com", names=[]),
+    ):
+        with pytest.raises(UnreadablePassword) as refused:
+            await refusing
+        assert refused.value.__cause__ is None
+        assert "horse" not in str(refused.value)
+
+
+async def test_nobodys_password_is_never_right(passwords: Passwords) -> None:
+    assert await passwords.verify(PASSPHRASE, None) == WRONG
+    assert await passwords.verify("", None) == WRONG
+
+
+async def test_a_hash_of_another_scheme_is_an_error_rather_than_wrong(passwords: Passwords) -> None:
+    with pytest.raises(ValueError, match="not a valid bcrypt_sha256 hash"):
+        await passwords.verify(PASSPHRASE, "$2b$04$abcdefghijklmnopqrstuu")
+
+
+async def test_a_hash_is_outdated_once_the_cost_has_risen_and_its_password_is_right(passwords: Passwords) -> None:
+    hashed = await passwords.hash(PASSPHRASE)
+    dearer = Passwords(rounds=5)
+
+    assert await dearer.verify(PASSPHRASE, hashed) == OUTDATED
+    assert await dearer.verify("wrong", hashed) == WRONG
+    assert await dearer.verify(PASSPHRASE, await dearer.hash(PASSPHRASE)) == RIGHT
+    assert await passwords.verify(PASSPHRASE, await dearer.hash(PASSPHRASE)) == RIGHT
+    dearer.close()
+
+
+async def test_the_default_cost_is_12_and_the_event_loop_runs_on_meanwhile() -> None:
+    passwords = Passwords()
+    beats = 0
+
+    hashing = asyncio.ensure_future(passwords.hash(PASSPHRASE))
+    while not hashing.done():
+        await asyncio.sleep(0)
+        beats += 1
+    verifying = asyncio.ensure_future(passwords.verify(PASSPHRASE, hashing.result()))
+    while not verifying.done():
+        await asyncio.sleep(0)
+        beats += 1
+
+    assert hashing.result().startswith("$bcrypt-sha256$v=2,t=2b,r=12$")
+    assert verifying.result() == RIGHT
+    assert beats > 100  # one each, if a hash held the loop
+    passwords.close()
+
+
+async def test_nobodys_password_costs_what_a_wrong_one_costs(slow: Passwords) -> None:
+    hashed = await slow.hash(PASSPHRASE)
+
+    async def cost(hashed: str | None) -> float:
+        began = time.process_time()
+        await slow.verify("wrong", hashed)
+        return time.process_time() - began
+
+    wrong = [await cost(hashed) for _ in range(7)]
+    nobodys = [await cost(None) for _ in range(7)]
+
+    assert min(nobodys) == pytest.approx(min(wrong), rel=0.25)
+
+
+async def test_a_full_line_refuses_at_once_and_the_others_are_served(slow: Passwords) -> None:
+    ended: list[str] = []
+
+    async def hashing() -> None:
+        try:
+            await slow.hash(PASSPHRASE)
+        except HashingBusy:
+            ended.append("busy")
+        else:
+            ended.append("hashed")
+
+    await asyncio.gather(*[hashing() for _ in range(5)])
+
+    assert ended == ["busy", "busy", "busy", "hashed", "hashed"]
+    assert slow.pending == 0
+    assert (await slow.verify(PASSPHRASE, await slow.hash(PASSPHRASE))).right
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda passwords: passwords.hash(PASSPHRASE),
+        lambda passwords: passwords.verify(PASSPHRASE, None),
+        lambda passwords: passwords.check(PASSPHRASE, email="ada@example.com", names=[]),
+        lambda passwords: passwords.warm(),
+    ],
+    ids=["hash", "verify", "check", "warm"],
+)
+async def test_everything_waits_in_one_line(slow: Passwords, call: Callable[[Passwords], Awaitable[Any]]) -> None:
+    ahead = [asyncio.ensure_future(slow.hash(PASSPHRASE)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    assert slow.pending == 2
+    with pytest.raises(HashingBusy):
+        await call(slow)
+    await asyncio.gather(*ahead)
+
+
+async def test_who_goes_away_leaves_the_line(slow: Passwords) -> None:
+    first, second = (asyncio.ensure_future(slow.hash(PASSPHRASE)) for _ in range(2))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+
+    assert slow.pending == 1
+    assert (await slow.verify(PASSPHRASE, None)) == WRONG
+    assert (await first).startswith("$bcrypt-sha256$")
+
+
+async def test_closing_finishes_what_is_under_way_and_cancels_the_rest() -> None:
+    passwords = Passwords(rounds=10, threads=1)
+    line = [asyncio.ensure_future(passwords.hash(PASSPHRASE)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    passwords.close()
+    first, *others = await asyncio.gather(*line, return_exceptions=True)
+
+    assert isinstance(first, str)
+    assert [type(other) for other in others] == [asyncio.CancelledError] * 2
+    assert passwords.pending == 0
+
+
+async def test_a_weak_password_is_refused_and_a_good_one_accepted(passwords: Passwords) -> None:
+    with pytest.raises(PasswordRefused) as refused:
+        await passwords.check("\uff53\uff45\uff43\uff55\uff52\uff45123", email="ada@example.com", names=["ada"])
+    assert refused.value.code == "password_too_common"
+
+    await passwords.check(PASSPHRASE, email="ada@example.com", names=["ada"])
+
+
+async def test_composition_rules_can_be_turned_on() -> None:
+    strict = Passwords(rounds=4, composition=True)
+
+    with pytest.raises(PasswordRefused, match="lacks an upper-case letter, a digit"):
+        await strict.check(PASSPHRASE, email="ada@example.com", names=[])
+    strict.close()
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+async def test_owners_who_register_at_once_are_judged_by_their_own_words(hasty_threads: None) -> None:
+    passwords = Passwords(rounds=4, threads=4, waiting=200)
+
+    async def accepted(name: str) -> bool:
+        try:
+            await passwords.check("zyqvornxq", email="x@y.example", names=[name])
+        except PasswordRefused:
+            return False
+        return True
+
+    verdicts = await asyncio.gather(*[accepted(name) for name in ("Zyqvorn Kuprast", "Somebody Else") * 60])
+
+    assert verdicts == [False, True] * 60
+    passwords.close()
+
+
+def test_the_estimator_is_loaded_with_the_first_password_and_not_at_start() -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from security.passwords import Passwords\n"
+        "passwords = Passwords(rounds=4)\n"
+        "asyncio.run(passwords.warm())\n"
+        "before = 'zxcvbn' in sys.modules\n"
+        "asyncio.run(passwords.check('correct horse battery staple', email='ada@example.com', names=[]))\n"
+        "print(before, 'zxcvbn' in sys.modules)\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+
+    assert (ran.stdout, ran.stderr) == ("False True\n", "")
