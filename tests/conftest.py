@@ -1,0 +1,160 @@
+"""Fixtures. The database is real; a test leaves it as it found it.
+
+One PostgreSQL serves all workers and all runs: the embedded one under .data/test, or that of DATABASE_URL, whose role
+then needs CREATEDB. It keeps a migrated template for each state of migrations/. A worker clones it once; a test runs on
+one connection, in a transaction that is rolled back. `fresh` is for tests that commit.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import psutil
+import pytest
+from alembic import command
+from alembic.config import Config
+from asyncpg import Connection, Record
+from sqlalchemy import make_url
+
+from persistence.embedded import Embedded
+from persistence.engine import Pool, Transaction, connect
+from tests.factories import Factory
+
+ROOT = Path(__file__).parents[1]
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL for tests. `admin` is the URL of whoever makes databases there, `owner` that of who owns them."""
+
+    admin: str
+    owner: str
+
+    def url(self, database: str) -> str:
+        return make_url(self.owner).set(database=database).render_as_string(hide_password=False)
+
+    @asynccontextmanager
+    async def copy(self, template: str) -> AsyncIterator[str]:
+        """The URL of a new database like the template, gone afterwards."""
+        name = f"test_{os.getpid()}_{uuid4().hex[:12]}"
+        admin = await asyncpg.connect(self.admin)
+        await self.create(admin, name, template)
+        yield self.url(name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+    async def create(self, admin: Connection, name: str, template: str = "template0") -> None:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {make_url(self.owner).username}")
+
+    async def migrated(self) -> str:
+        """The name of a database to copy, migrated; made anew only when migrations/ changed."""
+        files = sorted((ROOT / "migrations").rglob("*.py"))
+        name = "template_" + hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        admin = await asyncpg.connect(self.admin)
+        await admin.execute("SELECT pg_advisory_lock(hashtext('docket.template'))")
+        await self.sweep(admin)
+        if not await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+            draft = f"test_{os.getpid()}_draft"
+            await self.create(admin, draft)
+            config = Config(ROOT / "alembic.ini")
+            config.attributes["url"] = self.url(draft)
+            await asyncio.to_thread(command.upgrade, config, "head")
+            await admin.execute(f"ALTER DATABASE {draft} RENAME TO {name}")
+        await admin.close()
+        return name
+
+    async def sweep(self, admin: Connection) -> None:
+        """Drop what runs left that were killed."""
+        for record in await admin.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%\\_%'"):
+            if not psutil.pid_exists(int(record["datname"].split("_")[1])):
+                with suppress(asyncpg.PostgresError):  # somebody looks at it
+                    await admin.execute(f"DROP DATABASE IF EXISTS {record['datname']}")
+
+
+class Bench:
+    """One connection, in a transaction that never commits. A statement that fails undoes only itself, as alone.
+
+    One at a time has the connection: inside a transaction, use what `transaction()` gave.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.turn = asyncio.Lock()
+
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self.turn, self.connection.transaction():
+            yield Transaction(self.connection)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The PostgreSQL of all workers. The first in starts the embedded one, the last out stops it."""
+    if given := os.environ.get("DATABASE_URL"):
+        url = make_url(given).set(drivername="postgresql").render_as_string(hide_password=False)
+        yield Server(url, url)
+        return
+    embedded = Embedded(ROOT / ".data" / "test", settings=FAST)
+    embedded.open()
+    yield Server(embedded.url("postgres", "postgres"), embedded.url())
+    embedded.close()
+
+
+@pytest.fixture(scope="session")
+async def template(server: Server) -> str:
+    """The name of a migrated database to copy."""
+    return await server.migrated()
+
+
+@pytest.fixture(scope="session")
+async def database_url(server: Server, template: str) -> AsyncIterator[str]:
+    """The database of this worker, in which nothing is ever committed."""
+    async with server.copy(template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def connection(database_url: str) -> AsyncIterator[Connection]:
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def db(connection: Connection) -> AsyncIterator[Bench]:
+    """The database of this test."""
+    outer = connection.transaction()
+    await outer.start()
+    yield Bench(connection)
+    await outer.rollback()
+
+
+@pytest.fixture
+async def fresh_url(server: Server, template: str) -> AsyncIterator[str]:
+    """The URL of a migrated database of this test's own."""
+    async with server.copy(template) as url:
+        yield url
+
+
+@pytest.fixture
+async def fresh(fresh_url: str) -> AsyncIterator[Pool]:
+    """A database of its own, for a test that needs real commits or several connections."""
+    pool = Pool(fresh_url, size=8)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def make(db: Bench) -> Factory:
+    return Factory(db)

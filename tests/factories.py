@@ -1,0 +1,85 @@
+"""Rows for tests. Say only what the test is about; the rest is filled in."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID, uuid4
+
+from passlib.hash import bcrypt_sha256
+from sqlalchemy import insert
+
+from persistence.access import Caller
+from persistence.engine import Database
+from persistence.query import Dialect
+from persistence.tables import Member, Organization, Row, Session, Task, User
+from persistence.users import key
+
+NOW = datetime.now(UTC)
+PASSWORD = "a pelican reads the timetable"  # of every account
+ROLES = ("owner", "admin", "member")
+WRITERS = ("owner", "admin")
+
+
+@cache
+def hashed_password() -> str:
+    """The hash of PASSWORD, made once in a run."""
+    hashed: str = bcrypt_sha256.using(rounds=12).hash(PASSWORD)
+    return hashed
+
+
+class Factory:
+    """Makes rows in a database. What comes back is what a test goes on with: a Caller, or an id."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    async def row(self, table: type[Row], values: Mapping[str, Any]) -> None:
+        """Insert a row; its moments are NOW where not given."""
+        moments: dict[str, Any] = {"created_at": NOW, "updated_at": NOW}
+        filled = {name: moment for name, moment in moments.items() if name in table.__table__.c} | dict(values)
+        compiled: Any = insert(table).values(filled).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
+        await self.db.fetch(str(compiled), [filled[name] for name in compiled.positiontup])
+
+    async def user(self, **values: Any) -> Caller:
+        """An account with a personal organization and a live session: ready to call."""
+        user_id = uuid4()
+        account = {
+            "email": f"{user_id.hex}@example.com",
+            "username": None,
+            "hashed_password": hashed_password(),
+        } | values
+        keys = {f"{name}_key": account[name] and key(account[name]) for name in ("email", "username")}
+        await self.row(User, {"id": user_id} | account | keys)
+        await self.row(Organization, {"id": user_id, "kind": "personal", "name": "Personal"})
+        await self.member(user_id, user_id, "owner")
+        return Caller(user_id, await self.session(user_id), NOW)
+
+    async def session(self, user_id: UUID, **values: Any) -> UUID:
+        """A session that lives for a week."""
+        session_id = uuid4()
+        moments = dict.fromkeys(("rotated_at", "authenticated_at", "created_at", "last_used_at"), NOW)
+        await self.row(
+            Session, {"id": session_id, "user_id": user_id, "expires_at": NOW + timedelta(days=7)} | moments | values
+        )
+        return session_id
+
+    async def team(self, **members: Caller) -> UUID:
+        """A team, with a member for each role: `team(owner=ada, member=bob)`."""
+        team_id = uuid4()
+        await self.row(Organization, {"id": team_id, "kind": "team", "name": "Team", "slug": team_id.hex})
+        for role, who in members.items():
+            await self.member(team_id, who.id, role)
+        return team_id
+
+    async def member(self, organization_id: UUID, user_id: UUID, role: str) -> None:
+        await self.row(Member, {"organization_id": organization_id, "user_id": user_id, "role": role})
+
+    async def task(self, organization_id: UUID, author: Caller, **values: Any) -> UUID:
+        """A pending task; one that is completed was so at NOW."""
+        task_id = uuid4()
+        plain: dict[str, Any] = {"title": "A task", "status": "pending", "priority": "medium"} | values
+        if plain["status"] == "completed":
+            plain = {"completed_at": NOW} | plain
+        await self.row(Task, {"organization_id": organization_id, "id": task_id, "user_id": author.id} | plain)
+        return task_id
