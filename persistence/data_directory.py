@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -136,12 +137,16 @@ def make_private(folder: Path, account: Account) -> None:
         folder.mkdir(mode=0o700)
         account.give(folder)
     except FileExistsError:
-        found = folder.lstat()
-        if folder.is_symlink() or found.st_uid != account.uid or found.st_mode & 0o077:
+        if not is_private(folder, account):
             raise EmbeddedError(
-                f"{folder}, the place of the socket, belongs to {name_of(found.st_uid)} or is open to others:"
+                f"{folder}, the place of the socket, belongs to {name_of(folder.lstat().st_uid)} or is open to others:"
                 " remove it, or choose a shorter DATA_DIR"
             ) from None
+
+
+def is_private(folder: Path, account: Account) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == account.uid and not found.st_mode & 0o077
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from persistence.data_directory import SOCKET, advice, socket_folder
+from persistence.data_directory import SOCKET, advice, check, is_private, socket_folder
 from persistence.postgres_binaries import Account, EmbeddedError, binary, complaint, environment, run
 
 PID_FILE = "postmaster.pid"
@@ -138,8 +138,9 @@ class Postmaster:
                 return False
             time.sleep(0.01)
         if self.socket != self.data:
-            with suppress(OSError):
-                self.socket.rmdir()
+            with suppress(OSError, EmbeddedError):
+                if is_private(self.socket, check(self.data)):  # else it is another's, which we refused
+                    self.socket.rmdir()
         return True
 
     def forget(self) -> None:
