@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 import jinja2
 from typing_extensions import override
 
-from scripts.codegen.contract import Contract, pascal, snake
+from scripts.codegen.contract import Contract
 from scripts.codegen.document import Node, Refused, load
+from scripts.codegen.names import pascal, snake
 
 MODELS = shlex.split("""
     --ignore-pyproject --input-file-type openapi --schema-version 3.1 --schema-version-mode strict
@@ -27,20 +29,28 @@ MODELS = shlex.split("""
 # The document's own schemas hold the pattern; the model gets an instant, for which pydantic takes none.
 QUIET = "ignore:Pydantic does not take pattern on AwareDatetime"
 
+INIT = '"""Written by scripts/regen.sh from openapi.yaml; do not edit."""\n'
 
-def write_models(source: Path, out: Path) -> dict[str, str]:
+
+def write_models(document: str, out: Path) -> dict[str, str]:
     """Write models.py. Answers the name of each schema by its JSON Pointer."""
     with tempfile.TemporaryDirectory() as folder:  # where no pyproject.toml is near that would change the layout
-        models, metadata = Path(folder) / "models.py", Path(folder) / "models.json"
+        source, models, metadata = (Path(folder) / name for name in ("openapi.yaml", "models.py", "models.json"))
+        source.write_text(document, encoding="utf-8")  # JSON is YAML, and leaves nothing to interpretation
         command = [sys.executable, "-W", QUIET, "-m", "datamodel_code_generator", *MODELS]
         command += ["--input", source.name, "--output", str(models), "--emit-model-metadata", str(metadata)]
-        done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused("#", done.stderr.strip() or done.stdout.strip())
         sys.stderr.write(done.stderr)
         shutil.copyfile(models, out / "models.py")
         described = json.loads(metadata.read_text(encoding="utf-8"))
     return {m["source_ref"][m["source_ref"].index("#") :]: m["class_name"] for m in described["models"]}
+
+
+def docstring(text: str) -> str:
+    """The text as it stands between triple quotes."""
+    return re.sub(r'\\|"(?=""|$)', r"\\\g<0>", text.strip())
 
 
 def render(contract: Contract) -> str:
@@ -53,33 +63,25 @@ def render(contract: Contract) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - what is written is Python, quoted by the filters below
     )
-    templates.filters |= {"snake": snake, "pascal": pascal, "string_literal": json.dumps, "python_literal": repr}
+    templates.filters |= {"snake": snake, "pascal": pascal, "docstring": docstring, "literal": repr}
     return templates.get_template("operations.py.jinja").render(contract=contract)
 
 
 def generate(source: Path, out: Path) -> None:
-    """Write models.py, operations.py, openapi.json. Raises Refused, and then has written nothing of its own."""
+    """Write models.py, operations.py, openapi.json. Raises Refused, and then has written nothing."""
     document: Node = load(source)
     Contract(document, Everything())  # so that the place is named in the contract's own words
-    out.mkdir(parents=True, exist_ok=True)
-    contract = Contract(document, write_models(source, out))
-    (out / "operations.py").write_text(render(contract), encoding="utf-8")
-    (out / "openapi.json").write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    (out / "__init__.py").write_text(
-        '"""Written by scripts/regen.sh from openapi.yaml; do not edit."""\n', encoding="utf-8"
-    )
-    layout = [
-        "ruff",
-        "format",
-        "--quiet",
-        "--no-cache",
-        "--isolated",
-        "--line-length",
-        "120",
-        "operations.py",
-        "models.py",
-    ]
-    subprocess.run([sys.executable, "-m", *layout], cwd=out, check=True)
+    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "generated"
+        made.mkdir()
+        contract = Contract(document, write_models(text, made))
+        (made / "operations.py").write_text(render(contract), encoding="utf-8")
+        (made / "openapi.json").write_text(text, encoding="utf-8")
+        (made / "__init__.py").write_text(INIT, encoding="utf-8")
+        layout = ["ruff", "format", "--quiet", "--no-cache", "--isolated", "--line-length", "120"]
+        subprocess.run([sys.executable, "-m", *layout, "operations.py", "models.py"], cwd=made, check=True)
+        shutil.copytree(made, out, dirs_exist_ok=True)
 
 
 class Everything(dict[str, str]):

@@ -1,6 +1,7 @@
 """Reads openapi.yaml as JSON would be read, and follows its references."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -8,26 +9,32 @@ import yaml
 from typing_extensions import override
 
 Node: TypeAlias = dict[str, Any]
+DATA = {"example", "examples", "default", "const", "enum"}
 
 
 class Refused(ValueError):  # noqa: N818 - what the generator does with a contract it cannot generate from
     """A contract that no code can be generated from: the place (JSON Pointer) and the reason."""
 
-    def __init__(self, pointer: str, reason: str) -> None:
-        super().__init__(f"openapi.yaml {pointer}: {reason}")
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"openapi.yaml {place}: {reason}")
 
 
 class JsonLoader(yaml.SafeLoader):
-    """YAML's JSON schema: no dates, no octal numbers, no yes and no; a key may stand once."""
+    """YAML's JSON schema: no dates, no octal numbers, no yes and no; a key is a text and may stand once."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class variable, emptied
 
     @override
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise Refused(f"line {node.start_mark.line + 1}", f"the key {key!r} stands twice")
+        seen = set()
+        for key_node, _ in node.value:
+            key: Any = self.construct_object(key_node, deep=True)
+            line = f"line {key_node.start_mark.line + 1}"
+            if not isinstance(key, str):
+                raise Refused(line, f"the key {key!r} is no text: quote it")
+            if key in seen:
+                raise Refused(line, f"the key {key!r} stands twice")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -44,8 +51,11 @@ def load(source: Path) -> Node:
     """The document. Raises Refused when the file is not YAML, or not an object."""
     try:
         document = yaml.load(source.read_text(encoding="utf-8"), JsonLoader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        raise Refused(str(getattr(error, "problem_mark", "")), str(getattr(error, "problem", error))) from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "#"
+        raise Refused(line, f"is not YAML: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Refused("#", f"is not YAML: {error}") from None
     if not isinstance(document, dict):
         raise Refused("#", "is not an object")
     return document
@@ -56,11 +66,30 @@ def child(pointer: str, *names: object) -> str:
     return "/".join([pointer, *[str(name).replace("~", "~0").replace("/", "~1") for name in names]])
 
 
+def member(node: Node, name: str, pointer: str) -> Any:
+    """What stands in the node at `pointer` under that name. Raises Refused when nothing does."""
+    if node.get(name) in (None, ""):
+        raise Refused(pointer, f"has no {name}")
+    return node[name]
+
+
+def walk(value: object, pointer: str = "#") -> Iterator[tuple[Node, str]]:
+    """Every object and where it stands, but for those that are examples and other data."""
+    if isinstance(value, dict):
+        yield value, pointer
+        for name, item in value.items():
+            if name not in DATA:
+                yield from walk(item, child(pointer, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from walk(item, child(pointer, index))
+
+
 def resolve(document: Node, node: Node, pointer: str) -> tuple[Node, str]:
     """What the node is or refers to, and where that stands."""
     seen: set[str] = set()
     while "$ref" in node:
-        target: str = node["$ref"]
+        target = str(node["$ref"])
         if target in seen:
             raise Refused(pointer, f"the $ref {target} refers to itself")
         seen.add(target)
