@@ -1,0 +1,72 @@
+"""Migrate the database, see what it has, or write a migration."""
+
+import argparse
+import asyncio
+from collections.abc import Callable
+
+from alembic.script import Script
+
+from server import migrations
+from server.commands import CommandError
+from server.drift import differences
+from server.settings import Settings
+from server.storage import opened
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, action in ACTIONS.items():
+        actions.add_parser(name, help=action.__doc__)
+    for name, said in WRITERS.items():
+        actions.add_parser(name, help=said).add_argument("message", help="what it does; its file is named by that")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.action == "generate":
+        lines = write(arguments.message)
+    else:
+        with opened(settings) as url:
+            action = ACTIONS.get(arguments.action)
+            lines = action(url) if action else write(arguments.message, url)
+    for line in lines:
+        print(line)  # noqa: T201 - what the operator asked for
+    return 0
+
+
+def apply(url: str) -> list[str]:
+    """Apply the migrations that the database lacks."""
+    return [f"applied {named(script)}" for script in migrations.upgrade(url)] or ["The database is at head"]
+
+
+def current(url: str) -> list[str]:
+    """Show the newest migration that the database has."""
+    return [named(script) for script in asyncio.run(migrations.schema(url)).applied[-1:]] or ["The database has none"]
+
+
+def show(url: str) -> list[str]:
+    """List every migration, oldest first."""
+    schema = asyncio.run(migrations.schema(url))
+    return [f"applied {named(script)}" for script in schema.applied] + [
+        f"pending {named(script)}" for script in schema.pending
+    ]
+
+
+def check(url: str) -> list[str]:
+    """Check that the database is at head, and its schema what persistence/tables.py declares."""
+    asyncio.run(migrations.require_head(url))
+    if found := asyncio.run(differences(url)):
+        raise CommandError(f"The schema is not what persistence/tables.py declares: {'; '.join(found)}")
+    return ["The database is at head, and its schema is what persistence/tables.py declares"]
+
+
+def write(message: str, url: str | None = None) -> list[str]:
+    path = migrations.generate(message, url)
+    return [str(path)] if path else ["The database lacks nothing that persistence/tables.py declares"]
+
+
+def named(script: Script) -> str:
+    return f"{script.revision} {script.doc}"
+
+
+ACTIONS: dict[str, Callable[[str], list[str]]] = {"apply": apply, "current": current, "list": show, "check": check}
+WRITERS = {"generate": "Write an empty migration.", "auto": "Write one that brings the database to what is declared."}

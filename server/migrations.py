@@ -1,0 +1,102 @@
+"""Which migrations a database has, and bringing it to the newest: for start-up and for `python -m server migrate`."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.operations.ops import MigrationScript
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError as AlembicError
+from sqlalchemy.exc import DBAPIError
+
+from server.commands import CommandError
+from server.storage import connected
+
+ROOT = Path(__file__).parents[1]
+REFUSED = {
+    "55P03": "it waited too long for a table that a long query holds: apply it again when that is done",
+    "57014": "a statement took too long: divide it, or raise its statement_timeout",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The migrations that a database has, and those that it lacks, oldest first."""
+
+    applied: list[Script]
+    pending: list[Script]
+
+
+async def schema(url: str) -> Schema:
+    """How far a database is. Raises CommandError when it cannot be reached, or was migrated by a newer release."""
+    scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
+    async with connected(url) as connection:
+        exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+        current = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
+    known = [None, *[script.revision for script in scripts]]
+    if current not in known:
+        raise CommandError(
+            f"The schema of the database is newer than the code, which does not know its revision {current}:"
+            " start the release that made it, or a later one"
+        )
+    return Schema(scripts[: known.index(current)], scripts[known.index(current) :])
+
+
+async def require_head(url: str) -> None:
+    """Raises CommandError unless the schema of the database is the one that this code was written for."""
+    if pending := (await schema(url)).pending:
+        raise CommandError(
+            f"The schema of the database is {len(pending)} behind the code: run `python -m server migrate apply`"
+        )
+
+
+def upgrade(url: str) -> list[Script]:
+    """Apply the migrations that the database lacks, and say which. Raises CommandError.
+
+    One process at a time does it, the others wait for it. Not to be called in an event loop.
+    """
+    applied: list[Script] = []
+    if asyncio.run(schema(url)).pending:
+        config = configuration(url)
+        config.attributes["on_version_apply"] = lambda *, step, **_: applied.append(step.up_revision)
+        with explained():
+            command.upgrade(config, "head")
+    return applied
+
+
+def generate(message: str, url: str | None = None) -> Path | None:
+    """Write a migration: an empty one, or one that gives a database what it lacks. None when it lacks nothing."""
+    with explained(), redirect_stdout(StringIO()):
+        script = command.revision(
+            configuration(url), message, autogenerate=url is not None, process_revision_directives=drop_empty
+        )
+    return Path(script.path) if isinstance(script, Script) else None
+
+
+def drop_empty(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
+    if scripts[0].upgrade_ops is not None and scripts[0].upgrade_ops.is_empty():
+        scripts.clear()
+
+
+def configuration(url: str | None = None) -> Config:
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["url"] = url
+    return config
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what ends a migration into one line for the operator."""
+    try:
+        yield
+    except AlembicError as error:
+        raise CommandError(str(error)) from error
+    except DBAPIError as error:
+        said = str(error.orig).partition("\n")[0].rpartition(">: ")[2]
+        reason = REFUSED.get(str(getattr(error.orig, "sqlstate", "")), said)
+        raise CommandError(f"The migration is not applied: {reason}") from error
