@@ -1,0 +1,292 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.codegen.__main__ import generate
+from scripts.codegen.document import Refused
+from tests.codegen.conftest import ROOT
+
+LIST, GET = "#/paths/~1books/get", "#/paths/~1books~1{book_id}/get"
+INLINE = "an inline object has no name: put it into components/schemas"
+EXAMPLE = "the example does not say what x-problems says of this code"
+TAG = "needs exactly one tag, declared in the document's tags"
+STATUS = "is no status: ranges and `default` are too vague to generate from"
+UNAUTHORIZED = "#/components/responses/Unauthorized/content/application~1problem+json"
+ANOTHER_PATH = """
+  {path}:
+    get:
+      tags: [books]
+      operationId: another
+      summary: Another
+      description: Another.
+      x-rate-limit: default
+      {more}
+      responses: {{'204': {{description: Nothing.}}}}
+components:
+  securitySchemes:"""
+
+
+def clash(name: str) -> str:
+    return f"the name would be {name!r} in Python, which clashes: choose another"
+
+
+def nowhere(reference: str) -> str:
+    return f"the $ref {reference} leads nowhere in this document"
+
+
+def same(name: str, other: str) -> str:
+    return f"is called {name!r} in Python, as {other} is: choose another name"
+
+
+def path(path: str, more: str = "security: []") -> tuple[str, str]:
+    """The change that adds a path."""
+    return "\ncomponents:\n  securitySchemes:", ANOTHER_PATH.format(path=path, more=more)
+
+
+def parameter(name: str, place: str = "query") -> str:
+    return f"parameters: [{{name: {name}, in: {place}, required: true, schema: {{type: string}}}}]"
+
+
+REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
+    # what an operation needs
+    "no operationId": (("operationId: listBooks", "x-nothing: 1"), LIST, "has no operationId"),
+    "no tag": (("tags: [books]\n      operationId: listBooks", "operationId: listBooks"), LIST, TAG),
+    "two tags": (
+        ("tags: [books]\n      operationId: listB", "tags: [books, sign-in]\n      operationId: listB"),
+        LIST,
+        TAG,
+    ),
+    "an undeclared tag": (("- name: sign-in", "- name: sign-out"), "#/paths/~1sign-in/post", TAG),
+    "no summary": (("summary: List books", "x-nothing: 1"), LIST, "has no summary"),
+    "an empty summary": (("summary: List books", "summary: ''"), LIST, "has no summary"),
+    "no description": (("description: All of them, as JSON or as a page.", "x-nothing: 1"), LIST, "has no description"),
+    "an undeclared rate class": (
+        ("x-rate-limit: exempt", "x-rate-limit: generous"),
+        f"{LIST}/x-rate-limit",
+        "names no class of x-rate-limits",
+    ),
+    "no rate class": (
+        ("x-rate-limit: exempt", "x-nothing: 1"),
+        f"{LIST}/x-rate-limit",
+        "names no class of x-rate-limits",
+    ),
+    "no role": (
+        ("bearer: [owner, admin]", "bearer: []"),
+        "#/paths/~1books~1{book_id}/patch/security",
+        "names no role beside `bearer`",
+    ),
+    "no role by default": (("bearer: [user]", "bearer: []"), f"{GET}/security", "names no role beside `bearer`"),
+    "two request media types": (
+        ("application/x-www-form-urlencoded:", "application/json: {schema: {type: string}}\n          text/plain:"),
+        "#/paths/~1sign-in/post/requestBody",
+        "takes more than one media type: make an operation of each",
+    ),
+    "problems only": (
+        ("'204':\n          description: Gone.", "'412': {$ref: '#/components/responses/Stale'}"),
+        "#/paths/~1books~1{book_id}/delete/responses",
+        "declares problems only",
+    ),
+    # places that are missing, or are not what they should be
+    "an unknown $ref": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "schema: {$ref: '#/components/schemas/Shelves'}"),
+        f"{LIST}/responses/200/content/application~1json/schema",
+        nowhere("#/components/schemas/Shelves"),
+    ),
+    "an unknown $ref deep in a schema": (
+        ("items: {$ref: '#/components/schemas/Book'}", "items: {$ref: '#/components/schemas/Novel'}"),
+        "#/components/schemas/Shelf/properties/items/items",
+        nowhere("#/components/schemas/Novel"),
+    ),
+    "a $ref to another file": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "schema: {$ref: 'shelf.yaml#/Shelf'}"),
+        f"{LIST}/responses/200/content/application~1json/schema",
+        nowhere("shelf.yaml#/Shelf"),
+    ),
+    "a $ref to another host": (
+        ("- $ref: '#/components/parameters/Limit'", "- $ref: https://docket.example/limit.yaml"),
+        f"{LIST}/parameters/0",
+        nowhere("https://docket.example/limit.yaml"),
+    ),
+    "a $ref cycle": (
+        ("    NotModified:\n", "    Round: {$ref: '#/components/responses/Round'}\n    NotModified:\n"),
+        "#/components/responses/Round",
+        "the $ref #/components/responses/Round refers to itself",
+    ),
+    "a path by $ref": (
+        ("  /sign-in:\n", "  /other: {$ref: '#/paths/~1books'}\n  /sign-in:\n"),
+        "#/paths/~1other",
+        "a path stands here in full, not by $ref",
+    ),
+    "a parameter without schema": (
+        ("in: query\n      schema: {type: integer, minimum: 1, maximum: 100, default: 20}", "in: query"),
+        "#/components/parameters/Limit",
+        "has no schema",
+    ),
+    "a body without schema": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "x-nothing: 1"),
+        f"{LIST}/responses/200/content/application~1json",
+        "has no schema",
+    ),
+    "no title": (("title: A lending", "name: A lending"), "#/info", "has no title"),
+    # objects without a name
+    "an inline object in an answer": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "schema: {type: object}"),
+        f"{LIST}/responses/200/content/application~1json/schema",
+        INLINE,
+    ),
+    "an inline object in a request": (
+        ("schema: {$ref: '#/components/schemas/Grant'}", "schema: {properties: {password: {type: string}}}"),
+        "#/paths/~1sign-in/post/requestBody/content/application~1x-www-form-urlencoded/schema",
+        INLINE,
+    ),
+    "an inline object in a parameter": (
+        ("schema: {type: string, maxLength: 20}", "schema: {type: object}"),
+        f"{LIST}/parameters/3/schema",
+        INLINE,
+    ),
+    "an inline object deep in a schema": (
+        ("items: {$ref: '#/components/schemas/Book'}", "items: {type: object}"),
+        "#/components/schemas/Shelf/properties/items/items",
+        INLINE,
+    ),
+    # names that clash in Python
+    "an operation named by a keyword": (("operationId: listBooks", "operationId: import"), LIST, clash("import")),
+    "an operation named by a number": (("operationId: listBooks", "operationId: 2books"), LIST, clash("2books")),
+    "an operation named by no letter": (("operationId: listBooks", "operationId: --"), LIST, clash("")),
+    "two operations alike": (
+        ("operationId: updateBook", "operationId: list-books"),
+        "#/paths/~1books~1{book_id}/patch",
+        same("list_books", LIST),
+    ),
+    "a parameter named by a keyword": (path("/a", parameter("from")), "#/paths/~1a/get/parameters/0", clash("from")),
+    "a parameter named self": (path("/a", parameter("self")), "#/paths/~1a/get/parameters/0", clash("self")),
+    "a parameter named body": (path("/a", parameter("Body", "header")), "#/paths/~1a/get/parameters/0", clash("body")),
+    "two parameters alike": (
+        ("- name: Accept-Language", "- name: Limit"),
+        f"{LIST}/parameters/3/schema",
+        same("limit", "#/components/parameters/Limit/schema"),
+    ),
+    "a header named like a member": (
+        ("            X-Total:", "            Status:"),
+        "#/components/headers/Total",
+        clash("status"),
+    ),
+    "two headers alike": (
+        ("            X-Total:", "            LINK:"),
+        f"{LIST}/responses/200/headers/LINK",
+        same("link", f"{LIST}/responses/200/headers/Link"),
+    ),
+    "a header of another type": (
+        ("Total: {schema: {type: integer}}", "Total: {schema: {type: boolean}}"),
+        "#/components/headers/Total",
+        "is neither a string nor an integer",
+    ),
+    # paths and statuses
+    "two paths alike": (
+        path("/books/{number}", parameter("number", "path")),
+        "#/paths/~1books~1{number}",
+        "matches the same requests as /books/{book_id}",
+    ),
+    "two paths that differ by a slash": (path("/books/"), "#/paths/~1books~1", "matches the same requests as /books"),
+    "two paths that overlap": (
+        path("/{shelf}/new", parameter("shelf", "path")),
+        "#/paths/~1{shelf}~1new",
+        "matches the same requests as /books/{book_id}",
+    ),
+    "a path without its parameter": (
+        path("/a/{b}"),
+        "#/paths/~1a~1{b}/get",
+        "the path and its parameters name different things",
+    ),
+    "a path parameter of no path": (
+        path("/a", parameter("b", "path")),
+        "#/paths/~1a/get",
+        "the path and its parameters name different things",
+    ),
+    "a range of statuses": (("'404':", "4XX:"), f"{GET}/responses/4XX", STATUS),
+    "any other status": (("'404':", "default:"), f"{GET}/responses/default", STATUS),
+    "a status of its own": (("'404':", "'099':"), f"{GET}/responses/099", STATUS),
+    # problems
+    "an example of another code": (
+        ("status: 401, code: missing_token", "status: 401, code: expired_token"),
+        f"{UNAUTHORIZED}/examples/missing_token",
+        EXAMPLE,
+    ),
+    "an example of another status": (
+        ("status: 401, code: missing_token", "status: 403, code: missing_token"),
+        f"{UNAUTHORIZED}/examples/missing_token",
+        EXAMPLE,
+    ),
+    "an example without title": (
+        ("title: Missing token, status: 401, code", "status: 401, code"),
+        f"{UNAUTHORIZED}/examples/missing_token",
+        EXAMPLE,
+    ),
+    "a code of another status": (
+        ("expired_token: {status: 401", "expired_token: {status: 403"),
+        f"{UNAUTHORIZED}/examples/expired_token",
+        EXAMPLE,
+    ),
+    "an undeclared code": (
+        ("  expired_token: {status: 401", "  spoilt_token: {status: 401"),
+        f"{UNAUTHORIZED}/examples/expired_token",
+        "is no code of x-problems",
+    ),
+    "a problem without example": (
+        ("examples:\n            stale:", "x-nothing:\n            stale:"),
+        "#/components/responses/Stale",
+        "a shared response from 400 on needs a problem with an example for each of its codes",
+    ),
+    "an OAuth error of another name": (
+        ("invalid_grant: {value: {error: invalid_grant}}", "invalid_grant: {value: {error: invalid_request}}"),
+        "#/components/responses/GrantRefused/content/application~1json/examples/invalid_grant",
+        "the example is not named by its error",
+    ),
+    "a problem named like a word of ours": (
+        ("Stale", "Problem"),
+        "#/components/responses/Problem",
+        clash("Problem"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "place", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_contract_is_refused_by_place_and_reason(
+    golden: str, tmp_path: Path, change: tuple[str, str], place: str, reason: str
+) -> None:
+    source = write(tmp_path / "openapi.yaml", golden.replace(*change))
+    assert change[0] in golden
+
+    with pytest.raises(Refused) as refusal:
+        generate(source, tmp_path / "generated")
+
+    assert str(refusal.value) == f"openapi.yaml {place}: {reason}"
+    assert not (tmp_path / "generated").exists()
+
+
+def test_the_command_ends_with_one_line_and_leaves_what_was_there(golden: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "openapi.yaml", tmp_path / "generated"
+    generate(write(source, golden), out)
+    before = (out / "operations.py").read_bytes()
+    write(source, golden.replace("operationId: listBooks", "operationId: import"))
+
+    command = [sys.executable, "-m", "scripts.codegen", str(source), str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == f"openapi.yaml {LIST}: {clash('import')}\n"
+    assert (out / "operations.py").read_bytes() == before
+
+
+def test_a_path_with_a_literal_where_another_has_a_parameter_is_no_clash(golden: str, tmp_path: Path) -> None:
+    generate(write(tmp_path / "openapi.yaml", golden.replace(*path("/books/new"))), tmp_path / "generated")
+
+    assert '"/books/new"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
+
+
+def write(source: Path, contract: str) -> Path:
+    source.write_text(contract, encoding="utf-8")
+    return source
