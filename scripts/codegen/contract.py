@@ -4,7 +4,7 @@ import re
 from functools import cached_property
 from itertools import combinations
 
-from scripts.codegen.document import Node, Refused, child, member, resolve, walk
+from scripts.codegen.document import DATA, Node, Refused, child, member, resolve, walk
 from scripts.codegen.model import Body, Header, Operation, Parameter, Response, Tag
 from scripts.codegen.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
 
@@ -33,9 +33,11 @@ class Contract:
         self.title: str = member(info, "title", "#/info")
         self.problem_types: Node = document.get("x-problems", {})
         self.rate_classes: Node = document.get("x-rate-limits", {})
+        self.declared_tags = [member(tag, "name", child("#/tags", i)) for i, tag in enumerate(document.get("tags", []))]
         self.paths: Node = document.get("paths", {})
-        self.refuse_references_and_inline_objects()
-        self.refuse_ambiguous_paths()
+        self.refuse_nodes()
+        self.refuse_extensions()
+        self.refuse_paths()
         self.operations = [
             self.operation(path, method) for path, item in self.paths.items() for method in METHODS if method in item
         ]
@@ -43,14 +45,26 @@ class Contract:
         refuse_doubles((checked(snake(tag.name), tag.pointer), tag.pointer) for tag in self.tags)
         refuse_doubles((r.name, r.pointer) for r in dict.fromkeys(r for o in self.operations for r in o.responses))
 
-    def refuse_references_and_inline_objects(self) -> None:
+    def refuse_nodes(self) -> None:
         for node, pointer in walk(self.document):
             resolve(self.document, node, pointer)
+            for name, value in node.items():
+                if value is None and name not in DATA:
+                    raise Refused(child(pointer, name), "is empty")
             nameless = re.fullmatch("#/components/schemas/[^/]+", pointer) is None
             if nameless and (node.get("type") == "object" or isinstance(node.get("properties"), dict)):
                 raise Refused(pointer, "an inline object has no name: put it into components/schemas")
 
-    def refuse_ambiguous_paths(self) -> None:
+    def refuse_extensions(self) -> None:
+        for code, kind in self.problem_types.items():
+            for name in ("status", "title", "description"):
+                member(kind, name, child("#/x-problems", code))
+        for rate_class, quotas in self.rate_classes.items():
+            for name, quota in quotas.items():
+                for number in ("limit", "window"):
+                    member(quota, number, child("#/x-rate-limits", rate_class, name))
+
+    def refuse_paths(self) -> None:
         for path, item in self.paths.items():
             if "$ref" in item:
                 raise Refused(child("#/paths", path), "a path stands here in full, not by $ref")
@@ -90,7 +104,7 @@ class Contract:
         at = child("#/paths", path, method)
         operation_id: str = member(node, "operationId", at)
         tags = node.get("tags", [])
-        if len(tags) != 1 or tags[0] not in {tag["name"] for tag in self.document.get("tags", [])}:
+        if len(tags) != 1 or tags[0] not in self.declared_tags:
             raise Refused(at, "needs exactly one tag, declared in the document's tags")
         if node.get("x-rate-limit") not in self.rate_classes:
             raise Refused(child(at, "x-rate-limit"), "names no class of x-rate-limits")

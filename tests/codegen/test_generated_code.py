@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.codegen.__main__ import generate
-from scripts.codegen.document import load
+from scripts.codegen.document import Refused, load
 from tests.codegen.conftest import ROOT
 from tests.codegen.golden.__main__ import FILES, GOLDEN, expected
 
@@ -63,3 +63,13 @@ def test_the_golden_code_says_what_the_contract_says(generated: Path) -> None:
     code, said = run("-W", "error", "-c", USE_IT, cwd=generated.parent)
 
     assert code == 0, said
+
+
+def test_a_schema_that_no_model_can_be_made_of_is_refused(golden: str, tmp_path: Path) -> None:
+    source = tmp_path / "openapi.yaml"
+    source.write_text(golden.replace("minLength: 8", "minLength: eight"), encoding="utf-8")
+
+    with pytest.raises(Refused, match="openapi.yaml#/components/schemas/Grant"):
+        generate(source, tmp_path / "generated")
+
+    assert not (tmp_path / "generated").exists()

@@ -67,11 +67,6 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         f"{LIST}/x-rate-limit",
         "names no class of x-rate-limits",
     ),
-    "no rate class": (
-        ("x-rate-limit: exempt", "x-nothing: 1"),
-        f"{LIST}/x-rate-limit",
-        "names no class of x-rate-limits",
-    ),
     "no role": (
         ("bearer: [owner, admin]", "bearer: []"),
         "#/paths/~1books~1{book_id}/patch/security",
@@ -129,6 +124,18 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         f"{LIST}/responses/200/content/application~1json",
         "has no schema",
     ),
+    "an empty member": (("description: Sessions.", "description:"), "#/tags/1/description", "is empty"),
+    "a problem type without title": (
+        ("title: Stale, description", "description"),
+        "#/x-problems/stale",
+        "has no title",
+    ),
+    "a rate without window": (
+        ("user: {limit: 1000, window: 60}", "user: {limit: 1000}"),
+        "#/x-rate-limits/default/user",
+        "has no window",
+    ),
+    "a tag without name": (("- name: sign-in", "- title: sign-in"), "#/tags/1", "has no name"),
     "no title": (("title: A lending", "name: A lending"), "#/info", "has no title"),
     # objects without a name
     "an inline object in an answer": (
