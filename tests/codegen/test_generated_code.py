@@ -69,7 +69,7 @@ def test_a_schema_that_no_model_can_be_made_of_is_refused(golden: str, tmp_path:
     source = tmp_path / "openapi.yaml"
     source.write_text(golden.replace("minLength: 8", "minLength: eight"), encoding="utf-8")
 
-    with pytest.raises(Refused, match="openapi.yaml#/components/schemas/Grant"):
+    with pytest.raises(Refused, match="#/components/schemas/Grant"):
         generate(source, tmp_path / "generated")
 
     assert not (tmp_path / "generated").exists()
