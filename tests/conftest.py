@@ -17,13 +17,12 @@ from uuid import uuid4
 import asyncpg
 import psutil
 import pytest
-from alembic import command
-from alembic.config import Config
 from asyncpg import Connection, Record
 from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
 from persistence.engine import Pool, Transaction, connect
+from server.migrations import upgrade
 from tests.factories import Factory
 
 ROOT = Path(__file__).parents[1]
@@ -63,9 +62,7 @@ class Server:
         if not await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
             draft = f"test_{os.getpid()}_draft"
             await self.create(admin, draft)
-            config = Config(ROOT / "alembic.ini")
-            config.attributes["url"] = self.url(draft)
-            await asyncio.to_thread(command.upgrade, config, "head")
+            await asyncio.to_thread(upgrade, self.url(draft))
             await admin.execute(f"ALTER DATABASE {draft} RENAME TO {name}")
         await admin.close()
         return name

@@ -1,0 +1,131 @@
+"""Every migration: there, back and there again, by one process at a time, to the schema that tables.py declares."""
+
+import asyncio
+import sys
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.script import Script, ScriptDirectory
+
+from server.commands import CommandError
+from server.drift import differences, written_down
+from server.migrations import ROOT, configuration, require_head, schema, upgrade
+from tests.waiting import until
+
+PROCESSES = 4
+STARTER = "import sys; from server.migrations import upgrade; print(len(upgrade(sys.argv[1])))"
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
+SCRIPTS = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
+
+
+async def written(url: str) -> set[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        return await written_down(connection, "public")
+    finally:
+        await connection.close()
+
+
+async def go(url: str, move: str, revision: str) -> None:
+    await asyncio.to_thread(getattr(command, move), configuration(url), revision)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.revision)
+async def test_a_migration_goes_up_and_down_and_up_again(empty_url: str, script: Script) -> None:
+    if script.down_revision:
+        await go(empty_url, "upgrade", str(script.down_revision))
+    before = await written(empty_url)
+    await go(empty_url, "upgrade", script.revision)
+    after = await written(empty_url)
+
+    await go(empty_url, "downgrade", "-1")
+    assert await written(empty_url) == before
+    await go(empty_url, "upgrade", script.revision)
+    assert await written(empty_url) == after
+    assert before != after
+
+
+def test_migrations_are_one_line_of_descent() -> None:
+    assert [script.down_revision for script in SCRIPTS] == [None, *[script.revision for script in SCRIPTS[:-1]]]
+
+
+async def test_the_newest_schema_is_the_declared_one(fresh_url: str) -> None:
+    assert await differences(fresh_url) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("ALTER TABLE tasks ADD COLUMN other int DEFAULT 3", ["it has column tasks.other integer DEFAULT 3"]),
+        ("ALTER TABLE tasks DROP CONSTRAINT ck_tasks_title", ["it lacks constraint tasks.ck_tasks_title CHECK"]),
+        ("ALTER TABLE tasks ALTER COLUMN title DROP NOT NULL", ["it lacks column tasks.title", "it has column tasks"]),
+        ("DROP INDEX ix_tasks_title", ["it lacks index CREATE INDEX ix_tasks_title ON tasks"]),
+        (
+            """
+            DROP INDEX ix_organization_members_owner;
+            CREATE INDEX ix_organization_members_owner ON organization_members (organization_id)
+            """,
+            ["it lacks index CREATE INDEX ix_organization_members_owner", "it has index CREATE INDEX ix_organization_"],
+        ),
+        (
+            """
+            ALTER TABLE tasks DROP COLUMN completed;
+            ALTER TABLE tasks ADD COLUMN completed boolean NOT NULL GENERATED ALWAYS AS (status = 'pending') STORED;
+            CREATE INDEX ix_tasks_user_id_completed ON tasks (user_id, completed)
+            """,
+            ["it lacks column tasks.completed boolean NOT NULL GENERATED", "it has column tasks.completed boolean"],
+        ),
+        ("CREATE TABLE more (id serial)", ["it has column more.id integer NOT NULL DEFAULT nextval"]),
+    ],
+)
+async def test_what_is_not_as_declared_is_told(fresh_url: str, statement: str, found: list[str]) -> None:
+    connection = await asyncpg.connect(fresh_url)
+    await connection.execute(statement)
+    await connection.close()
+
+    told = await differences(fresh_url)
+
+    assert len(told) == len(found)
+    for line, beginning in zip(told, found, strict=True):
+        assert line.startswith(beginning)
+
+
+async def test_a_comparison_leaves_nothing_behind(fresh_url: str) -> None:
+    before = await written(fresh_url)
+
+    await differences(fresh_url)
+
+    assert await written(fresh_url) == before
+
+
+async def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
+    holder = await asyncpg.connect(empty_url)
+    await holder.execute("SELECT pg_advisory_lock(hashtext('docket.migrations'))")
+    starters = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", STARTER, empty_url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(PROCESSES)
+    ]
+    await until(lambda: holder.fetchval(WAITING), PROCESSES)
+    await holder.close()
+
+    printed = [(await starter.communicate())[0].decode().strip() for starter in starters]
+
+    assert sorted(printed) == ["0"] * (PROCESSES - 1) + [str(len(SCRIPTS))]
+    assert await differences(empty_url) == []
+
+
+async def test_a_start_brings_an_empty_database_to_head_and_a_second_one_has_nothing_to_do(empty_url: str) -> None:
+    with pytest.raises(CommandError, match=f"{len(SCRIPTS)} behind the code: run `python -m server migrate apply`"):
+        await require_head(empty_url)
+
+    assert [script.revision for script in await asyncio.to_thread(upgrade, empty_url)] == [s.revision for s in SCRIPTS]
+    assert await asyncio.to_thread(upgrade, empty_url) == []
+
+    await require_head(empty_url)
+    assert (await schema(empty_url)).pending == []
