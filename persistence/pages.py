@@ -5,7 +5,7 @@ from typing import Any
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, DateTime, Subquery, Text, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, Subquery, Text, cast, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from persistence.query import Rows
@@ -62,7 +62,7 @@ def answered(page: Subquery, limit: Any) -> Rows:
         (func.count() > limit).label("more"),
         func.max(page.c.sort_key).filter(last).label("last_key"),
         func.max(cast(page.c.id, Text)).filter(last).label("last_id"),
-    ).select_from(page.join(item, func.true()))
+    ).select_from(page.join(item, true()))
 
 
 def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
