@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Write generated/ from openapi.yaml. `--check` changes nothing and fails when generated/ is stale.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(readlink -f "$0")")/.."
 
+python=$(scripts/setup.sh requirements-dev.txt)
 out=generated
 if [[ "${1:-}" == --check ]]; then
   out=$(mktemp -d)
   trap 'rm -rf "$out"' EXIT
 fi
-.venv/bin/python -m scripts.codegen openapi.yaml "$out"
+"$python" -m scripts.codegen openapi.yaml "$out"
 if [[ "$out" != generated ]]; then
   diff -ru --exclude=__pycache__ generated "$out" || { echo "generated/ is stale: run scripts/regen.sh" >&2; exit 1; }
 fi
