@@ -47,7 +47,7 @@ class Exchange:
         "request_id",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, request_id: str, address: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, request_id: str, address: str | None) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
@@ -59,7 +59,7 @@ class Exchange:
         self.principal: Principal | None = None
         self.refusal: Problem | None = None
         """Why the access token that was sent is no good."""
-        self.answer_headers: list[tuple[bytes, bytes]] = []
+        self.answer_headers: list[tuple[str, str]] = []
 
     def header(self, name: str) -> str | None:
         """The value of a request header; of a repeated one the values in one list (RFC 9110, 5.3)."""
@@ -68,7 +68,7 @@ class Exchange:
         return b", ".join(values).decode("latin-1").strip(" \t") if values else None
 
     async def body(self, largest: int) -> bytes:
-        """The whole body. Raises TooLarge beyond `largest` bytes, before reading where its length is told; ClientGone."""
+        """The whole body. Raises TooLarge beyond `largest` bytes, unread where its length is told, and ClientGone."""
         length = self.header("content-length")
         if length is not None and int(length) > largest:
             raise TooLarge

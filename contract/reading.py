@@ -8,6 +8,7 @@ import jsonschema_rs
 from pydantic import MISSING, ValidationError
 from pydantic_core import from_json
 
+from contract.conditions import strong_tags
 from contract.exchange import Exchange, TooLarge
 from contract.validation import MOST_FAULTS, Where, faults, pointer
 from contract.vocabulary import ContractError, Fault, Operation, Parameter, Problem
@@ -78,6 +79,8 @@ class Reader:
             return MISSING
         if wrong := faults("header", self.checks[p.argument], text, (p.name,)):
             raise self.problem(400, "invalid_header", f"{p.name} does not have the form it needs.", errors=wrong)
+        if p.name == "If-Match":
+            return MISSING if (tags := strong_tags(text)) is None else tags
         return p.adapter.validate_python(text)
 
     def read_query(self, query: bytes, arguments: dict[str, Any], found: list[Fault]) -> None:
@@ -170,7 +173,7 @@ class Reader:
 
 
 def json_value(kind: str, text: str) -> Any:
-    """The JSON value that a parameter's text stands for; a text that stands for none stays one, and fails its schema."""
+    """The JSON value that a parameter stands for; a text that stands for none stays one, and fails its schema."""
     if kind == "integer":
         digits = text.removeprefix("-")
         if digits.isascii() and digits.isdecimal() and (digits == "0" or not digits.startswith("0")):

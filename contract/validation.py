@@ -51,7 +51,7 @@ def pointer(parts: Iterable[object]) -> str:
 
 
 def faults(where: Where, validator: Validator, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
-    """Every place where the value breaks its schema, up to a bound; empty when it does not. The value is never quoted."""
+    """Every place where the value breaks its schema, up to a bound, if it does. The value is never quoted."""
     found: list[Fault] = []
     for error in validator.iter_errors(value):
         for leaf in leaves(error):

@@ -105,7 +105,7 @@ class Tokens:
         )
         self._issuer = issuer
         self._audience = audience
-        self._access_lifetime = access_lifetime
+        self.access_lifetime = access_lifetime
         self._remembered = remembered
         self._verified: dict[str, Claims] = {}
 
@@ -119,7 +119,7 @@ class Tokens:
             "sid": str(session_id),
             "jti": str(uuid4()),
             "iat": issued_at,
-            "exp": issued_at + int(self._access_lifetime.total_seconds()),
+            "exp": issued_at + int(self.access_lifetime.total_seconds()),
         }
         return self._access.sign(claims)
 

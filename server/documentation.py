@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from contract.conditions import is_named
+
 CspMode: TypeAlias = Literal["strict", "relaxed", "disabled"]
 Page: TypeAlias = Literal["docs", "redoc", "problem"]
 
@@ -178,11 +180,6 @@ def stylesheet(name: str) -> str:
 
 def script(name: str) -> str:
     return f'<script src="{asset_path(name)}" defer></script>\n'
-
-
-def is_named(entity_tag: str, if_none_match: str) -> bool:
-    """Whether `If-None-Match` names the tag, compared weakly (RFC 9110, 13.1.2)."""
-    return if_none_match.strip() == "*" or entity_tag.removeprefix("W/") in re.findall('"[^"]*"', if_none_match)
 
 
 def takes_gzip(accept_encoding: str) -> bool:

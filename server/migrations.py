@@ -32,6 +32,11 @@ class Schema:
     pending: list[Script]
 
 
+def head() -> str:
+    """The newest migration, which this code was written for."""
+    return str(ScriptDirectory.from_config(configuration()).get_current_head())
+
+
 async def schema(url: str) -> Schema:
     """How far a database is. Raises CommandError when it cannot be reached, or was migrated by a newer release."""
     scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         return self.url is None or (self.auto_migrate is not False and bool(self.auto_migrate or self.is_development))
 
     @property
+    def logs(self) -> Literal["json", "console"]:
+        """How to log."""
+        return self.log_format or ("console" if self.is_development else "json")
+
+    @property
     def is_development(self) -> bool:
         return self.environment is Environment.development
 

@@ -1,15 +1,21 @@
 """Which database a server uses, that of DATABASE_URL or the embedded one under DATA_DIR, and what keeps us from it."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 import asyncpg
 from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
+from persistence.engine import Database, Pool
 from server.commands import CommandError
 from server.settings import Settings
+
+
+class Unreachable(CommandError):  # noqa: N818 - it says what is the case
+    """No server answers where the database should be."""
+
 
 PATIENCE = 5  # seconds to wait for a connection
 
@@ -28,6 +34,25 @@ def opened(settings: Settings) -> Iterator[str]:
         embedded.close()
 
 
+def pooled(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Database]]:
+    """Opens the connections of one process; an embedded server is brought back whenever it dies meanwhile."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Database]:
+        embedded = Embedded(settings.data_dir) if settings.url is None else None
+        if embedded is not None:
+            await embedded.start()
+        pool = Pool(settings.url or (embedded.url() if embedded else ""), size=settings.pool_size)
+        try:
+            yield pool
+        finally:
+            await pool.close()
+            if embedded is not None:
+                await embedded.stop()
+
+    return opened
+
+
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection for an operator's command. Raises CommandError when the database refuses it, or what it is told."""
@@ -38,7 +63,8 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         finally:
             await connection.close(timeout=PATIENCE)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CommandError(complaint(url, error)) from error
+        kind = Unreachable if isinstance(error, OSError) else CommandError
+        raise kind(complaint(url, error)) from error
 
 
 def complaint(url: str, error: Exception) -> str:

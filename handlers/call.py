@@ -1,0 +1,48 @@
+"""What a handler is given besides the arguments of its operation."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from generated.models import Environment
+from persistence.access import Caller
+from persistence.engine import Database
+from security.cursors import Cursors
+from security.passwords import Passwords
+from security.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What all calls of a process share."""
+
+    environment: Environment
+    schema_revision: str
+    """The migration that the code was written for."""
+    passwords: Passwords
+    tokens: Tokens
+    cursors: Cursors
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The program that calls: its address, and its `User-Agent`."""
+
+    address: str | None
+    user_agent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCall:
+    """A call by anybody. A statement commits alone; several are one change in `db.transaction()`."""
+
+    db: Database
+    now: datetime
+    process: Process
+    client: Client
+
+
+@dataclass(frozen=True, slots=True)
+class Call(PublicCall):
+    """A call by a signed-in user."""
+
+    caller: Caller

@@ -1,0 +1,126 @@
+"""From a request to a result: who calls, whether once too often, and the handler, run again where that is safe."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asyncpg import DataError as DriverDataError
+from asyncpg import InterfaceError, PostgresError
+from asyncpg.exceptions import InternalClientError
+from pydantic import MISSING
+from typing_extensions import override
+
+from contract import binding
+from contract.binding import Handler
+from contract.exchange import Exchange, Principal
+from contract.vocabulary import Problem, Result
+from generated.operations import NotFound
+from handlers.call import Call, Client, Process, PublicCall
+from persistence.access import Caller
+from persistence.engine import Database
+from persistence.users import key
+from security.tokens import ExpiredToken, InvalidToken
+from server.errors import MethodNotAllowed, problem_of, unauthorized
+from server.limits import Limits
+
+TRIES = 5
+PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
+UNDONE = ("40001", "40P01")  # serialization failure, deadlock: the server did nothing
+LOST = ("08", "57P")  # the connection is gone: the server may have done it
+SAFE = ("GET", "HEAD")
+
+
+class Calls(binding.Server):
+    """What the server does for the operations of the contract. `limits`: None counts nothing."""
+
+    def __init__(self, process: Process, limits: Limits | None) -> None:
+        self.process, self.limits = process, limits
+        self.db: Database | None = None
+
+    @override
+    def identify(self, exchange: Exchange) -> None:
+        credentials = exchange.header("authorization")
+        if credentials is None:
+            return
+        scheme, _, token = credentials.partition(" ")
+        if scheme.lower() != "bearer":
+            return
+        try:
+            claims = self.process.tokens.verify_access(token.strip(" "), datetime.now(UTC))
+            exchange.principal = Principal(claims.user_id, claims.session_id)
+        except ExpiredToken:
+            exchange.refusal = unauthorized("token_expired")
+        except InvalidToken:
+            exchange.refusal = unauthorized("invalid_token")
+
+    @override
+    async def admit(self, exchange: Exchange) -> None:
+        if self.limits is not None:
+            await self.limits.count(exchange)
+
+    @override
+    async def admit_body(self, exchange: Exchange, body: Any) -> None:
+        identifier = getattr(body, "email", None) or getattr(body, "username", MISSING)
+        if self.limits is not None and isinstance(identifier, str):
+            await self.limits.count_identifier(exchange, key(identifier))
+
+    @override
+    async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
+        call = self.made(exchange)
+        safe = exchange.method in SAFE
+        for attempt in range(1, TRIES + 1):
+            try:
+                return await handler(call, **arguments)
+            except Problem:
+                raise
+            except Exception as error:
+                late = datetime.now(UTC) - call.now > PATIENCE
+                if attempt == TRIES or late or not can_be_repeated(error, safe=safe):
+                    problem = problem_of(error)
+                    if problem is None:
+                        raise
+                    raise problem from error
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret
+        raise AssertionError
+
+    def made(self, exchange: Exchange) -> PublicCall:
+        if self.db is None:
+            raise RuntimeError("the application was not started: run its lifespan")
+        now = datetime.now(UTC)
+        client = Client(exchange.address, exchange.header("user-agent"))
+        principal = exchange.principal
+        if principal is None or exchange.operation is None or exchange.operation.roles is None:
+            return PublicCall(self.db, now, self.process, client)
+        caller = Caller(principal.user_id, principal.session_id, now)
+        return Call(self.db, now, self.process, client, caller)
+
+    @override
+    def not_found(self) -> Problem:
+        return NotFound(detail="There is nothing at this path.")
+
+    @override
+    def method_not_allowed(self, allow: str) -> Problem:
+        return MethodNotAllowed(allow)
+
+    @override
+    def unauthorized(self, exchange: Exchange) -> Problem:
+        return exchange.refusal or unauthorized("authentication_required")
+
+
+def can_be_repeated(error: Exception, *, safe: bool) -> bool:
+    """Whether the call may run again. `safe`: doing it twice is doing it once."""
+    match error:
+        case PostgresError():
+            return (error.sqlstate or "").startswith(UNDONE + LOST if safe else UNDONE)
+        case DriverDataError():
+            return False
+        case InterfaceError() | InternalClientError():  # the connection was dead already: nothing was sent
+            return True
+        case TimeoutError():
+            return safe
+        case OSError():  # nobody listened: nothing was sent
+            return True
+        case _:
+            return False

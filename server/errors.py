@@ -1,0 +1,110 @@
+"""What becomes of an error: the one table from what handlers and the database raise to the problems of the contract."""
+
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+from asyncpg.exceptions import InternalClientError
+
+from contract.vocabulary import Problem
+from generated.operations import (
+    PROBLEM_TYPES,
+    AccountConflict,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+    ServiceUnavailable,
+    Unauthorized,
+    ValidationFailed,
+)
+from persistence.access import NotAllowed, NotVisible, SessionOver, Stale
+from persistence.engine import PoolExhausted
+from security.passwords import HashingBusy
+
+
+class MethodNotAllowed(Problem):
+    """405: the path has no such method. It belongs to no operation, so the contract tells it in words."""
+
+    status = 405
+    types = PROBLEM_TYPES
+
+    def __init__(self, allow: str) -> None:
+        super().__init__("method_not_allowed", headers=(("Allow", allow),))
+
+
+CONSTRAINTS: dict[str, Callable[[], Problem]] = {
+    "uq_users_email_key": lambda: AccountConflict("email_already_registered"),
+    "uq_users_username_key": lambda: AccountConflict("username_taken"),
+    "fk_tasks_organization_id": NotFound,  # deleted in the meantime
+    "fk_tasks_user_id": lambda: unauthorized("token_revoked"),
+    "fk_sessions_user_id": lambda: unauthorized("token_revoked"),
+}
+"""The problem of each constraint that a request can break (SQLSTATE 23503, 23505)."""
+
+UNAVAILABLE = {  # SQLSTATE or its beginning, and the seconds after which to try again
+    "08": 2,  # the connection is lost
+    "57P": 2,  # the server is told to stop, has crashed, or is not up yet
+    "53300": 2,  # no more connections
+    "53": 30,  # the disk is full, or memory is short
+    "25006": 5,  # a standby that may not write
+    "40": 1,  # a deadlock or a race that five tries did not end
+    "55P03": 1,  # a lock that others hold
+    "57014": 1,  # a statement that took too long
+    "XX": 2,  # a connection or a server that is broken
+}
+UNSTORABLE = "A value is out of the range that can be stored."
+UNFIT = ("22", "23514", "54")  # values that the database does not take
+
+
+def unauthorized(code: str) -> Unauthorized:
+    """The problem for a request without a good access token (RFC 6750, 3)."""
+    match code:
+        case "authentication_required":
+            return Unauthorized("authentication_required", www_authenticate="Bearer")
+        case "token_expired":
+            challenge = 'Bearer error="invalid_token", error_description="The access token has expired"'
+            return Unauthorized("token_expired", www_authenticate=challenge)
+        case "token_revoked":
+            challenge = 'Bearer error="invalid_token", error_description="The session is over"'
+            return Unauthorized("token_revoked", www_authenticate=challenge)
+        case _:
+            return Unauthorized("invalid_token", www_authenticate='Bearer error="invalid_token"')
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an error comes to; None when it is a mistake of ours."""
+    return next((problem(error) for kind, problem in ANSWERS if isinstance(error, kind)), None)
+
+
+def refused(error: asyncpg.PostgresError) -> Problem | None:
+    """The problem for what PostgreSQL refused."""
+    state: str = error.sqlstate or ""
+    constraint = CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
+    if constraint is not None and state in ("23503", "23505"):
+        return constraint()
+    if state.startswith(UNFIT):
+        return ValidationFailed(detail=UNSTORABLE)
+    seconds = next((seconds for start, seconds in UNAVAILABLE.items() if state.startswith(start)), None)
+    return None if seconds is None else away(seconds)
+
+
+def away(retry_after: int) -> ServiceUnavailable:
+    return ServiceUnavailable(detail="The database does not answer just now. Try again.", retry_after=retry_after)
+
+
+BUSY = "Too many people sign in just now. Try again."
+ANSWERS: tuple[tuple[type[Exception], Callable[[Any], Problem | None]], ...] = (
+    (Problem, lambda problem: problem),
+    (SessionOver, lambda _: unauthorized("token_revoked")),
+    (NotVisible, lambda _: NotFound()),
+    (NotAllowed, lambda _: Forbidden(detail="Your role here does not allow this.")),
+    (Stale, lambda stale: PreconditionFailed(etag=f'"{stale.version}"')),
+    (HashingBusy, lambda _: ServiceUnavailable(detail=BUSY, retry_after=1)),
+    (PoolExhausted, lambda _: away(1)),
+    (asyncpg.PostgresError, refused),
+    (asyncpg.DataError, lambda _: ValidationFailed(detail=UNSTORABLE)),  # the driver's, of which InterfaceError is one
+    (asyncpg.InterfaceError, lambda _: away(2)),
+    (InternalClientError, lambda _: away(2)),
+    (OSError, lambda _: away(2)),
+)
+"""The first row that fits an error gives its problem."""

@@ -1,0 +1,46 @@
+"""Logs: one line of JSON, or of text for people, for each thing that happened; never a secret, a token or a body."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from pydantic_core import to_json
+from structlog.typing import EventDict, Processor
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+QUIET = ("uvicorn.error", "alembic", "asyncio")  # libraries that tell more than operators want to know
+
+
+def configure(*, level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
+    """Write logs to the standard output, those of libraries too, from `level` on."""
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if form == "json":
+        shared.append(structlog.processors.dict_tracebacks)
+        renderer: Processor = json_line
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=LEVELS[level], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
+
+
+def json_line(_logger: Any, _method: str, event: EventDict) -> str:
+    """An event as one line of JSON, in which a line break of a value is an escape."""
+    return to_json(event, serialize_unknown=True).decode()
