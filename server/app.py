@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
@@ -74,7 +73,7 @@ def process_of(chosen: Settings) -> Process:
         environment=models.Environment(chosen.environment),
         schema_revision=migrations.head(),
         passwords=Passwords(rounds=chosen.bcrypt_cost),
-        tokens=Tokens(keys, ISSUER, AUDIENCE, timedelta(minutes=chosen.access_token_minutes)),
+        tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         cursors=Cursors(keys),
     )
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -121,6 +122,11 @@ class Settings(BaseSettings):
     def migrates(self) -> bool:
         """Whether the server migrates its database before it serves."""
         return self.url is None or (self.auto_migrate is not False and bool(self.auto_migrate or self.is_development))
+
+    @property
+    def access_lifetime(self) -> timedelta:
+        """The life of an access token."""
+        return timedelta(minutes=self.access_token_minutes)
 
     @property
     def logs(self) -> Literal["json", "console"]:

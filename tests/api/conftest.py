@@ -1,0 +1,61 @@
+"""The application upon the database of the test, and a client that holds it to the contract."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from persistence.access import Caller
+from persistence.engine import Database
+from security.keys import Keys
+from security.tokens import Tokens
+from server.app import AUDIENCE, ISSUER, create_app
+from server.settings import Settings, load
+from tests.client import ApiClient
+from tests.conftest import Bench
+
+SECRET = "a-secret-of-the-tests-0123456789abcdef"
+MakeApp: TypeAlias = Callable[..., AbstractAsyncContextManager[ApiClient]]
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """Those of the tests: every answer is checked, nobody is limited."""
+    return load(
+        environment="staging", secret_key=SECRET, rate_limits_enabled=False, response_check_rate=1, log_level="warning"
+    )
+
+
+@pytest.fixture
+async def api(settings: Settings, db: Bench) -> AsyncIterator[ApiClient]:
+    async with serving(settings, db) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serving(settings: Settings, db: Database) -> AsyncIterator[ApiClient]:
+    """A client of an application with these settings upon this database."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Database]:
+        yield db
+
+    app = create_app(settings, opened)
+    async with app.router.lifespan_context(app), client_of(app, settings) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI, settings: Settings) -> AsyncIterator[ApiClient]:
+    tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
+
+    def sign(caller: Caller) -> str:
+        return tokens.issue_access(caller.id, caller.session_id, datetime.now(UTC))
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://docket") as http:
+        yield ApiClient(http, sign)
