@@ -1,12 +1,12 @@
 """The application upon the database of the test, and a client that holds it to the contract."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import httpx
 import pytest
+from asyncpg import Connection
 from fastapi import FastAPI
 
 from persistence.access import Caller
@@ -19,7 +19,6 @@ from tests.client import ApiClient
 from tests.conftest import Bench
 
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
-MakeApp: TypeAlias = Callable[..., AbstractAsyncContextManager[ApiClient]]
 
 
 @pytest.fixture(scope="session")
@@ -30,32 +29,46 @@ def settings() -> Settings:
     )
 
 
-@pytest.fixture
-async def api(settings: Settings, db: Bench) -> AsyncIterator[ApiClient]:
-    async with serving(settings, db) as client:
+@pytest.fixture(scope="session")
+async def served(settings: Settings, connection: Connection) -> AsyncIterator[ApiClient]:
+    """A client of the one application that all tests share. Its statements run in the transaction of the test."""
+    async with serving(settings, Bench(connection)) as client:
         yield client
+
+
+@pytest.fixture
+def api(served: ApiClient, db: Bench) -> ApiClient:
+    return served
 
 
 @asynccontextmanager
 async def serving(settings: Settings, db: Database) -> AsyncIterator[ApiClient]:
     """A client of an application with these settings upon this database."""
+    async with started(settings, db) as app, client_of(app, settings) as client:
+        yield client
+
+
+@asynccontextmanager
+async def started(settings: Settings, db: Database) -> AsyncIterator[FastAPI]:
+    """An application with these settings upon this database."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Database]:
         yield db
 
     app = create_app(settings, opened)
-    async with app.router.lifespan_context(app), client_of(app, settings) as client:
-        yield client
+    async with app.router.lifespan_context(app):
+        yield app
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI, settings: Settings) -> AsyncIterator[ApiClient]:
+async def client_of(app: FastAPI, settings: Settings, address: str = "127.0.0.1") -> AsyncIterator[ApiClient]:
+    """A client of the application that calls from this address."""
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
 
     def sign(caller: Caller) -> str:
         return tokens.issue_access(caller.id, caller.session_id, datetime.now(UTC))
 
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(app, client=(address, 123))
     async with httpx.AsyncClient(transport=transport, base_url="http://docket") as http:
         yield ApiClient(http, sign)
