@@ -62,7 +62,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
             yield connection
         finally:
             await connection.close(timeout=PATIENCE)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, UnicodeError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         kind = Unreachable if isinstance(error, OSError) else CommandError
         raise kind(complaint(url, error)) from error
 

@@ -93,7 +93,7 @@ async def test_behind_a_long_reader_a_migration_gives_up_and_can_be_applied_late
     fresh_url: str, checkout: Checkout
 ) -> None:
     checkout.migration("ALTER TABLE tasks ADD COLUMN colour text")
-    reader = await asyncpg.connect(fresh_url)
+    reader = await asyncpg.connect(fresh_url, server_settings={"idle_in_transaction_session_timeout": "0"})
     reading = reader.transaction()
     await reading.start()
     await reader.execute("SELECT FROM tasks")
@@ -129,6 +129,20 @@ async def test_a_migration_that_fails_is_one_line(
     refused = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "apply")
 
     assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", f"docket: {line}\n")
+
+
+async def test_a_database_with_tables_of_others_is_left_as_it_is(empty_url: str, command: Command) -> None:
+    await execute(empty_url, "CREATE TABLE users (theirs int)")
+
+    with pytest.raises(CommandError, match=r'^The migration is not applied: relation "users" already exists$'):
+        await command(empty_url, "apply")
+
+    assert await command(empty_url, "list") == PENDING
+
+
+async def test_a_migration_is_not_written_from_a_database_that_is_behind(empty_url: str, command: Command) -> None:
+    with pytest.raises(CommandError, match=r"^Target database is not up to date\.$"):
+        await command(empty_url, "auto", "too early")
 
 
 async def test_a_turn_is_not_waited_for_forever(fresh_url: str, checkout: Checkout) -> None:

@@ -52,9 +52,27 @@ async def test_a_database_that_is_down_is_told(command: Command) -> None:
     )
 
 
+async def test_a_server_that_says_nothing_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the other side has had enough
+        writer.close()
+
+    monkeypatch.setattr("server.storage.PATIENCE", 0.1)
+    async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+        with pytest.raises(CommandError, match=f"^PostgreSQL at {address} does not answer within 0.1 s: see whether"):
+            await command(f"postgresql://ada@{address}/docket", "list")
+
+
 async def test_a_host_that_nobody_knows_is_told(command: Command) -> None:
     with pytest.raises(CommandError, match=r"^No PostgreSQL answers at nowhere\.invalid:5432 \(.+\): start it"):
         await command("postgresql://ada@nowhere.invalid/docket", "current")
+
+
+async def test_a_host_that_is_no_name_is_told(command: Command) -> None:
+    with pytest.raises(CommandError, match=r"^PostgreSQL at a\.\.b:5432 refuses: .+$"):
+        await command("postgresql://ada@a..b/docket", "current")
 
 
 async def test_a_missing_database_is_told(fresh_url: str, command: Command) -> None:
