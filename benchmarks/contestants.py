@@ -8,8 +8,46 @@ import jwt
 
 from benchmarks import rows
 from benchmarks.servers import Server, free_port
+from security.keys import Keys
+from security.tokens import Tokens
+from server.app import AUDIENCE, ISSUER
 
 SECRET = "a-secret-of-the-benchmark-0123456789abcdef"  # noqa: S105 - it guards generated rows only
+
+
+def docket(database: str | None, folder: Path) -> Server:
+    """Docket as operators run it, on that database or on an embedded one of its own; only the limits are off."""
+    port = free_port()
+    environment = {
+        "ENVIRONMENT": "staging",
+        "SECRET_KEY": SECRET,
+        "RATE_LIMITS_ENABLED": "false",
+        "AUTO_MIGRATE": "true",
+        "DATA_DIR": str(folder / "docket"),
+        "PORT": str(port),
+    }
+    tokens = Tokens(Keys(SECRET), ISSUER, AUDIENCE, timedelta(minutes=15))
+
+    def sign(user: int) -> str:
+        return tokens.issue_access(rows.user_id(user), rows.session_id(user), datetime.now(UTC))
+
+    return Server(
+        name="docket",
+        command=[sys.executable, "-m", "server", "serve"],
+        environment=environment if database is None else environment | {"DATABASE_URL": database},
+        port=port,
+        ready="/readyz",
+        database=database or "",
+        tables={
+            "users": "users",
+            "organizations": "organizations",
+            "members": "organization_members",
+            "sessions": "sessions",
+            "tasks": "tasks",
+        },
+        sign=sign,
+        folder=folder,
+    )
 
 
 def peer(name: str, file: Path, database: str, folder: Path, *, same_contract: bool) -> Server:

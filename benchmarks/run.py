@@ -125,6 +125,7 @@ async def _database(postgres: Embedded, name: str) -> str:
 async def _fill(server: Server) -> None:
     connection = await asyncpg.connect(server.database)
     try:
+        await connection.execute("SET statement_timeout = 0")  # the application's role has one
         await rows.fill(connection, server.tables)
     finally:
         await connection.close()

@@ -3,12 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Protocol
 
 from persistence.embedded import EmbeddedError
 from server import settings
-from server.commands import CommandError, migrate, serve
+from server.commands import CommandError
 
+COMMANDS = ("serve", "migrate")
 INTERRUPTED = 130  # as shells count SIGINT
 
 
@@ -22,25 +24,31 @@ class Command(Protocol):
     def run(self, arguments: argparse.Namespace, settings: settings.Settings, /) -> int: ...
 
 
-COMMANDS: dict[str, Command] = {"serve": serve, "migrate": migrate}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. What comes back is the exit status: 1 when it cannot be done, 2 when it cannot be understood."""
+    typed = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        said = (command.__doc__ or "").partition("\n")[0]
-        command.add(subparsers.add_parser(name, help=said, description=command.__doc__))
-    given = parser.parse_args(arguments)
+    chosen = [name for name in COMMANDS if typed[:1] == [name]]
+    commands = {name: command(name) for name in chosen or COMMANDS}
+    for name, module in commands.items():
+        said = (module.__doc__ or "").partition("\n")[0]
+        module.add(subparsers.add_parser(name, help=said, description=module.__doc__))
+    given = parser.parse_args(typed)
     try:
-        return COMMANDS[given.command].run(given, settings.load())
+        return commands[given.command].run(given, settings.load())
     except (CommandError, EmbeddedError, settings.SettingsError) as error:
         for line in str(error).splitlines():
             print(f"docket: {line}", file=sys.stderr)  # noqa: T201 - the operator's line
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def command(name: str) -> Command:
+    """The module of a command. Only the one that is typed is loaded: Alembic takes 0.1 s and 11 MB."""
+    module: Command = import_module(f"server.commands.{name}")
+    return module
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
-from server import documentation, headers, migrations, observability, settings, storage
+from server import documentation, headers, observability, revision, settings, storage
 from server.calls import Calls
 from server.edge import Edge
 from server.limits import Limits
@@ -71,7 +71,7 @@ def process_of(chosen: Settings) -> Process:
     keys = Keys(chosen.signing_key, previous.get_secret_value() if previous else None)
     return Process(
         environment=models.Environment(chosen.environment),
-        schema_revision=migrations.head(),
+        schema_revision=revision.head(),
         passwords=Passwords(rounds=chosen.bcrypt_cost),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         cursors=Cursors(keys),

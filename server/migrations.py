@@ -14,8 +14,8 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError as AlembicError
 from sqlalchemy.exc import DBAPIError
 
+from server import revision
 from server.commands import CommandError
-from server.storage import connected
 
 ROOT = Path(__file__).parents[1]
 REFUSED = {
@@ -32,17 +32,10 @@ class Schema:
     pending: list[Script]
 
 
-def head() -> str:
-    """The newest migration, which this code was written for."""
-    return str(ScriptDirectory.from_config(configuration()).get_current_head())
-
-
 async def schema(url: str) -> Schema:
     """How far a database is. Raises CommandError when it cannot be reached, or was migrated by a newer release."""
     scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
-    async with connected(url) as connection:
-        exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
-        current = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
+    current = await revision.current(url)
     known = [None, *[script.revision for script in scripts]]
     if current not in known:
         raise CommandError(
