@@ -51,7 +51,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
-        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers = folded(scope["headers"])
         self.receive = receive
         self.request_id = request_id
         self.address = address
@@ -63,9 +63,8 @@ class Exchange:
 
     def header(self, name: str) -> str | None:
         """The value of a request header; of a repeated one the values in one list (RFC 9110, 5.3)."""
-        wanted = name.lower().encode()
-        values = [value for key, value in self.headers if key == wanted]
-        return b", ".join(values).decode("latin-1").strip(" \t") if values else None
+        value = self.headers.get(name.lower().encode())
+        return None if value is None else value.decode("latin-1").strip(" \t")
 
     async def body(self, largest: int) -> bytes:
         """The whole body. Raises TooLarge beyond `largest` bytes, unread where its length is told, and ClientGone."""
@@ -85,3 +84,11 @@ class Exchange:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def folded(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by name, in lower case, the values of a repeated one in one list."""
+    found = dict(headers)
+    if len(found) != len(headers):
+        found = {name: b", ".join([value for key, value in headers if key == name]) for name in found}
+    return found
