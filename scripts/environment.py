@@ -62,17 +62,29 @@ def elsewhere() -> Path:
 
 
 def is_ready(folder: Path, requirements: str) -> bool:
-    """Whether the folder's Python is the one that runs this, and has everything that is wanted."""
+    """Whether the environment is whole and has everything that is wanted."""
+    return is_whole(folder) and digest(requirements) in stamped(folder)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether an installation was finished here (programs carry the path), for the Python that runs this."""
+    return place(folder) in stamped(folder) and runs(folder)
+
+
+def stamped(folder: Path) -> list[str]:
+    """The lines of the stamp; none when the last installation was not finished."""
     try:
-        return mark(folder, requirements) in (folder / STAMP).read_text(encoding="utf-8") and runs(folder)
+        return (folder / STAMP).read_text(encoding="utf-8").splitlines()
     except OSError:
-        return False
+        return []
 
 
-def mark(folder: Path, requirements: str) -> str:
-    """What the stamp says of a file of requirements, installed here (programs carry the path) by this Python."""
-    wanted = (ROOT / requirements).read_bytes()
-    return hashlib.sha256(f"{folder} {VERSION} ".encode() + wanted).hexdigest()
+def place(folder: Path) -> str:
+    return f"{folder} {VERSION}"
+
+
+def digest(requirements: str) -> str:
+    return hashlib.sha256((ROOT / requirements).read_bytes()).hexdigest()
 
 
 def runs(folder: Path) -> bool:
@@ -102,13 +114,13 @@ def turn(folder: Path) -> Iterator[None]:
 def make(folder: Path, requirements: str) -> None:
     """Install what is wanted: into the environment there is if it is whole, else into a new one."""
     say(f"Installing {requirements} into {folder} (once; a minute or so)")
-    stamp = folder / STAMP
-    whole = stamp.is_file() and runs(folder)
-    stamp.unlink(missing_ok=True)
+    whole = is_whole(folder)
+    (folder / STAMP).unlink(missing_ok=True)
     if not whole:
         create(folder)
     install(folder, requirements)
-    stamp.write_text("\n".join(mark(folder, name) for name in {requirements, RUNNING}), encoding="utf-8")
+    lines = [place(folder), *map(digest, {RUNNING, requirements})]  # whoever can test can run
+    (folder / STAMP).write_text("\n".join(lines), encoding="utf-8")
 
 
 def create(folder: Path) -> None:
@@ -157,7 +169,7 @@ def show(lines: Iterable[str], total: int) -> None:
             continue
         if terminal:
             print(f"\r\033[K  {text}", end="", file=sys.stderr, flush=True)
-        elif text == "unpacking" or done % 10 == 0:
+        elif text == "unpacking" or done % 10 == 1:
             say(f"  {text}")
     if terminal:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
