@@ -115,7 +115,9 @@ class Postmaster:
         """Raise EmbeddedError if the server we launched gave up, but for something that passes."""
         if self.child is None or (self.child.poll() or 0) <= 0:
             return  # it was stopped or killed
-        last_words = complaint(self.log.read_bytes()[self.said :].decode(errors="replace"))
+        # Those who asked meanwhile were told that the database system is starting up, or in recovery mode.
+        said = self.log.read_bytes()[self.said :].decode(errors="replace").splitlines()
+        last_words = complaint("\n".join(line for line in said if "the database system is" not in line))
         if "shared memory block" not in last_words:  # processes of the dead server still have it for a moment
             raise EmbeddedError(f"PostgreSQL does not start: {last_words}{advice(self.data)} (its log: {self.log})")
 
