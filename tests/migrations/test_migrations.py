@@ -11,6 +11,7 @@ from alembic.script import Script, ScriptDirectory
 from server.commands import CommandError
 from server.drift import differences, written_down
 from server.migrations import ROOT, configuration, require_head, schema, upgrade
+from server.revision import head
 from tests.waiting import until
 
 PROCESSES = 4
@@ -51,6 +52,10 @@ async def test_a_migration_goes_up_and_down_and_up_again(empty_url: str, script:
 
 def test_migrations_are_one_line_of_descent() -> None:
     assert [script.down_revision for script in SCRIPTS] == [None, *[script.revision for script in SCRIPTS[:-1]]]
+
+
+def test_the_head_that_is_read_without_alembic_is_the_same() -> None:
+    assert head() == SCRIPTS[-1].revision
 
 
 async def test_the_newest_schema_is_the_declared_one(fresh_url: str) -> None:
