@@ -192,16 +192,18 @@ def handler_of(operation: Operation, handlers: object) -> Handler:
     where = f"{getattr(module, '__name__', operation.tag)}.{operation.name}"
     handler: Any = getattr(module, operation.name, None)
     if handler is None:
-        close = get_close_matches(operation.name, dir(module), n=1)
+        close = get_close_matches(operation.name, dir(module), n=1, cutoff=0.8)
         hint = f"; did you mean {operation.name} where it says {close[0]}?" if close else ""
         raise ContractError(f"{where} is missing: the contract has the operation {operation.id}{hint}")
     if not inspect.iscoroutinefunction(handler):
         raise ContractError(f"{where} is no coroutine function")
     wanted = {p.argument for p in operation.parameters} - {"if_none_match"} | ({"body"} if operation.body else set())
-    _, *found = inspect.signature(handler).parameters.values()
+    found = inspect.signature(handler).parameters.values()
     names = {p.name for p in found if p.kind is p.KEYWORD_ONLY}
-    if names != wanted or len(found) != len(names):
-        raise ContractError(f"{where} takes {sorted(names)}, but the contract gives {sorted(wanted)}, by keyword")
+    calls = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if names != wanted or len(calls) != 1 or len(found) != len(names) + 1:
+        gives = f"a call and, by keyword, {sorted(wanted)}"
+        raise ContractError(f"{where} takes {[p.name for p in found]}, but the contract gives {gives}")
     declared = {reply.result for reply in operation.replies}
     for result in results(get_type_hints(handler).get("return")):
         if result not in declared:

@@ -70,7 +70,9 @@ class Calls(binding.Server):
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
         call = self.made(exchange)
         safe = exchange.method in SAFE
-        for attempt in range(1, TRIES + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return await handler(call, **arguments)
             except Problem:
@@ -83,7 +85,6 @@ class Calls(binding.Server):
                         raise
                     raise problem from error
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret
-        raise AssertionError
 
     def made(self, exchange: Exchange) -> PublicCall:
         if self.db is None:

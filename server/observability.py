@@ -1,11 +1,13 @@
 """Logs: one line of JSON, or of text for people, for each thing that happened; never a secret, a token or a body."""
 
+import json
 import logging
 import sys
 from typing import Any, Literal
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -19,10 +21,11 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":
-        shared.append(structlog.processors.dict_tracebacks)
+        shared.append(structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)))
         renderer: Processor = json_line
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        plain = structlog.dev.plain_traceback  # others show the values of variables, passwords among them
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -43,4 +46,7 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
 
 def json_line(_logger: Any, _method: str, event: EventDict) -> str:
     """An event as one line of JSON, in which a line break of a value is an escape."""
-    return to_json(event, serialize_unknown=True).decode()
+    try:
+        return to_json(event, serialize_unknown=True).decode()
+    except PydanticSerializationError:  # a text that is no Unicode
+        return json.dumps(event, default=repr)

@@ -1,0 +1,66 @@
+"""The contract's operations bound to handlers that a test has changed, and what is logged meanwhile."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, redirect_stdout
+from io import StringIO
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import pytest
+import structlog
+from fastapi import FastAPI
+
+from contract.binding import Binding
+from generated.operations import OPERATIONS
+from handlers import auth, meta, tasks
+from persistence.engine import Pool
+from server import edge, observability
+from server.app import process_of
+from server.calls import Calls
+from server.settings import load
+from tests.api.conftest import SECRET, client_of
+from tests.client import DOCUMENT, ApiClient
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+Logged: TypeAlias = Callable[[], list[dict[str, Any]]]
+
+
+class Modules:
+    """Handlers by tag, as `generated.operations.Handlers` has them, but of any kind."""
+
+    def __init__(self, *changed: ModuleType) -> None:
+        modules = {module.__name__.rpartition(".")[2]: module for module in (meta, auth, tasks, *changed)}
+        self.meta, self.auth, self.tasks = modules["meta"], modules["auth"], modules["tasks"]
+
+
+def changed(module: ModuleType, **members: object) -> ModuleType:
+    """A copy of a module with other members; None takes one away."""
+    copy = ModuleType(module.__name__)
+    together = {**vars(module), **members}
+    vars(copy).update({name: value for name, value in together.items() if value is not None})
+    return copy
+
+
+@asynccontextmanager
+async def answering(handlers: Modules, *, check_rate: float = 1, db: Pool | None = None) -> AsyncIterator[ApiClient]:
+    """A client of the contract's operations, answered by these handlers."""
+    settings = load(environment="staging", secret_key=SECRET)
+    calls = Calls(process_of(settings), None)
+    calls.db = db or Pool(NOWHERE)
+    binding = Binding(OPERATIONS, handlers, DOCUMENT, calls, pages={}, check_rate=check_rate)
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(edge.Edge, binding=binding, pages=(), common=[(b"api-version", b"0.1.0")])
+    async with client_of(app, settings) as client:
+        yield client
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """What has been logged, line by line."""
+    output = StringIO()
+    with redirect_stdout(output):
+        observability.configure(level="info", form="json")
+    monkeypatch.setattr(edge, "log", structlog.get_logger("access"))
+    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    observability.configure(level="warning", form="json")

@@ -1,0 +1,91 @@
+"""A handler that is not what the contract needs: the type checker and the start-up both say which and why."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("contract", "generated", "handlers", "migrations", "persistence", "security", "server")
+FILES = ("alembic.ini", "openapi.yaml", "pyproject.toml")
+CHECK = ("-m", "mypy", "--cache-dir", ".mypy_cache", "-p", "handlers", "-p", "server")
+START = "from server.app import create_app; create_app()"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A change of a handler, what mypy says of it, and what the start-up says."""
+
+    module: str
+    before: str
+    after: str
+    checked: tuple[str, ...]
+    started: str
+
+
+BROKEN = (
+    Broken(
+        "meta",
+        "async def get_liveness(_call: PublicCall, /) -> GetLiveness200:\n"
+        "    return GetLiveness200(body=models.Probe(status=HealthStatus.passing))\n",
+        "",
+        ('"ModuleType" is missing following "MetaOperations" protocol member:', "note:     get_liveness"),
+        "handlers.meta.get_liveness is missing: the contract has the operation getLiveness",
+    ),
+    Broken(
+        "tasks",
+        "async def create_task(",
+        "async def creat_task(",
+        ('"ModuleType" is missing following "TasksOperations" protocol member:', "note:     create_task"),
+        "handlers.tasks.create_task is missing: the contract has the operation createTask;"
+        " did you mean create_task where it says creat_task?",
+    ),
+    Broken(
+        "auth",
+        "-> IssueToken200:",
+        "-> IssueToken200 | RegisterUser201:",
+        (
+            "def issue_token(PublicCall, /, *, body: TokenRequest) -> Coroutine[Any, Any, IssueToken200]",
+            "-> Coroutine[Any, Any, IssueToken200 | RegisterUser201]",
+        ),
+        "handlers.auth.issue_token answers RegisterUser201, which the contract does not declare for issueToken",
+    ),
+    Broken(
+        "tasks",
+        "async def delete_task(call: Call, /, *, task_id: UUID, if_match:",
+        "async def delete_task(call: Call, /, *, task: UUID, if_match:",
+        ("def delete_task(Call, /, *, task_id: UUID,", "def delete_task(Call, /, *, task: UUID,"),
+        "handlers.tasks.delete_task takes ['call', 'task', 'if_match'],"
+        " but the contract gives a call and, by keyword, ['if_match', 'task_id']",
+    ),
+)
+
+
+def test_mypy_and_the_start_up_both_refuse_a_broken_handler(tmp_path: Path) -> None:
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, tmp_path / name)
+    assert run(tmp_path, *CHECK).startswith("Success: no issues found")
+
+    for broken in BROKEN:
+        handlers = tmp_path / "handlers" / f"{broken.module}.py"
+        whole = handlers.read_text(encoding="utf-8")
+        assert whole.count(broken.before) == 1
+        handlers.write_text(whole.replace(broken.before, broken.after), encoding="utf-8")
+
+        said = run(tmp_path, *CHECK)
+        assert f'error: Argument "{broken.module}" to "Handlers" has incompatible type Module' in said
+        assert [line for line in broken.checked if line not in said] == []
+        assert run(tmp_path, "-c", START) == f"contract.vocabulary.ContractError: {broken.started}"
+
+        handlers.write_text(whole, encoding="utf-8")
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """What a program of Python's says: all that it prints, or the last line of a traceback."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
+    return done.stdout + done.stderr.rstrip("\n").rpartition("\n")[2]
