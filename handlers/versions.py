@@ -1,12 +1,13 @@
 """Versions as entity tags: what `ETag` says of a resource, and which versions `If-Match` names."""
 
+import re
 from typing import Protocol
 
 from pydantic import MISSING
 
 from contract.vocabulary import EntityTags
 
-LONGEST_VERSION = 18  # digits that a bigint holds for sure
+VERSION = re.compile("[1-9][0-9]{0,17}")  # as `etag` writes one; a bigint holds 18 digits for sure
 
 
 class Versioned(Protocol):
@@ -23,4 +24,4 @@ def versions(if_match: EntityTags | MISSING) -> list[int] | MISSING:
     """The versions named; a tag that is no version of ours names none."""
     if if_match is MISSING:
         return MISSING
-    return [int(tag) for tag in if_match if tag.isascii() and tag.isdecimal() and len(tag) <= LONGEST_VERSION]
+    return [int(tag) for tag in if_match if VERSION.fullmatch(tag)]

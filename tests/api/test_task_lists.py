@@ -1,0 +1,236 @@
+"""Lists of tasks: orders, filters, pages, and cursors that belong to one list."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from generated.models import TaskSort
+from tests.client import ApiClient
+from tests.factories import NOW, Factory
+
+NEXT = re.compile(r'<(/api/v1/tasks\?[^>]+)>; rel="next"')
+ORDERS: dict[str, list[str]] = {
+    "created_at": ["c", "a", "d", "b"],
+    "updated_at": ["b", "d", "a", "c"],
+    "due_date": ["d", "b", "a", "c"],
+    "-due_date": ["b", "d", "c", "a"],  # who has none comes last in either direction
+    "priority": ["b", "a", "c", "d"],
+    "title": ["a", "b", "c", "d"],
+}
+ORDERS |= {f"-{sort}": titles[::-1] for sort, titles in ORDERS.items() if f"-{sort}" not in ORDERS and sort[0] != "-"}
+
+
+def titles(page: Any) -> list[str]:
+    return [task["title"] for task in page["items"]]
+
+
+async def pages(ada: ApiClient, first: str) -> AsyncIterator[Any]:
+    """The pages from this one on, as `Link` tells: its URL is sent as it is."""
+    url = first
+    while url:
+        page = await ada.send("GET", f"/{url}", expect=200)
+        yield page
+        following = NEXT.fullmatch(page.headers.get("link", ""))
+        assert (following is not None) == page["has_more"] == (page["next_cursor"] is not None)
+        url = following[1] if following else ""
+
+
+@pytest.fixture
+async def four(api: ApiClient, make: Factory) -> ApiClient:
+    """One who has four tasks that every order puts otherwise; two have no due date."""
+    ada = await make.user()
+    tasks: dict[str, Mapping[str, Any]] = {
+        "c": {"created": 1, "updated": 4, "priority": "high", "id": UUID(int=2)},
+        "a": {"created": 2, "updated": 3, "priority": "medium", "id": UUID(int=1)},
+        "d": {"created": 3, "updated": 2, "priority": "urgent", "due_date": NOW + timedelta(days=1)},
+        "b": {"created": 4, "updated": 1, "priority": "low", "due_date": NOW + timedelta(days=2)},
+    }
+    for title, values in tasks.items():
+        moments = {f"{name}_at": NOW + timedelta(hours=values[name]) for name in ("created", "updated")}
+        plain = {name: value for name, value in values.items() if name not in ("created", "updated")}
+        await make.task(ada.id, ada, title=title, **moments, **plain)
+    return api.as_(ada)
+
+
+@pytest.mark.parametrize("sort", [each.value for each in TaskSort])
+async def test_every_order_holds_from_page_to_page(four: ApiClient, sort: str) -> None:
+    whole = await four.get("/tasks", sort=sort)
+    by_one = [titles(page) async for page in pages(four, f"/api/v1/tasks?sort={sort}&limit=1")]
+
+    assert titles(whole) == ORDERS[sort]
+    assert by_one == [[title] for title in ORDERS[sort]]
+
+
+async def test_the_newest_first_is_the_order_when_none_is_said(four: ApiClient) -> None:
+    assert titles(await four.get("/tasks")) == ORDERS["-created_at"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [
+        (["pending"], ["pending"]),
+        (["open"], ["in_progress", "pending"]),
+        (["all"], ["cancelled", "completed", "in_progress", "pending"]),
+        (["completed", "cancelled"], ["cancelled", "completed"]),
+        (["open", "pending", "completed"], ["completed", "in_progress", "pending"]),
+        (["pending", "pending"], ["pending"]),
+    ],
+    ids="+".join,
+)
+async def test_the_states_named_are_kept(api: ApiClient, make: Factory, status: list[str], kept: list[str]) -> None:
+    ada = await make.user()
+    for each in ("pending", "in_progress", "completed", "cancelled"):
+        await make.task(ada.id, ada, title=each, status=each)
+
+    assert titles(await api.as_(ada).get("/tasks", status=status, sort="title")) == kept
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "code"),
+    [
+        ({"limit": "0"}, "/limit", "minimum"),
+        ({"limit": "-1"}, "/limit", "minimum"),
+        ({"limit": "201"}, "/limit", "maximum"),
+        ({"limit": "9" * 5000}, "/limit", "maximum"),
+        ({"limit": "abc"}, "/limit", "type"),
+        ({"limit": "1.0"}, "/limit", "type"),
+        ({"limit": "05"}, "/limit", "type"),
+        ({"limit": ""}, "/limit", "type"),
+        ({"limit": ["1", "2"]}, "/limit", "repeated"),
+        ({"sort": "colour"}, "/sort", "enum"),
+        ({"sort": ""}, "/sort", "enum"),
+        ({"status": "done"}, "/status/0", "enum"),
+        ({"status": ["all", "open"]}, "/status", "max_items"),
+        ({"status": ["pending"] * 7}, "/status", "max_items"),
+        ({"cursor": ""}, "/cursor", "min_length"),
+        ({"cursor": "x" * 2001}, "/cursor", "max_length"),
+        ({"organization_id": "17"}, "/organization_id", "format"),
+        ({"colour": "red"}, "/colour", "unknown_parameter"),
+    ],
+    ids=str,
+)
+async def test_a_query_that_breaks_the_contract_is_told_where(
+    api: ApiClient, make: Factory, query: dict[str, Any], pointer: str, code: str
+) -> None:
+    problem = await api.as_(await make.user()).get("/tasks", expect=422, **query)
+
+    assert problem["code"] == "validation_error"
+    assert [(fault["in"], fault["pointer"], fault["code"]) for fault in problem["errors"]] == [("query", pointer, code)]
+
+
+async def test_every_wrong_parameter_is_told_at_once(api: ApiClient, make: Factory) -> None:
+    problem = await api.as_(await make.user()).get("/tasks", expect=422, limit=0, sort="colour", page=2)
+
+    assert {fault["pointer"] for fault in problem["errors"]} == {"/limit", "/sort", "/page"}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
+async def test_pages_follow_to_the_end_and_none_is_empty(api: ApiClient, make: Factory, limit: int) -> None:
+    ada = await make.user()
+    for number in range(7):
+        await make.task(ada.id, ada, title=f"{number}")
+
+    found = [titles(page) async for page in pages(api.as_(ada), f"/api/v1/tasks?limit={limit}&sort=title")]
+
+    assert found == [[f"{number}" for number in range(7)][start : start + limit] for start in range(0, 7, limit)]
+
+
+async def test_a_page_holds_50_unless_more_are_asked_for(api: ApiClient, make: Factory) -> None:
+    ada = await make.user()
+    for _ in range(51):
+        await make.task(ada.id, ada)
+
+    assert len((await api.as_(ada).get("/tasks"))["items"]) == 50
+
+
+async def test_a_link_carries_filters_sort_and_organization(api: ApiClient, make: Factory) -> None:
+    ada = await make.user()
+    team = await make.team(owner=ada)
+    for number in range(5):
+        await make.task(team, ada, title=f"{number}", status="pending" if number % 2 else "completed")
+    query = f"status=completed&status=cancelled&sort=-title&organization_id={team}&limit=1"
+
+    found = [titles(page) async for page in pages(api.as_(ada), f"/api/v1/tasks?{query}")]
+
+    assert found == [["4"], ["2"], ["0"]]
+
+
+async def test_tasks_that_come_and_go_meanwhile_move_nobody_to_another_page(four: ApiClient) -> None:
+    first = await four.get("/tasks", sort="title", limit=2)
+    await four.delete(f"/tasks/{first['items'][0]['id']}")
+    await four.post("/tasks", {"title": "aa"})
+
+    rest = await four.get("/tasks", sort="title", limit=2, cursor=first["next_cursor"])
+
+    assert titles(rest) == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"sort": "-title"},
+        {"status": "open"},
+        {"status": ["pending", "completed"], "sort": "title"},
+        {"organization_id": "00000000-0000-4000-8000-000000000000"},
+    ],
+    ids=str,
+)
+async def test_a_cursor_of_another_list_is_refused(four: ApiClient, other: dict[str, Any]) -> None:
+    first = await four.get("/tasks", sort="title", limit=1)
+
+    problem = await four.get("/tasks", expect=400, **{"sort": "title", "cursor": first["next_cursor"]} | other)
+
+    assert problem["code"] == "invalid_cursor"
+
+
+async def test_a_cursor_serves_any_limit(four: ApiClient) -> None:
+    first = await four.get("/tasks", sort="title", limit=1)
+
+    assert titles(await four.get("/tasks", sort="title", limit=9, cursor=first["next_cursor"])) == ["b", "c", "d"]
+
+
+async def test_a_cursor_of_another_user_is_refused(api: ApiClient, make: Factory) -> None:
+    ada, bob = await make.user(), await make.user()
+    team = await make.team(owner=ada, member=bob)
+    for _ in range(2):
+        await make.task(team, ada)
+    first = await api.as_(ada).get("/tasks", organization_id=str(team), limit=1)
+
+    problem = await api.as_(bob).get(
+        "/tasks", expect=400, organization_id=str(team), limit=1, cursor=first["next_cursor"]
+    )
+
+    assert problem["code"] == "invalid_cursor"
+
+
+async def test_a_cursor_with_any_character_changed_is_refused(four: ApiClient) -> None:
+    cursor = (await four.get("/tasks", limit=1))["next_cursor"]
+    changed = [f"{cursor[:at]}{'A' if cursor[at] != 'A' else 'B'}{cursor[at + 1 :]}" for at in range(len(cursor))]
+
+    for wrong in [*changed, cursor[:-1], cursor + "=", cursor + "A", "A", "ü", "%00"]:
+        assert (await four.get("/tasks", expect=400, cursor=wrong))["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("role", ["owner", "admin", "member"])
+async def test_who_belongs_to_a_team_lists_its_tasks(api: ApiClient, make: Factory, role: str) -> None:
+    ada = await make.user()
+    team = await make.team(**{role: ada})
+    task_id = await make.task(team, ada)
+    await make.task(ada.id, ada)
+
+    page = await api.as_(ada).get("/tasks", organization_id=str(team))
+
+    assert [task["id"] for task in page["items"]] == [str(task_id)]
+
+
+async def test_a_team_is_not_there_for_who_does_not_belong_to_it(api: ApiClient, make: Factory) -> None:
+    ada, bob = await make.user(), await make.user()
+    team = await make.team(owner=ada)
+    await make.task(team, ada)
+
+    for unseen in (team, uuid4(), ada.id):
+        assert (await api.as_(bob).get("/tasks", expect=404, organization_id=str(unseen)))["code"] == "not_found"
