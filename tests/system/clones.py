@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,8 +65,7 @@ class Clone:
     @contextmanager
     def serving(self, script: str | Path = "run.sh", /, **changes: str | None) -> Iterator[str]:
         """The URL at which the script says that it answers. Ctrl-C stops it, and then it has to end cleanly."""
-        process = self.start(script, **({"PORT": "0"} | changes))
-        with alarm(process):
+        with self.start(script, **({"PORT": "0"} | changes)) as process, alarm(process):
             lines: list[str] = []
             while not (found := re.search(r"answers at (http://[^;\s]+)", "".join(lines))):
                 line = process.stderr.readline() if process.stderr else ""
@@ -134,3 +134,8 @@ def python(version: str) -> str:
         if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
             return candidate
     pytest.fail(f"Python {version} is missing. Install it, e.g. by pyenv: pyenv install {version}")
+
+
+def python_for_all() -> str:
+    """The path of a Python that other accounts can run too, when tests are run by root; else of ours."""
+    return (shutil.which("python3", path=os.defpath) if os.geteuid() == 0 else None) or sys.executable
