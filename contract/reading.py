@@ -99,9 +99,11 @@ class Reader:
                     found.append(Fault("query", pointer([key]), "unknown_parameter", detail))
                 continue
             try:
-                given.setdefault(key, []).append(unquote_plus(raw.decode("ascii"), errors="strict"))
+                text = unquote_plus(raw.decode("ascii"), errors="strict")
             except UnicodeDecodeError:
                 found.append(Fault("query", pointer([key]), "format", "Must be percent-encoded UTF-8"))
+            else:
+                given.setdefault(key, []).append(text)
         del found[MOST_FAULTS:]
         for p in self.query.values():
             self.read_parameter(p, given.get(p.name), arguments, found)

@@ -1,7 +1,7 @@
 """The contract's operations bound to handlers that a test has changed, and what is logged meanwhile."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, redirect_stdout
 from io import StringIO
 from types import ModuleType
@@ -12,6 +12,8 @@ import structlog
 from fastapi import FastAPI
 
 from contract.binding import Binding
+from contract.exchange import Exchange, Message, Scope
+from contract.vocabulary import Operation
 from generated.operations import OPERATIONS
 from handlers import auth, meta, tasks
 from persistence.engine import Pool
@@ -22,8 +24,25 @@ from server.settings import load
 from tests.api.conftest import SECRET, client_of
 from tests.client import DOCUMENT, ApiClient
 
+BY_ID: dict[str, Operation] = {operation.id: operation for operation in OPERATIONS}
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 Logged: TypeAlias = Callable[[], list[dict[str, Any]]]
+
+
+def request(
+    method: str = "GET", query: str = "", headers: dict[str, str] | None = None, chunks: Sequence[bytes] = (b"",)
+) -> Exchange:
+    """A request that arrives in these chunks, after which its sender is gone."""
+    messages: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    messages[-1]["more_body"] = False
+    arriving = iter([*messages, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return next(arriving)
+
+    named = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
+    scope: Scope = {"method": method, "path": "/", "query_string": query.encode("latin-1"), "headers": named}
+    return Exchange(scope, receive, "the-request", None)
 
 
 class Modules:

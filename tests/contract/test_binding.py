@@ -23,10 +23,9 @@ from generated.operations import (
 from handlers import auth, meta, tasks
 from handlers.call import Call, PublicCall
 from persistence.access import Caller
-from tests.contract.conftest import Logged, Modules, answering, changed
+from tests.contract.conftest import BY_ID, Logged, Modules, answering, changed
 from tests.factories import NOW
 
-BY_ID: dict[str, Operation] = {operation.id: operation for operation in OPERATIONS}
 ADA = models.User(
     id=uuid4(),
     email="ada@example.com",

@@ -1,0 +1,17 @@
+"""The roles of the contract and those of handlers/policy.py are the same."""
+
+from generated.operations import OPERATIONS
+from handlers.policy import OPERATIONS as ACTIONS
+from handlers.policy import ROLES, Action
+
+ANYBODY = (None, ("user",))
+
+
+def test_the_roles_of_every_operation_are_those_of_its_action() -> None:
+    contract = {operation.id: operation.roles for operation in OPERATIONS if operation.roles not in ANYBODY}
+
+    assert {operation: ROLES[action] for operation, action in ACTIONS.items()} == contract
+
+
+def test_every_action_is_what_some_operation_does() -> None:
+    assert set(ROLES) == set(Action) == set(ACTIONS.values())

@@ -1,0 +1,95 @@
+"""Paths find their operations, and nothing else does."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.routing import Routes
+from generated.operations import OPERATIONS
+
+PATHS = sorted({operation.path for operation in OPERATIONS})
+ID = "019b76da-a800-7000-8000-0000000000a1"
+SEGMENT = st.text(st.characters(exclude_characters="/"), min_size=1)
+
+
+def routes(*paths: str) -> Routes[str]:
+    made: Routes[str] = Routes()
+    for path in paths:
+        made.add("GET", path, path)
+    return made
+
+
+def found(made: Routes[str], path: str) -> tuple[str, dict[str, str]] | None:
+    methods, values = made.find(path)
+    return (methods["GET"], values) if methods else None
+
+
+contract = routes(*PATHS)
+
+
+@given(st.sampled_from(PATHS), st.lists(SEGMENT, min_size=2, max_size=2), st.sampled_from(["", "/"]))
+def test_a_path_finds_its_operation_with_and_without_a_slash(path: str, values: list[str], slash: str) -> None:
+    names = [part.strip("{}") for part in path.split("/") if part.startswith("{")]
+    given_values = dict(zip(names, values, strict=False))
+
+    assert found(contract, path.format(**given_values) + slash) == (path, given_values)
+
+
+def test_a_path_has_the_methods_of_its_operations() -> None:
+    made: Routes[str] = Routes()
+    for operation in OPERATIONS:
+        made.add(operation.method, operation.path, operation.id)
+
+    methods, values = made.find(f"/api/v1/tasks/{ID}")
+
+    assert methods == {"GET": "getTask", "PUT": "replaceTask", "PATCH": "updateTask", "DELETE": "deleteTask"}
+    assert values == {"task_id": ID}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_word_goes_before_a_value(order: int) -> None:
+    made = routes(*["/tasks/{id}", "/tasks/search", "/tasks/search/{place}", "/tasks/{id}/files"][::order])
+
+    assert found(made, "/tasks/search") == ("/tasks/search", {})
+    assert found(made, "/tasks/search/") == ("/tasks/search", {})
+    assert found(made, "/tasks/searching") == ("/tasks/{id}", {"id": "searching"})
+    assert found(made, "/tasks/search/files") == ("/tasks/search/{place}", {"place": "files"})
+    assert found(made, "/tasks/7/files") == ("/tasks/{id}/files", {"id": "7"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "*",
+        "/api",
+        "/api/v1",
+        "/api/v1/tasks//",
+        "/api/v1//tasks",
+        "/api/v1/tasks//complete",
+        f"/api/v1/tasks/{ID}//",
+        f"/api/v1/tasks/{ID}/complete/more",
+        "/API/v1/tasks",
+        "//livez/more",
+        "/problems",
+        "/problems/",
+        "/livez\0",
+    ],
+)
+def test_another_path_finds_nothing(path: str) -> None:
+    assert found(contract, path) is None
+
+
+@pytest.mark.parametrize("path", ["/", "//", ""])
+def test_the_root_is_found_also_by_a_request_target_without_a_path(path: str) -> None:
+    assert found(contract, path) == ("/", {})
+
+
+@given(st.text(string.ascii_lowercase + "/{}", max_size=30))
+def test_what_is_found_is_what_the_template_says(path: str) -> None:
+    answer = found(contract, path)
+
+    if answer is not None:
+        template, values = answer
+        assert path.rstrip("/") == template.format(**values).rstrip("/")

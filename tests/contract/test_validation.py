@@ -1,0 +1,118 @@
+"""Every fault has its code, its place and words that do not quote the value."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.validation import CODES, MOST_FAULTS, faults, pointer
+from tests.client import SCHEMAS
+
+CANARY = "do-not-quote-me"
+UNKNOWN = "Is not a member that the contract knows"
+NULL_OR = {"type": "object", "properties": {"due": {"oneOf": [{"type": "string", "minLength": 3}, {"type": "null"}]}}}
+CLOSED = {"properties": {"a": {}}, "additionalProperties": False}
+TAGS = {"type": "array", "maxItems": 2, "items": {"enum": ["a", "b"]}}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+BODIES = ["UserRegister", "LoginRequest", "TokenRequest", "TaskCreate", "TaskReplace", "TaskPatch", "TaskCompletion"]
+MEMBERS = [
+    "title",
+    "description",
+    "status",
+    "due_date",
+    "organization_id",
+    "email",
+    "password",
+    "username",
+    "completed",
+]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"required": ["title"]}, {}, ("/title", "required", "Is required")),
+        ({"type": "string"}, 1, ("", "type", "Must be string")),
+        ({"type": ["string", "integer"]}, True, ("", "type", "Must be integer or string")),
+        ({"type": "string"}, None, ("", "not_null", "Must not be null")),
+        ({"properties": {"a": {"type": "string"}}}, {"a": None}, ("/a", "not_null", "Must not be null")),
+        ({"format": "uuid"}, CANARY, ("", "format", "Must be a valid uuid")),
+        ({"format": "date-time"}, CANARY, ("", "format", "Must be a valid date-time")),
+        ({"minLength": 99}, CANARY, ("", "min_length", "Must have at least 99 characters")),
+        ({"maxLength": 2}, CANARY, ("", "max_length", "Must have at most 2 characters")),
+        ({"pattern": "^[0-9]+$"}, CANARY, ("", "pattern", "Must match ^[0-9]+$")),
+        ({"enum": ["a", "b"]}, CANARY, ("", "enum", "Must be one of a, b")),
+        ({"const": "a"}, CANARY, ("", "enum", "Must be one of a")),
+        ({"minimum": 1}, 0, ("", "minimum", "Must be at least 1")),
+        ({"exclusiveMinimum": 1}, 1, ("", "minimum", "Must be at least 1")),
+        ({"maximum": 200}, 201, ("", "maximum", "Must be at most 200")),
+        ({"exclusiveMaximum": 1}, 1, ("", "maximum", "Must be at most 1")),
+        (TAGS, ["a", "b", "a"], ("", "max_items", "Must have at most 2 items")),
+        (TAGS, ["a", CANARY], ("/1", "enum", "Must be one of a, b")),
+        (CLOSED, {"more": CANARY}, ("/more", "unknown_field", UNKNOWN)),
+        (CLOSED, {"a/b~c": 1}, ("/a~1b~0c", "unknown_field", UNKNOWN)),
+        ({"multipleOf": 2}, 3, ("", "format", "Must be a valid value")),
+        (NULL_OR, {"due": "x"}, ("/due", "min_length", "Must have at least 3 characters")),
+        (NULL_OR, {"due": 1}, ("/due", "type", "Must be string")),
+    ],
+)
+def test_a_fault_says_what_is_wrong_where(
+    schema: dict[str, Any], value: object, expected: tuple[str, str, str]
+) -> None:
+    [fault] = faults("body", jsonschema_rs.validator_for(schema, validate_formats=True), value)
+
+    assert (fault.pointer, fault.code, fault.detail) == expected
+    assert fault.document() == dict(zip(("in", "pointer", "code", "detail"), ("body", *expected), strict=True))
+
+
+def test_every_place_is_named() -> None:
+    found = faults("body", SCHEMAS["#/components/schemas/UserRegister"], {"password": "short", "e-mail": 1, "x": None})
+
+    assert {(fault.pointer, fault.code) for fault in found} == {
+        ("/e-mail", "unknown_field"),
+        ("/x", "unknown_field"),
+        ("/password", "min_length"),
+        ("/email", "required"),
+    }
+
+
+def test_a_parameter_is_named_before_the_place_in_it() -> None:
+    validator = SCHEMAS["#/components/parameters/TaskStatusFilter/schema"]
+
+    assert [fault.pointer for fault in faults("query", validator, ["open", "late"], ("status",))] == ["/status/1"]
+    assert [fault.pointer for fault in faults("query", validator, ["all", "open"], ("status",))] == ["/status"]
+
+
+def test_there_is_an_end_of_faults() -> None:
+    everywhere = {"type": "array", "items": {"type": "string"}}
+
+    assert len(faults("body", jsonschema_rs.validator_for(everywhere), list(range(10_000)))) == MOST_FAULTS
+    many = {str(number): 1 for number in range(10_000)}
+    assert len(faults("body", jsonschema_rs.validator_for(CLOSED), many)) == MOST_FAULTS
+
+
+@given(st.sampled_from(BODIES), JSON | st.dictionaries(st.sampled_from(MEMBERS), JSON | st.just(CANARY), max_size=5))
+def test_a_value_has_faults_when_its_schema_refuses_it_and_they_are_the_contracts(name: str, value: object) -> None:
+    validator = SCHEMAS[f"#/components/schemas/{name}"]
+    found = faults("body", validator, value)
+
+    assert bool(found) is not validator.is_valid(value)
+    assert all(SCHEMAS["#/components/schemas/Fault"].is_valid(fault.document()) for fault in found)
+    assert not any(CANARY in fault.detail for fault in found)
+
+
+@given(st.lists(st.text() | st.integers(min_value=0)))
+def test_a_pointer_can_be_read_back(parts: list[str | int]) -> None:
+    read = [part.replace("~1", "/").replace("~0", "~") for part in pointer(parts).split("/")[1:]]
+
+    assert read == [str(part) for part in parts]
+
+
+def test_the_codes_are_those_of_the_contract() -> None:
+    assert all(SCHEMAS["#/components/schemas/FaultCode"].is_valid(code) for code in CODES.values())
