@@ -14,7 +14,7 @@ from persistence.access import Caller
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "generated" / "openapi.json").read_bytes())
 SCHEMAS = jsonschema_rs.validator_map_for(DOCUMENT, validate_formats=True)
 PREFIX = "/api/v1"
-OUTSIDE = {404, 405}  # answers to requests that belong to no operation
+OUTSIDE = {404, 405, 414, 429, 431}  # answers to requests that belong to no operation
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ApiClient:
         return await self.send("DELETE", path, expect=expect)
 
     async def send(
-        self, method: str, path: str, *, expect: int, headers: Mapping[str, str] | None = None, **rest: Any
+        self, method: str, path: str, *, expect: int, headers: Mapping[str, str | bytes] | None = None, **rest: Any
     ) -> Answer:
         """Send a request. Fails when the status is another, or the contract does not allow the answer."""
         url = path.removeprefix("/") if path.startswith("//") else PREFIX + path
