@@ -65,11 +65,12 @@ class ApiClient:
         return await self.send("DELETE", path, expect=expect)
 
     async def send(
-        self, method: str, path: str, *, expect: int, headers: Mapping[str, str | bytes] | None = None, **rest: Any
+        self, method: str, path: str, *, expect: int, headers: Mapping[str, str] | None = None, **rest: Any
     ) -> Answer:
         """Send a request. Fails when the status is another, or the contract does not allow the answer."""
         url = path.removeprefix("/") if path.startswith("//") else PREFIX + path
-        answer = await self.http.request(method, url, headers={**self.headers, **(headers or {})}, **rest)
+        sent = httpx.Headers({**self.headers, **(headers or {})}, encoding="latin-1")
+        answer = await self.http.request(method, url, headers=sent, **rest)
         assert answer.status_code == expect, f"{method} {url}: {answer.status_code} {answer.text}"
         check(answer)
         kind = answer.headers.get("content-type", "")

@@ -83,9 +83,7 @@ async def test_a_token_expires(api: ApiClient, make: Factory, settings: Settings
 
 @pytest.mark.parametrize("token", ["rubbish", "a.b.c", "x" * 5000, "\u00e4\u00f6", "", "two words", "rubbish,"])
 async def test_a_token_that_is_none_of_ours_is_invalid(api: ApiClient, token: str) -> None:
-    headers = {"Authorization": f"Bearer {token}".encode("latin-1")}
-
-    problem = await api.send("GET", "/auth/me", expect=401, headers=headers)
+    problem = await bearing(api, token).get("/auth/me", expect=401)
 
     assert problem["code"] == "invalid_token"
     assert problem.headers["www-authenticate"] == 'Bearer error="invalid_token"'
