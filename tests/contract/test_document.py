@@ -1,0 +1,243 @@
+"""The rules of openapi.yaml that no linter knows."""
+
+import re
+from collections.abc import Iterator
+from keyword import iskeyword
+from typing import Any
+
+import pytest
+
+from generated.operations import PROBLEM_TYPES
+from tests.client import DOCUMENT, SCHEMAS
+
+METHODS = ("get", "put", "post", "delete", "patch")
+OPERATIONS = {
+    item[method]["operationId"]: (path, method)
+    for path, item in DOCUMENT["paths"].items()
+    for method in METHODS
+    if method in item
+}
+PROBLEM = "application/problem+json"
+COMPONENTS = DOCUMENT["components"]
+EDGE = {"405", "408", "414", "431"}
+PERL = re.compile(r"\\[sSdDwWbBpPAZz]|\(\?(?!:)")
+RUNTIME = re.compile(
+    r"^\$(?:response\.(?:header\.(?P<header>[A-Za-z-]+)|body#(?P<body>/\S+))|request\.(?:path|query)\.(?P<given>\w+))$"
+)
+
+
+def resolved(node: Any) -> Any:
+    """What a reference leads to; anything else as it is."""
+    while isinstance(node, dict) and "$ref" in node:
+        target: Any = DOCUMENT
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part.replace("~1", "/").replace("~0", "~")]
+        node = target
+    return node
+
+
+def parameters(path: str, method: str) -> list[dict[str, Any]]:
+    item = DOCUMENT["paths"][path]
+    return [resolved(one) for one in [*item.get("parameters", []), *item[method].get("parameters", [])]]
+
+
+def everywhere(node: Any, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of the document and its JSON Pointer."""
+    children: Any = enumerate(node) if isinstance(node, list) else node.items()
+    if isinstance(node, dict):
+        yield at, node
+    for name, child in children:
+        if isinstance(child, dict | list):
+            yield from everywhere(child, f"{at}/{str(name).replace('~', '~0').replace('/', '~1')}")
+
+
+def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema, wherever it stands, and the schemas in it. Examples are none."""
+    for at, node in everywhere(DOCUMENT):
+        if re.search(r"/schemas?/|/schema$", at) and "/examples/" not in at and "$ref" not in node:
+            yield at, node
+
+
+def reached(node: Any) -> Iterator[str]:
+    """The names of the components that a body consists of."""
+    for _, part in everywhere(node):
+        if "$ref" in part:
+            yield part["$ref"].rpartition("/")[2]
+            yield from reached(resolved(part))
+
+
+def bodies(kind: str) -> set[str]:
+    """The names of the schemas in requests, or in answers."""
+    found: set[str] = set()
+    for path, method in OPERATIONS.values():
+        operation = DOCUMENT["paths"][path][method]
+        for container in [operation.get("requestBody", {})] if kind == "requests" else operation["responses"].values():
+            for content in resolved(container).get("content", {}).values():
+                found |= set(reached({"schema": content["schema"]}))
+    return found
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS.values(), ids=OPERATIONS)
+class TestOperations:
+    def test_it_is_named_and_described(self, path: str, method: str) -> None:
+        operation = DOCUMENT["paths"][path][method]
+
+        assert re.fullmatch(r"[a-z]+(?:[A-Z][a-z]*)*", operation["operationId"])
+        assert len(operation["tags"]) == 1
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["x-rate-limit"] in DOCUMENT["x-rate-limits"]
+
+    def test_it_declares_every_status_it_can_answer_and_no_other(self, path: str, method: str) -> None:
+        operation = DOCUMENT["paths"][path][method]
+        declared = set(operation["responses"])
+        given = parameters(path, method)
+        has_body = "requestBody" in operation
+        reads = {one["name"] for one in given}
+
+        assert {"429", "500", "503"} <= declared
+        assert ("400" in declared) == bool(has_body or reads & {"If-Match", "If-None-Match", "cursor"})
+        assert ("413" in declared) == ("415" in declared) == has_body
+        assert ("304" in declared) == ("If-None-Match" in reads)
+        assert ("412" in declared) == ("If-Match" in reads)
+        assert ("401" in declared) == (operation.get("security") != [] or operation["operationId"] == "login")
+        assert "404" in declared or not any(one["in"] == "path" or one["name"].endswith("_id") for one in given)
+        assert not declared & EDGE
+        assert all(re.fullmatch(r"[2-5][0-9]{2}", status) for status in declared)
+
+    def test_its_errors_are_shared(self, path: str, method: str) -> None:
+        for status, answer in DOCUMENT["paths"][path][method]["responses"].items():
+            assert "$ref" in answer or int(status) < 400 or PROBLEM not in answer["content"], status
+
+    def test_it_takes_one_media_type(self, path: str, method: str) -> None:
+        body = DOCUMENT["paths"][path][method].get("requestBody")
+
+        assert body is None or len(body["content"]) == 1
+
+    def test_its_request_and_its_answers_have_examples(self, path: str, method: str) -> None:
+        operation = DOCUMENT["paths"][path][method]
+        for container in [*operation["responses"].values(), operation.get("requestBody", {})]:
+            for media_type, content in resolved(container).get("content", {}).items():
+                assert content["examples"], media_type
+
+    def test_it_can_be_called_by_both_schemes_or_by_anybody(self, path: str, method: str) -> None:
+        security = DOCUMENT["paths"][path][method].get("security", DOCUMENT["security"])
+
+        assert security == [] or [list(one) for one in security] == [["bearer"], ["password"]]
+        assert security == [] or (security[0]["bearer"] and not security[1]["password"])
+
+    def test_its_links_lead_to_operations_and_parameters(self, path: str, method: str) -> None:
+        for answer in map(resolved, DOCUMENT["paths"][path][method]["responses"].values()):
+            for name, link in answer.get("links", {}).items():
+                wanted = {one["name"] for one in parameters(*OPERATIONS[link["operationId"]])}
+                assert set(link.get("parameters", {})) <= wanted, name
+                for value in link.get("parameters", {}).values():
+                    self.leads_somewhere(value, answer, {one["name"] for one in parameters(path, method)})
+
+    def leads_somewhere(self, value: str, answer: dict[str, Any], given: set[str]) -> None:
+        found = RUNTIME.match(value)
+        assert found, value
+        if found["header"]:
+            assert found["header"] in answer["headers"]
+        elif found["body"]:
+            schema = resolved(answer["content"]["application/json"]["schema"])
+            for part in found["body"].removeprefix("/").split("/"):
+                schema = resolved(schema["items"] if part.isdecimal() else schema["properties"][part])
+        else:
+            assert found["given"] in given
+
+
+class TestSchemas:
+    def test_requests_are_closed_and_answers_are_open(self) -> None:
+        requests, answers = bodies("requests"), bodies("answers")
+        for name, schema in COMPONENTS["schemas"].items():
+            if schema["type"] == "object":
+                closed = schema.get("additionalProperties") is False
+                assert closed == (name in requests and name != "TokenRequest"), name  # RFC 6749: others are ignored
+        assert {name for name in requests & answers if COMPONENTS["schemas"][name]["type"] == "object"} == set()
+
+    def test_every_schema_is_in_use(self) -> None:
+        used = {node["$ref"].rpartition("/")[2] for _, node in everywhere(DOCUMENT) if "$ref" in node}
+
+        assert [
+            name for kind in COMPONENTS if kind != "securitySchemes" for name in COMPONENTS[kind] if name not in used
+        ] == []
+
+    def test_none_is_harder_than_generators_can_bear(self) -> None:
+        for at, schema in schemas():
+            assert not {"allOf", "uniqueItems", "minProperties", "readOnly", "writeOnly"} & set(schema), at
+            if "/parameters/" not in at:
+                assert "default" not in schema, at
+            assert not [name for name in schema.get("properties", {}) if iskeyword(name) and name != "in"], at
+            if "anyOf" in schema or "oneOf" in schema:
+                assert [len(schema.get("oneOf", [])), schema["oneOf"][-1]] == [2, {"type": "null"}], at
+
+    def test_patterns_mean_the_same_everywhere(self) -> None:
+        patterns = {at: schema["pattern"] for at, schema in schemas() if "pattern" in schema}
+
+        assert len(patterns) > 5
+        assert {at: pattern for at, pattern in patterns.items() if PERL.search(pattern) or not pattern.isascii()} == {}
+        assert all(pattern.startswith("^") for pattern in patterns.values())
+
+    def test_texts_of_requests_are_bounded_and_without_nul(self) -> None:
+        named = {f"#/components/schemas/{name}" for name in bodies("requests")}
+        for at, schema in schemas():
+            if at.split("/properties")[0] in named and schema.get("type") == "string":
+                bounded = "maxLength" in schema or "format" in schema or "enum" in schema
+                assert bounded, at
+                if "pattern" in schema:
+                    assert not SCHEMAS[at].is_valid("a\0b"), at
+                else:
+                    assert {"format", "enum"} & set(schema), at
+
+
+class TestExamples:
+    def test_every_example_is_valid(self) -> None:
+        seen = 0
+        for at, node in everywhere(DOCUMENT):
+            given = (
+                [one["value"] for one in node["examples"].values()] if isinstance(node.get("examples"), dict) else []
+            )
+            if isinstance(node.get("examples"), list) and at in SCHEMAS:
+                values, schema = node["examples"], at
+            elif "schema" in node:
+                values, schema = [*given, *([node["example"]] if "example" in node else [])], f"{at}/schema"
+            else:
+                continue
+            for value in values:
+                wrong = [f"{error.instance_path}: {error.message}" for error in SCHEMAS[schema].iter_errors(value)]
+                assert wrong == [], at
+                seen += 1
+        assert seen > 50
+
+    def test_every_shared_error_has_an_example_of_each_code_with_its_own_status(self) -> None:
+        statuses: dict[str, set[str]] = {}
+        for path, method in OPERATIONS.values():
+            for status, answer in DOCUMENT["paths"][path][method]["responses"].items():
+                if "$ref" in answer:
+                    statuses.setdefault(answer["$ref"].rpartition("/")[2], set()).add(status)
+        for name, answer in COMPONENTS["responses"].items():
+            assert len(statuses[name]) == 1, name
+            for code, example in answer.get("content", {}).get(PROBLEM, {}).get("examples", {}).items():
+                value = example["value"]
+                kind = PROBLEM_TYPES[code]
+                assert (value["code"], value["type"]) == (code, f"/problems/{code}")
+                assert {str(value["status"]), str(kind.status)} == statuses[name]
+                assert value["title"] == kind.title
+                for fault in value["errors"]:
+                    assert SCHEMAS["#/components/schemas/FaultCode"].is_valid(fault["code"])
+
+    def test_every_problem_is_an_answer_or_belongs_to_the_edge(self) -> None:
+        shown = {
+            code
+            for answer in COMPONENTS["responses"].values()
+            for code in answer.get("content", {}).get(PROBLEM, {}).get("examples", {})
+        }
+
+        assert {code for code, kind in PROBLEM_TYPES.items() if str(kind.status) not in EDGE} == shown
+
+    def test_every_parameter_in_a_path_and_every_required_header_has_an_example(self) -> None:
+        for name, parameter in COMPONENTS["parameters"].items():
+            assert "example" in parameter or parameter["in"] != "path", name
+        for name, header in COMPONENTS["headers"].items():
+            assert not header.get("required") or "example" in header or "const" in header["schema"], name
