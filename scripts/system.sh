@@ -11,4 +11,4 @@ if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then missing+=(po
 if ((${#missing[@]})); then scripts/install.sh "${missing[@]}"; fi
 
 python=$(scripts/setup.sh requirements-dev.txt)
-exec "$python" -m pytest tests/system "$@"
+exec "$python" -m pytest -n auto --dist loadfile tests/system "$@"
