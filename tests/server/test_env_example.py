@@ -1,7 +1,6 @@
 """`.env.example` names every setting with its meaning and its default, and nothing else."""
 
 import re
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -15,7 +14,7 @@ FIELDS = {name.upper(): field for name, field in Settings.model_fields.items()}
 
 
 @pytest.fixture
-def uncommented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def uncommented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to start in, whose `.env` has every line of the example in force, and an environment without any."""
     for name in FIELDS:
         monkeypatch.delenv(name, raising=False)
