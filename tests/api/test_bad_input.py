@@ -1,0 +1,437 @@
+"""Bad input, everywhere: made from the contract for each operation, each parameter and each member of a body.
+
+Whatever is sent, the answer is a problem that the contract declares and names the place; it does not repeat the input,
+and nothing is written.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.client import DOCUMENT, ApiClient, check
+from tests.conftest import Bench
+from tests.factories import Factory
+
+CANARY = "kanarienvogel"
+MEBIBYTE = 1024 * 1024
+FORM = "application/x-www-form-urlencoded"
+DEPTH = 100_000
+DIGITS = "7" * 5_000
+COUNT = """SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM sessions), (SELECT count(*) FROM organizations),
+    (SELECT array_agg((id, title, version)::text) FROM tasks)"""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the contract, with a body that it takes."""
+
+    id: str
+    method: str
+    path: str
+    parameters: dict[str, Any]
+    answers: set[int]
+    media_type: str
+    schema: dict[str, Any]
+    good: dict[str, Any]
+
+    def members(self, of: str | None = None) -> Iterator[tuple[str, dict[str, Any], bool]]:
+        """The name, the schema and whether null is taken, of each member of the body; `of`: a type or format."""
+        for name, declared in self.schema.get("properties", {}).items():
+            choices = [resolved(choice) for choice in declared.get("oneOf", [declared])]
+            schema = next(choice for choice in choices if choice.get("type") != "null")
+            nullable = len(choices) > 1
+            if of is None or of in (schema["type"], schema.get("format")):
+                yield name, schema, nullable
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema or parameter itself, where a reference stands for it."""
+    while "$ref" in schema:
+        _, _, section, name = schema["$ref"].split("/")
+        schema = DOCUMENT["components"][section][name]
+    return schema
+
+
+def operations() -> Iterator[Operation]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method in methods.keys() & {"get", "post", "put", "patch", "delete"}:
+            operation = methods[method]
+            parameters = [resolved(each) for each in [*methods.get("parameters", []), *operation.get("parameters", [])]]
+            [(media_type, content)] = operation.get("requestBody", {"content": {"": {}}})["content"].items()
+            yield Operation(
+                operation["operationId"],
+                method.upper(),
+                path,
+                {each["name"]: each for each in parameters},
+                {int(status) for status in operation["responses"]},
+                media_type,
+                resolved(content.get("schema", {})),
+                {} if not content else list(content["examples"].values())[-1]["value"],
+            )
+
+
+ALL = {operation.id: operation for operation in operations()}
+WITH_BODY = sorted(each.id for each in ALL.values() if each.media_type)
+WITH_JSON = [name for name in WITH_BODY if ALL[name].media_type != FORM]
+CHECKED = sorted(each.id for each in ALL.values() if 422 in each.answers)
+
+
+class Prober:
+    """Sends what no client should, as a user who may do everything, to a task that exists."""
+
+    def __init__(self, who: ApiClient, task_id: object) -> None:
+        self.who, self.task_id = who, task_id
+
+    async def send(self, operation: Operation, **request: Any) -> httpx.Response:
+        """The answer: one that the contract allows, a problem, without the canary."""
+        path = operation.path.replace("{task_id}", str(self.task_id)).replace("{code}", "not_found")
+        query = request.pop("query", "")
+        headers = {**self.who.headers, "Content-Type": operation.media_type} | request.pop("headers", {})
+        headers = {name: value for name, value in headers.items() if value}
+        url = f"{path}?{query}" if query else path
+        answer = await self.who.http.request(operation.method, url, headers=headers, **request)
+        said = f"{operation.id} {str(query)[:60]} {str(request)[:200]}: {answer.status_code} {answer.text[:300]}"
+        assert 400 <= answer.status_code < 500, said
+        assert CANARY not in answer.text, said
+        check(answer)
+        return answer
+
+    async def send_body(self, operation: Operation, body: dict[str, Any]) -> httpx.Response:
+        if operation.media_type == FORM:
+            return await self.send(operation, data=body)
+        return await self.send(operation, content=json.dumps(body))
+
+    async def is_told(self, operation: Operation, body: dict[str, Any], pointer: str, *codes: str) -> None:
+        """Send a body that breaks the contract at one place, which the answer must name."""
+        answer = await self.send_body(operation, body)
+        said = f"{operation.id} {str(body)[:200]}: {answer.text}"
+        if 422 not in operation.answers:  # RFC 6749: one text
+            assert answer.status_code == 400, said
+            assert answer.json()["error_description"].startswith(f"{pointer.removeprefix('/')}: "), said
+            return
+        assert answer.status_code == 422, said
+        found = [(fault["in"], fault["pointer"], fault["code"]) for fault in answer.json()["errors"]]
+        assert found, said
+        for place in found:
+            assert place in [("body", pointer, code) for code in codes], said
+
+
+@pytest.fixture
+async def prober(api: ApiClient, make: Factory, db: Bench) -> AsyncIterator[Prober]:
+    """It may write, and nothing is written."""
+    ada = await make.user(email="ada@example.com")
+    prober = Prober(api.as_(ada), await make.task(ada.id, ada))
+    before = await db.fetch(COUNT, [])
+    yield prober
+    assert await db.fetch(COUNT, []) == before
+
+
+class TestMembers:
+    @pytest.mark.parametrize("name", WITH_BODY)
+    async def test_a_text_with_nul(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member, _, _ in operation.members("string"):
+            for text in (f"{CANARY}\0", f"\0{CANARY}", f"{CANARY}\0@example.com", "\0"):
+                await prober.is_told(
+                    operation, operation.good | {member: text}, f"/{member}", "pattern", "enum", "format", "min_length"
+                )
+
+    @pytest.mark.parametrize("name", WITH_BODY)
+    async def test_a_text_that_is_too_long(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member, _, _ in operation.members("string"):
+            for length in (4_000, 900_000):
+                text = CANARY + "x" * length
+                await prober.is_told(
+                    operation, operation.good | {member: text}, f"/{member}", "max_length", "enum", "format", "pattern"
+                )
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_a_value_of_another_type(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member, schema, _ in operation.members():
+            values: list[Any] = [7, -0.5, 2**31, 2**63, 10**4_000, True, [CANARY], {CANARY: CANARY}, [], {}, CANARY]
+            for value in values:
+                is_one = {"string": isinstance(value, str), "boolean": isinstance(value, bool)}[schema["type"]]
+                if not is_one:
+                    await prober.is_told(operation, operation.good | {member: value}, f"/{member}", "type", "enum")
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_null_where_it_is_not_taken(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member, _, nullable in operation.members():
+            if not nullable:
+                await prober.is_told(operation, operation.good | {member: None}, f"/{member}", "not_null", "enum")
+
+    @pytest.mark.parametrize("name", WITH_BODY)
+    async def test_a_member_that_is_missing(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member in operation.schema.get("required", []):
+            body = {key: value for key, value in operation.good.items() if key != member}
+            await prober.is_told(operation, body, f"/{member}", "required")
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_a_member_that_is_not_known(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member, pointer in [
+            ("id", "/id"),
+            ("a/b~c", "/a~1b~0c"),
+            ("", "/"),
+            ("\0", "/\0"),
+            ("__proto__", "/__proto__"),
+        ]:
+            await prober.is_told(operation, operation.good | {member: CANARY}, pointer, "unknown_field")
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_a_thousand_members_that_are_not_known(self, prober: Prober, name: str) -> None:
+        body = ALL[name].good | {f"m{number}": CANARY for number in range(1_000)}
+
+        assert len((await prober.send_body(ALL[name], body)).json()["errors"]) == 50
+
+    @pytest.mark.parametrize(
+        "instant",
+        [
+            "1899-12-31T23:59:59Z",
+            "0001-01-01T00:00:00Z",
+            "9999-01-01T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "-2026-01-01T00:00:00Z",
+            "2026-02-31T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-10T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2016-12-31T23:59:60Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+0100",
+            "2026-01-01T00:00:00.1234567Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01t00:00:00z",
+            "2026-01-01",
+            "1767225600",
+            "\u0662026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00Z\n",
+            "infinity",
+            "now",
+            "",
+        ],
+    )
+    async def test_an_instant_that_is_none(self, prober: Prober, instant: str) -> None:
+        for operation in ALL.values():
+            for member, _, _ in operation.members("date-time"):
+                await prober.is_told(operation, operation.good | {member: instant}, f"/{member}", "format", "pattern")
+
+    @pytest.mark.parametrize("wrong", ["", "17", CANARY, "{0}x", "{0}\0", "\u0660" * 36, "0" * 36])
+    async def test_an_id_that_is_none(self, prober: Prober, wrong: str) -> None:
+        for operation in ALL.values():
+            for member, _, _ in operation.members("uuid"):
+                body = operation.good | {member: wrong.format(uuid4())}
+                await prober.is_told(operation, body, f"/{member}", "format", "pattern")
+
+
+class TestBodies:
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_what_is_no_json(self, prober: Prober, name: str) -> None:
+        good = json.dumps(ALL[name].good).encode()
+        bodies = [
+            *([b""] if name != "toggleTaskCompletion" else []),
+            *(good[:length] for length in range(1, len(good))),
+            good + b"}",
+            good + good,
+            b"\xef\xbb\xbf" + good,
+            good.decode().encode("utf-16"),
+            good.decode().encode("utf-16-le"),
+            good.decode().encode("utf-32"),
+            b"\0" + good,
+            b" ",
+            b"NaN",
+            b"{'title': 1}",
+            b'{"a":1,}',
+            b"// a comment\n{}",
+            b'{"\xff": 1}',
+        ]
+        for body in bodies:
+            assert (await prober.send(ALL[name], content=body)).json()["code"] == "malformed_request"
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_a_value_that_is_no_json(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        values = [b"NaN", b"Infinity", b"-Infinity", b'"\\ud800"', b'"\\udfff\\ud800"', b'"\xed\xa0\x80"', b'"\xff"']
+        values += [b'"\n"', b"01", b"+1", b".5", b"undefined", b'"\\x41"', b'"\\u00"', b"'kanarienvogel'", b"1_000"]
+        for member, _, _ in operation.members():
+            for value in values:
+                body = b'{"%b":%b}' % (member.encode(), value)
+                assert (await prober.send(operation, content=body)).json()["code"] == "malformed_request"
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_a_number_that_nobody_can_hold(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        for member in [*(member for member, _, _ in operation.members()), "unknown"]:
+            for number in (DIGITS, f"-{DIGITS}", f"0.{DIGITS}", f"{DIGITS}.5", "1e999", "-1E+99999", f"1e{DIGITS}"):
+                answer = await prober.send(operation, content=f'{{"{member}":{number}}}')
+                assert answer.status_code in (400, 422)
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_nesting_without_end(self, prober: Prober, name: str) -> None:
+        for body in (
+            b"[" * DEPTH,
+            b"[" * DEPTH + b"]" * DEPTH,
+            b'{"title":' * DEPTH,
+            b'{"title":' + b"[" * 150 + b"]" * 150 + b"}",
+        ):
+            assert (await prober.send(ALL[name], content=body)).status_code in (400, 422)
+
+    @pytest.mark.parametrize("name", WITH_JSON)
+    async def test_what_is_no_object(self, prober: Prober, name: str) -> None:
+        for body in (b"null", b"[]", b"7", b"true", b'"kanarienvogel"', b'[{"title":"kanarienvogel"}]'):
+            answer = await prober.send(ALL[name], content=body)
+
+            [fault] = answer.json()["errors"]
+            assert (answer.status_code, fault["pointer"]) == (422, "")
+            assert fault["code"] == ("not_null" if body == b"null" else "type")
+
+    @pytest.mark.parametrize("name", WITH_BODY)
+    async def test_another_media_type(self, prober: Prober, name: str) -> None:
+        operation = ALL[name]
+        others = [
+            "text/plain",
+            "application/xml",
+            "application/jsonx",
+            "multipart/form-data; boundary=x",
+            ",",
+            "\u00e4",
+        ]
+        others += [
+            media_type
+            for media_type in ("application/json", "application/merge-patch+json", FORM)
+            if media_type != operation.media_type
+        ]
+        for media_type in others:
+            headers = {"Content-Type": media_type.encode("latin-1")}
+            answer = await prober.send(operation, content=json.dumps(operation.good), headers=headers)
+            accepted = answer.headers["accept-patch" if operation.method == "PATCH" else "accept"]
+            assert (answer.status_code, accepted) == (415, operation.media_type)
+
+    @pytest.mark.parametrize("name", WITH_BODY)
+    async def test_no_media_type(self, prober: Prober, name: str) -> None:
+        content = json.dumps(ALL[name].good)
+
+        assert (await prober.send(ALL[name], content=content, headers={"Content-Type": ""})).status_code == 415
+
+    @pytest.mark.parametrize("name", WITH_BODY)
+    @pytest.mark.parametrize("length", ["told", "untold", "lied about"])
+    async def test_more_than_a_mebibyte(self, prober: Prober, name: str, length: str) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(17):
+                yield b" " * (MEBIBYTE // 16)
+
+        headers = {"Content-Length": {"told": str(17 * MEBIBYTE // 16), "untold": "", "lied about": "10"}[length]}
+
+        answer = await prober.send(ALL[name], content=chunks(), headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
+
+    @pytest.mark.parametrize("name", WITH_BODY)
+    async def test_a_mebibyte_is_read(self, prober: Prober, name: str) -> None:
+        assert (await prober.send(ALL[name], content=b"{" * MEBIBYTE)).status_code == 400
+
+
+class TestQueries:
+    @pytest.mark.parametrize("name", CHECKED)
+    async def test_a_parameter_that_is_not_known(self, prober: Prober, name: str) -> None:
+        for query, pointer in [
+            ("colour=red", "/colour"),
+            ("colour", "/colour"),
+            ("=x", "/"),
+            ("%00=x", "/\0"),
+            ("%ed%a0%80=x", "/\ufffd\ufffd\ufffd"),
+            ("%ff=x", "/\ufffd"),
+            ("a%2Fb~c=x", "/a~1b~0c"),
+            ("LIMIT=1", "/LIMIT"),
+            ("x" * 5_000 + "=1", "/" + "x" * 5_000),
+        ]:
+            answer = await prober.send(ALL[name], query=query, **good_body(ALL[name]))
+
+            [fault] = answer.json()["errors"]
+            assert (fault["in"], fault["pointer"], fault["code"]) == ("query", pointer, "unknown_parameter")
+
+    @pytest.mark.parametrize("name", CHECKED)
+    async def test_a_thousand_parameters_that_are_not_known(self, prober: Prober, name: str) -> None:
+        answer = await prober.send(ALL[name], query="a=1&" * 1_000, **good_body(ALL[name]))
+
+        assert len(answer.json()["errors"]) == 50
+
+    @pytest.mark.parametrize(
+        "value", ["%00", "%ed%a0%80", "%ff", "%", "%zz", "%c0%80", f"{CANARY}%00", "9" * 5_000, "NaN", "1e5"]
+    )
+    async def test_a_value_that_no_parameter_takes(self, prober: Prober, value: str) -> None:
+        for operation in ALL.values():
+            for parameter in operation.parameters.values():
+                if parameter["in"] != "query":
+                    continue
+                answer = await prober.send(operation, query=f"{parameter['name']}={value}")
+                if parameter["name"] == "cursor" and answer.status_code == 400:
+                    assert answer.json()["code"] == "invalid_cursor"
+                    continue
+                [fault] = answer.json()["errors"]
+                assert fault["pointer"].split("/")[1] == parameter["name"]
+                assert fault["code"] in ("format", "type", "enum", "maximum", "max_length", "pattern")
+
+    async def test_a_parameter_that_is_repeated(self, prober: Prober) -> None:
+        for operation in ALL.values():
+            for parameter in operation.parameters.values():
+                if parameter["in"] == "query" and resolved(parameter["schema"])["type"] != "array":
+                    answer = await prober.send(operation, query=f"{parameter['name']}=1&{parameter['name']}=1")
+                    [fault] = answer.json()["errors"]
+                    assert (fault["pointer"], fault["code"]) == (f"/{parameter['name']}", "repeated")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "17",
+        "x" * 36,
+        "{0}x",
+        "{{{0}}}",
+        "urn:uuid:{0}",
+        "{0}%00",
+        "%00",
+        "%ff",
+        "%ed%a0%80",
+        "%20{0}",
+        "{0}%0a",
+        "%F0%9F%A6%A9",
+        "%D9%A0" * 36,
+        "9" * 5_000,
+        "..%2f..",
+        CANARY,
+    ],
+)
+async def test_an_id_in_a_path_that_is_none_is_not_found(prober: Prober, wrong: str) -> None:
+    for operation in ALL.values():
+        if "{task_id}" in operation.path:
+            lost = replace(operation, path=operation.path.replace("{task_id}", wrong.format(uuid4())))
+            assert (await prober.send(lost, **good_body(operation))).status_code == 404
+
+
+async def test_of_a_member_that_is_repeated_the_last_one_counts(api: ApiClient, make: Factory) -> None:
+    ada = api.as_(await make.user())
+    headers = {"Content-Type": "application/json"}
+
+    task = await ada.send("POST", "/tasks", expect=201, headers=headers, content='{"title": 1, "title": "Last"}')
+
+    assert task["title"] == "Last"
+
+
+def good_body(operation: Operation) -> dict[str, Any]:
+    if operation.media_type == FORM:
+        return {"data": operation.good}
+    return {"json": operation.good} if operation.media_type else {}
