@@ -8,12 +8,13 @@ from typing import Protocol
 
 import asyncpg
 from asyncpg import Connection, InterfaceError, PostgresError, Record
+from asyncpg.exceptions import InternalClientError
 
 UNSOUND = ("08", "25006", "57P", "XX")  # SQLSTATE classes after which a connection is not used again
 NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowError)
 SESSION = {
     "statement_timeout": "2500",
-    "lock_timeout": "1000",
+    "lock_timeout": "1500",  # longer than the 1 s after which PostgreSQL sees a deadlock, or both sides of it fail
     "idle_in_transaction_session_timeout": "5000",
     "plan_cache_mode": "force_generic_plan",  # PostgreSQL would plan a page after a cursor anew at every call
     "jit": "off",
@@ -31,6 +32,10 @@ class Database(Protocol):
 
 class PoolExhausted(Exception):  # noqa: N818 - it says what is the case
     """No connection came free in time."""
+
+
+AWAY = (OSError, PostgresError, InterfaceError, InternalClientError, PoolExhausted)
+"""What is raised when there is no database to ask, or it refuses."""
 
 
 class Transaction:
