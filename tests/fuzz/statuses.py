@@ -1,0 +1,54 @@
+"""Which answers that the contract declares a run of schemathesis has seen, by its NDJSON report."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from tests.client import DOCUMENT, operation_of
+
+Seen: TypeAlias = Counter[tuple[str, str]]  # how often an operation answered a status
+
+
+def seen(report: Path) -> Seen:
+    """What was answered in the run that the report is about."""
+    counts: Seen = Counter()
+    for request, response in exchanges(report):
+        _, operation = operation_of(request["method"], urlsplit(request["uri"]).path)
+        if operation is not None:
+            counts[operation["operationId"], str(response["status_code"])] += 1
+    return counts
+
+
+def exchanges(report: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The requests of a run that were answered, with their answers."""
+    with report.open(encoding="utf-8") as lines:
+        for line in lines:
+            recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+            for interaction in recorder.get("interactions", {}).values():
+                if interaction.get("response"):
+                    yield interaction["request"], interaction["response"]
+
+
+def declared() -> dict[str, list[str]]:
+    """The statuses of every operation of the contract."""
+    items = (item for path in DOCUMENT["paths"].values() for item in path.values() if isinstance(item, dict))
+    return {operation["operationId"]: list(operation["responses"]) for operation in items}
+
+
+def table(counts: Seen) -> str:
+    """A line for each operation: which of its statuses it answered how often, and which never."""
+    lines = []
+    for name, statuses in declared().items():
+        often = "  ".join(f"{status} x {counts[name, status]}" for status in statuses if counts[name, status])
+        never = " ".join(status for status in statuses if not counts[name, status])
+        lines.append(f"{name:22}{often}  never {never}")
+    return "\n".join(lines)
+
+
+def without_success(counts: Seen) -> list[str]:
+    """The successes that operations declare and never answered."""
+    successes = [(name, status) for name, statuses in declared().items() for status in statuses if status[0] == "2"]
+    return [f"{name} {status}" for name, status in successes if not counts[name, status]]
