@@ -14,7 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SHORTEST_KEY = 32
+from security.keys import SHORTEST_KEY, Key
+
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
 
 
@@ -80,7 +81,7 @@ class Settings(BaseSettings):
             return None
         try:
             url = make_url(value.get_secret_value())
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise ValueError("is no URL: write postgresql://user:password@host:5432/database") from None
         if url.get_backend_name() not in {"postgresql", "postgres"}:
             raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:5432/database")
@@ -88,9 +89,9 @@ class Settings(BaseSettings):
 
     @field_validator("secret_key", "secret_key_previous")
     @classmethod
-    def is_long(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SHORTEST_KEY:
-            raise ValueError(f"is shorter than {SHORTEST_KEY} characters: make one with `openssl rand -hex 32`")
+    def is_usable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Key(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -153,7 +154,10 @@ class Settings(BaseSettings):
                 draft.unlink()
         except OSError as error:
             raise SettingsError(f"DATA_DIR: cannot write {self.data_dir}: {error.strerror}") from None
-        key = kept.read_text(encoding="utf-8").strip()
+        try:
+            key = kept.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"SECRET_KEY: cannot read {kept}: {error.strerror}") from None
         if len(key) < SHORTEST_KEY:
             raise SettingsError(f"SECRET_KEY: the key in {kept} is cut short: remove the file, or set SECRET_KEY")
         return key

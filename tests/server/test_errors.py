@@ -52,7 +52,7 @@ async def refused_with(database: Database, state: str) -> Exception:
 
 
 def told(problem: Problem | None) -> tuple[int, str, dict[str, str]] | None:
-    return problem and (problem.status, problem.code, dict(problem.headers))
+    return (problem.status, problem.code, dict(problem.headers)) if problem else None
 
 
 def away(seconds: int) -> tuple[int, str, dict[str, str]]:

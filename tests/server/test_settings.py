@@ -1,0 +1,281 @@
+"""Settings: where they come from, and what is said of those that the server does not start with."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from server.settings import EXAMPLE_KEY, Environment, Settings, SettingsError, load
+
+KEY = "0123456789abcdef0123456789abcdef"
+CANARY = "do-not-tell"
+LONG_CANARY = f"{CANARY}-{KEY}"
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder to start in, and nothing of ours in the environment."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        _ = load().signing_key
+    return str(refused.value)
+
+
+class TestSources:
+    def test_everything_has_a_default_in_development(self) -> None:
+        settings = load()
+
+        assert settings.environment is Environment.development
+        assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+        assert settings.url is None
+        assert settings.migrates
+        assert settings.logs == "console"
+        assert settings.access_lifetime.total_seconds() == 900
+
+    def test_the_environment_counts_and_an_empty_value_does_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PORT", "9000")
+        monkeypatch.setenv("HOST", "")
+        monkeypatch.setenv("LOG_FORMAT", "json")
+
+        settings = load()
+
+        assert (settings.host, settings.port, settings.logs) == ("127.0.0.1", 9000, "json")
+
+    def test_what_is_given_counts_above_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PORT", "9000")
+
+        assert load(port=9001).port == 9001
+
+    def test_a_file_of_settings_is_read_in_development(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / ".env").write_text(f"PORT=9000\nWORKERS=2\nUNKNOWN=1\nSECRET_KEY={KEY}\n")
+        monkeypatch.setenv("WORKERS", "3")
+
+        settings = load()
+
+        assert (settings.port, settings.workers, settings.signing_key) == (9000, 3, KEY)
+
+    @pytest.mark.parametrize("environment", ["staging", "production"])
+    def test_a_file_of_settings_is_not_read_elsewhere(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path, environment: str
+    ) -> None:
+        (folder / ".env").write_text(f"PORT=9000\nSECRET_KEY={KEY}\n")
+        monkeypatch.setenv("ENVIRONMENT", environment)
+        monkeypatch.setenv("SECRET_KEY", LONG_CANARY)
+
+        settings = load()
+
+        assert (settings.port, settings.signing_key) == (8000, LONG_CANARY)
+        assert (settings.logs, settings.migrates) == ("json", True)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("SECRET_KEY", KEY),
+            ("SECRET_KEY_PREVIOUS", KEY),
+            ("POSTGRES_PASSWORD", "a password"),
+            ("DATABASE_URL", "postgresql://ada@db/docket"),
+        ],
+    )
+    def test_every_secret_can_be_a_file(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, value: str
+    ) -> None:
+        (folder / "secret").write_text(f"{value}\n")
+        monkeypatch.setenv(f"{name}_FILE", str(folder / "secret"))
+
+        assert getattr(load(), name.lower()).get_secret_value() == value
+
+    def test_what_is_no_secret_has_no_file(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        monkeypatch.setenv("PORT_FILE", str(folder / "absent"))
+
+        assert load().port == 8000
+
+
+class TestDatabase:
+    @pytest.mark.parametrize(
+        "url", ["postgresql://ada:pass@db:5433/docket", "postgresql+asyncpg://ada:pass@db:5433/docket"]
+    )
+    def test_its_url_is_one_that_asyncpg_takes(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        monkeypatch.setenv("DATABASE_URL", url)
+
+        assert load().url == "postgresql://ada:pass@db:5433/docket"
+
+    def test_its_url_can_be_given_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("POSTGRES_HOST", "db")
+        assert load().url == "postgresql://db:5432/docket"
+
+        for name, value in (("USER", "ada"), ("PASSWORD", "p@ss:w/rd"), ("PORT", "5433"), ("DB", "tasks")):
+            monkeypatch.setenv(f"POSTGRES_{name}", value)
+        assert load().url == "postgresql://ada:p%40ss%3Aw%2Frd@db:5433/tasks"
+
+        monkeypatch.setenv("DATABASE_URL", "postgresql://whole/url")
+        assert load().url == "postgresql://whole/url"
+
+    def test_parts_without_a_host_name_no_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("POSTGRES_USER", "ada")
+
+        assert load().url is None
+
+    @pytest.mark.parametrize(
+        ("environment", "wanted", "migrates"),
+        [
+            ("development", "", True),
+            ("development", "false", False),
+            ("production", "", False),
+            ("production", "true", True),
+        ],
+    )
+    def test_a_server_of_others_is_migrated_in_development_or_by_order(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        environment: str,
+        wanted: str,
+        migrates: bool,  # noqa: FBT001 - a row of the table
+    ) -> None:
+        monkeypatch.setenv("DATABASE_URL", "postgresql://db/docket")
+        monkeypatch.setenv("SECRET_KEY", KEY)
+        monkeypatch.setenv("ENVIRONMENT", environment)
+        monkeypatch.setenv("AUTO_MIGRATE", wanted)
+
+        assert load().migrates is migrates
+
+
+class TestComplaints:
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("ENVIRONMENT", "Production", "Input should be 'development', 'staging' or 'production'"),
+            ("PORT", "high", "Input should be a valid integer"),
+            ("PORT", "65536", "Input should be less than or equal to 65535"),
+            ("WORKERS", "0", "Input should be greater than or equal to 1"),
+            ("POOL_SIZE", "0", "Input should be greater than or equal to 1"),
+            ("POSTGRES_PORT", "0", "Input should be greater than or equal to 1"),
+            ("AUTO_MIGRATE", "perhaps", "Input should be a valid boolean"),
+            ("ACCESS_TOKEN_MINUTES", "31", "Input should be less than or equal to 30"),
+            ("BCRYPT_COST", "11", "Input should be greater than or equal to 12"),
+            ("RATE_LIMITS_ENABLED", "2", "Input should be a valid boolean"),
+            ("RATE_LIMIT_DEFAULT", "0", "Input should be greater than or equal to 1"),
+            ("RATE_LIMIT_LOGIN", "-1", "Input should be greater than or equal to 1"),
+            ("CSP_MODE", "lax", "Input should be 'strict', 'relaxed' or 'disabled'"),
+            ("LOG_LEVEL", "trace", "Input should be 'debug', 'info', 'warning' or 'error'"),
+            ("LOG_FORMAT", "xml", "Input should be 'json' or 'console'"),
+            ("RESPONSE_CHECK_RATE", "1.1", "Input should be less than or equal to 1"),
+            ("SECRET_KEY", CANARY, "is shorter than 32 bytes: make one with `openssl rand -hex 32`"),
+            ("SECRET_KEY_PREVIOUS", CANARY, "is shorter than 32 bytes"),
+            ("DATABASE_URL", f"db.example.com/{CANARY}", "is no URL: write postgresql://"),
+            ("DATABASE_URL", f"mysql://ada:{CANARY}@db/docket", "is not a PostgreSQL URL: write postgresql://"),
+            ("DATABASE_URL", f"postgresql://ada:p@ss:{CANARY}@db/docket", "is no URL: write postgresql://"),
+            ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:port/docket", "is no URL: write postgresql://"),
+        ],
+    )
+    def test_a_complaint_names_the_variable_and_never_its_secret(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+    ) -> None:
+        line = complaint(monkeypatch, **{name: value})
+
+        assert line.startswith(f"{name}: {said}")
+        assert "\n" not in line
+        assert CANARY not in line
+
+    def test_every_bad_setting_has_its_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lines = complaint(monkeypatch, PORT="high", WORKERS="0", SECRET_KEY=CANARY).splitlines()
+
+        assert [line.partition(":")[0] for line in lines] == ["PORT", "WORKERS", "SECRET_KEY"]
+
+    @pytest.mark.parametrize("environment", ["staging", "production"])
+    def test_a_key_must_be_set_outside_development(self, monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
+        without = complaint(monkeypatch, ENVIRONMENT=environment)
+        assert without == f"SECRET_KEY is not set: {environment} needs one; make it with `openssl rand -hex 32`"
+
+        example = complaint(monkeypatch, SECRET_KEY=EXAMPLE_KEY)
+        assert example == "SECRET_KEY is the example's: make one with `openssl rand -hex 32`"
+
+    def test_the_key_of_the_example_is_good_enough_for_development(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECRET_KEY", EXAMPLE_KEY)
+
+        assert load().signing_key == EXAMPLE_KEY
+
+    def test_a_secret_is_given_once(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        line = complaint(monkeypatch, SECRET_KEY=LONG_CANARY, SECRET_KEY_FILE=str(folder / "key"))
+
+        assert line == "SECRET_KEY_FILE: SECRET_KEY is set too; set only one of them"
+
+    def test_a_file_of_a_secret_must_be_there(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        path = folder / "absent"
+
+        line = complaint(monkeypatch, SECRET_KEY_FILE=str(path))
+
+        assert line.startswith(f"SECRET_KEY_FILE: cannot read {path}: ")
+        assert "No such file or directory" in line
+
+    def test_a_file_of_a_secret_must_be_text(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / "key").write_bytes(b"\xff" * 40)
+
+        assert complaint(monkeypatch, SECRET_KEY_FILE=str(folder / "key")).startswith("SECRET_KEY_FILE: cannot read ")
+
+    def test_a_file_of_a_secret_may_not_be_empty(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / "key").write_text("\n")
+
+        assert complaint(monkeypatch, SECRET_KEY_FILE=str(folder / "key")).startswith("SECRET_KEY: is shorter than")
+
+    def test_no_representation_tells_a_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECRET_KEY", LONG_CANARY)
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:{CANARY}@db/docket")
+
+        settings = load()
+
+        assert CANARY not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+class TestDevelopmentKey:
+    def test_it_is_made_once_and_kept_for_its_owner_alone(self, folder: Path) -> None:
+        key = load().signing_key
+        kept = folder / ".data" / "secret-key"
+
+        assert len(key) == 64
+        assert load().signing_key == key
+        assert kept.read_text() == key
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert [file.name for file in kept.parent.iterdir()] == ["secret-key"]
+
+    def test_of_two_processes_the_first_one_makes_it(self, folder: Path) -> None:
+        data = folder / ".data"
+        data.mkdir()
+        (data / f"secret-key.{os.getpid()}").write_text("left behind by a process with this id that was killed")
+        (data / "secret-key").write_text(KEY)
+
+        assert load().signing_key == KEY
+
+    def test_a_folder_that_cannot_be_written_is_named(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / "file").write_text("")
+
+        line = complaint(monkeypatch, DATA_DIR=str(folder / "file"))
+
+        assert line == f"DATA_DIR: cannot write {folder / 'file'}: File exists"
+
+    def test_a_kept_key_that_cannot_be_read_is_named(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / "secret-key").mkdir()
+
+        line = complaint(monkeypatch, DATA_DIR=str(folder))
+
+        assert line == f"SECRET_KEY: cannot read {folder / 'secret-key'}: Is a directory"
+
+    def test_a_kept_key_that_is_cut_short_is_named_and_not_told(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path
+    ) -> None:
+        (folder / "secret-key").write_text(CANARY)
+
+        line = complaint(monkeypatch, DATA_DIR=str(folder))
+
+        assert line == (
+            f"SECRET_KEY: the key in {folder / 'secret-key'} is cut short: remove the file, or set SECRET_KEY"
+        )
