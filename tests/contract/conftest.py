@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, redirect_stdout
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout
 from io import StringIO
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 import structlog
@@ -74,12 +74,19 @@ async def answering(handlers: Modules, *, check_rate: float = 1, db: Pool | None
         yield client
 
 
-@pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
-    """What has been logged, line by line."""
+@contextmanager
+def written(form: Literal["json", "console"], level: Literal["info", "error"] = "info") -> Iterator[Callable[[], str]]:
+    """What the server logs meanwhile."""
     output = StringIO()
     with redirect_stdout(output):
-        observability.configure(level="info", form="json")
-    monkeypatch.setattr(edge, "log", structlog.get_logger("access"))
-    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+        observability.configure(level=level, form=form)
+    yield output.getvalue
     observability.configure(level="warning", form="json")
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """What the server has logged, line by line."""
+    monkeypatch.setattr(edge, "log", structlog.get_logger("access"))  # the one there may write elsewhere by now
+    with written("json") as text:
+        yield lambda: [line for line in map(json.loads, text().splitlines()) if "request_id" in line]
