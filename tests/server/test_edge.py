@@ -64,7 +64,7 @@ class TestRequestId:
 
     @pytest.mark.parametrize("given", ["", " ", "x" * 129, "a b", "a,b", "ü", "<script>", "a\tb"])
     async def test_another_one_is_replaced(self, http: httpx.AsyncClient, given: str) -> None:
-        answer = await http.get("/absent", headers={"X-Request-ID": given.encode()})
+        answer = await http.get("/absent", headers={b"X-Request-ID": given.encode()})
 
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
         assert answer.json()["request_id"] == answer.headers["x-request-id"]

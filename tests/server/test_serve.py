@@ -1,0 +1,119 @@
+"""What `python -m server serve` does before it serves: the socket, the database, what it tells its operator."""
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Callable
+
+import asyncpg
+import psutil
+import pytest
+
+from server.commands import CommandError
+from server.commands.serve import UNKNOWN, bound, heard, holder, prepare, shown
+from server.revision import head
+from server.settings import Settings, load
+from tests.conftest import Server
+from tests.contract.conftest import NOWHERE
+
+SECRET = "a-secret-of-the-tests-0123456789abcdef"
+Told = Callable[[], str]
+
+
+def settings_for(url: str, *, migrate: bool) -> Settings:
+    return load(environment="production", secret_key=SECRET, database_url=url, auto_migrate=migrate)
+
+
+class TestSocket:
+    @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", r"127\.0\.0\.1:\d+"), ("::1", r"\[::1\]:\d+")])
+    def test_it_listens_and_its_address_is_one_of_a_url(self, host: str, address: str) -> None:
+        with bound(host, 0) as listener:
+            assert re.fullmatch(address, shown(listener))
+            socket.create_connection(listener.getsockname()[:2], timeout=5).close()
+
+    def test_a_port_that_is_taken_names_its_holder(self) -> None:
+        with bound("127.0.0.1", 0) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(CommandError) as refused:
+                bound("127.0.0.1", port)
+
+        myself = f"{psutil.Process().name()} (pid {os.getpid()})"
+        assert str(refused.value) == (f"Port {port} is taken by {myself}: stop that, or choose another with PORT=...")
+
+    def test_a_holder_that_cannot_be_seen_has_no_name(self) -> None:
+        with bound("127.0.0.1", 0) as listener:
+            port = listener.getsockname()[1]
+
+        assert holder(port) == UNKNOWN
+
+    def test_a_host_that_is_no_address_is_named(self) -> None:
+        with pytest.raises(CommandError, match=r"^HOST: nowhere\.invalid is no address of this machine$"):
+            bound("nowhere.invalid", 0)
+
+    def test_an_address_of_another_machine_is_named(self) -> None:
+        with pytest.raises(
+            CommandError, match=r"^Cannot listen on 192\.0\.2\.1:8000: Cannot assign requested address$"
+        ):
+            bound("192.0.2.1", 8000)
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """What the operator reads."""
+    return lambda: capsys.readouterr().err
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+async def test_a_database_at_head_is_nothing_to_tell_of(fresh_url: str, told: Told, migrate: bool) -> None:  # noqa: FBT001 - a row
+    await asyncio.to_thread(prepare, fresh_url, settings_for(fresh_url, migrate=migrate))
+
+    assert told() == ""
+
+
+async def test_a_database_that_is_behind_is_migrated(server: Server, told: Told) -> None:
+    async with server.copy("template0") as url:
+        await asyncio.to_thread(prepare, url, settings_for(url, migrate=True))
+        connection = await asyncpg.connect(url)
+        revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+        await connection.close()
+
+    assert revision == head()
+    assert told() == ""
+
+
+async def test_a_database_that_is_behind_and_others_migrate_is_told_of(server: Server, told: Told) -> None:
+    async with server.copy("template0") as url:
+        await asyncio.to_thread(prepare, url, settings_for(url, migrate=False))
+
+    assert re.fullmatch(
+        r"The schema is \d+ behind: run `python -m server migrate apply`; /readyz fails until then\n", told()
+    )
+
+
+@pytest.mark.parametrize("migrate", [True, False])
+async def test_a_database_that_is_ahead_is_refused(fresh_url: str, migrate: bool) -> None:  # noqa: FBT001 - a row
+    connection = await asyncpg.connect(fresh_url)
+    await connection.execute("UPDATE alembic_version SET version_num = 'later'")
+    await connection.close()
+
+    with pytest.raises(CommandError, match="newer than the code"):
+        await asyncio.to_thread(prepare, fresh_url, settings_for(fresh_url, migrate=migrate))
+
+
+async def test_a_database_that_is_away_is_waited_for(told: Told) -> None:
+    await asyncio.to_thread(prepare, NOWHERE, settings_for(NOWHERE, migrate=False))
+
+    assert told() == (
+        "No PostgreSQL answers at 127.0.0.1:1 (Connection refused): start it, or correct DATABASE_URL;"
+        " /readyz fails until it does\n"
+    )
+
+
+async def test_a_database_that_is_away_and_shall_be_migrated_is_refused() -> None:
+    with pytest.raises(CommandError, match=r"^No PostgreSQL answers at 127\.0\.0\.1:1 "):
+        await asyncio.to_thread(prepare, NOWHERE, settings_for(NOWHERE, migrate=True))
+
+
+def test_a_signal_that_was_acted_upon_ends_nothing_more() -> None:
+    heard(15, None)
