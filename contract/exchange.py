@@ -90,5 +90,8 @@ def folded(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The headers by name, in lower case, the values of a repeated one in one list."""
     found = dict(headers)
     if len(found) != len(headers):
-        found = {name: b", ".join([value for key, value in headers if key == name]) for name in found}
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            values.setdefault(name, []).append(value)
+        found = {name: b", ".join(several) for name, several in values.items()}
     return found
