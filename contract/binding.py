@@ -83,8 +83,10 @@ class Endpoint:
         if not kind.media_types:
             return Answer(kind.status, tuple(headers), b"")
         content: Any = result.body  # type: ignore[attr-defined]  # every result with a media type has one
+        if self.page is not None:
+            headers.append(("Vary", "Accept"))
         if self.page is not None and prefers_html(exchange.header("accept")):
-            headers += [("Content-Type", "text/html; charset=utf-8"), ("Vary", "Accept")]
+            headers.append(("Content-Type", "text/html; charset=utf-8"))
             return Answer(kind.status, tuple(headers), self.page(content))
         body = text_of(content)
         if check:

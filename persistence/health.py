@@ -3,10 +3,9 @@
 import time
 from dataclasses import dataclass
 
-from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import func, literal_column, select, table
 
-from persistence.engine import Database, PoolExhausted
+from persistence.engine import AWAY, Database
 from persistence.query import Sql, query
 
 VERSIONS = table("alembic_version")
@@ -30,6 +29,6 @@ async def look(db: Database) -> Health | None:
     began = time.perf_counter()
     try:
         revision: str | None = await schema_revision(db)
-    except (OSError, PostgresError, InterfaceError, PoolExhausted):
+    except AWAY:
         return None
     return Health(time.perf_counter() - began, revision)
