@@ -1,7 +1,6 @@
 """What schemathesis cannot read in the contract: who calls, what belongs to somebody else, what only works once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -14,62 +13,70 @@ from schemathesis.generation.meta import TestPhase
 
 API = "/api/v1"
 PASSWORD = "nine lives of a lighthouse"
-KNOWN = {"email": "ada@example.com", "password": "correct horse battery staple"}  # as in schemathesis.toml
+KNOWN = ("ada@example.com", "correct horse battery staple")  # as in schemathesis.toml
+UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
+CURSOR = re.compile(r"(?s).{1,2000}")
 ENTITY_TAGS = r'(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*'
 
 
 class Account:
-    """A user of the server, who is registered anew whenever the sign-in fails."""
+    """A user of the server, who is registered anew whenever the sign-in fails.
 
-    email = "nobody@fuzz.example"
+    `ids` are what belongs to him, by the names that parameters and members have.
+    """
 
-    def sign_in(self, http: httpx.Client) -> dict[str, Any]:
-        """Begin a session, which `http` uses from now on. What comes back are its tokens."""
+    def __init__(self) -> None:
+        self.email = new_email()
+        self.ids: dict[str, str] = {}
+
+    def sign_in(self, http: httpx.Client) -> str:
+        """Begin a session, which `http` uses from now on. What comes back is its access token."""
         answer = self.ask_in(http)
         if answer.is_error:
             self.email = new_email()
-            register(http, {"email": self.email, "password": PASSWORD})
+            register(http, self.email, PASSWORD)
             answer = self.ask_in(http).raise_for_status()
-        tokens: dict[str, Any] = answer.json()
+        tokens = answer.json()
         http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        return tokens
+        user = http.get(f"{API}/auth/me").raise_for_status().json()["id"]
+        self.ids |= {"session_id": tokens["session_id"], "user_id": user, "organization_id": user}
+        return str(tokens["access_token"])
 
     def ask_in(self, http: httpx.Client) -> httpx.Response:
         return http.post(f"{API}/auth/login", json={"email": self.email, "password": PASSWORD})
 
 
-@dataclass
-class Stranger:
-    """Another user. `ids` are what the caller tries in vain, by the names of parameters and members."""
+class Stranger(Account):
+    """Another user, whose ids the caller tries in vain."""
 
-    http: httpx.Client = field(default_factory=httpx.Client)
-    account: Account = field(default_factory=Account)
-    ids: dict[str, str] = field(default_factory=dict)
-    tasks: bytes = b""
+    def __init__(self) -> None:
+        super().__init__()
+        self.http = httpx.Client()
+        self.tasks = b""
 
     def settle(self, url: str) -> None:
-        """Come into being, with a session and a task."""
+        """Come into being, with a task."""
         self.http.base_url = url
-        session = self.account.sign_in(self.http)["session_id"]
-        user = self.http.get(f"{API}/auth/me").raise_for_status().json()["id"]
-        task = self.http.post(f"{API}/tasks", json={"title": "Not yours"}).raise_for_status().json()["id"]
-        self.ids = {"task_id": task, "organization_id": user, "user_id": user, "session_id": session}
+        self.sign_in(self.http)
+        task = self.http.post(f"{API}/tasks", json={"title": "Not yours"}).raise_for_status().json()
+        self.ids["task_id"] = task["id"]
         self.tasks = self.read_tasks()
 
     def read_tasks(self) -> bytes:
         return self.http.get(f"{API}/tasks").raise_for_status().content
 
 
-CALLER, STRANGER = Account(), Stranger()
-TAKEN: set[str] = set()
-
-
-def register(http: httpx.Client, account: Mapping[str, str]) -> None:
-    http.post(f"{API}/auth/register", json=account).raise_for_status()
+def register(http: httpx.Client, email: str, password: str) -> None:
+    """The account exists afterwards, whoever made it."""
+    http.post(f"{API}/auth/register", json={"email": email, "password": password})
 
 
 def new_email() -> str:
     return f"{uuid4().hex}@fuzz.example"
+
+
+CALLER, STRANGER = Account(), Stranger()
+TAKEN: set[str] = set()  # the names of those who were registered
 
 
 schemathesis.openapi.format("entity-tags", st.just("*") | st.from_regex(ENTITY_TAGS, fullmatch=True))
@@ -86,7 +93,7 @@ def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> Non
 @schemathesis.hook
 def after_load_schema(_context: HookContext, schema: BaseSchema) -> None:
     STRANGER.settle(schema.get_base_url())
-    register(STRANGER.http, KNOWN)
+    register(STRANGER.http, *KNOWN)
 
 
 @schemathesis.auth()
@@ -95,7 +102,7 @@ class SignedIn:
 
     def get(self, _case: Case[Any], context: AuthContext) -> str:
         with httpx.Client(base_url=context.operation.schema.get_base_url()) as http:
-            return str(CALLER.sign_in(http)["access_token"])
+            return CALLER.sign_in(http)
 
     def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
         case.headers["Authorization"] = f"Bearer {data}"
@@ -104,20 +111,26 @@ class SignedIn:
 @schemathesis.hook("flatmap_path_parameters")
 @schemathesis.hook("flatmap_query")
 @schemathesis.hook("flatmap_body")
-def with_ids_of_the_stranger(_context: HookContext, given: Any) -> SearchStrategy[Any]:
-    """Now and then the same with ids that the caller has no right to."""
+def of_somebody(_context: HookContext, given: Any) -> SearchStrategy[Any]:
+    """Mostly the same with ids of the caller or of the stranger in place of made-up ones, and no made-up cursor."""
     if not isinstance(given, dict):
         return st.just(given)
-    his = {name: STRANGER.ids[name] for name in given if name in STRANGER.ids}
-    return st.sampled_from([given] * 4 + [{**given, **his}]) if his else st.just(given)
+    ids = {name for name, value in given.items() if fits(UUID, value)}
+    rest = {name: value for name, value in given.items() if name != "cursor" or not fits(CURSOR, value)}
+    real = [{**rest, **{name: who.ids[name] for name in ids & {*who.ids}}} for who in (CALLER, CALLER, STRANGER)]
+    return st.sampled_from([given, *real])
+
+
+def fits(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 @schemathesis.hook
 def map_case(_context: HookContext, case: Case[Any]) -> Case[Any]:
-    """Renew or leave out what would have the request refused for nothing that it is about."""
+    """Renew what can be registered once; in the coverage, leave out the cursor that it puts into every request."""
     if case.meta is None or case.meta.generation.mode.is_negative:
         return case
-    if case.meta.phase.name is TestPhase.COVERAGE:  # which puts a made-up cursor into every request
+    if case.meta.phase.name is TestPhase.COVERAGE:
         case.query.pop("cursor", None)
     if case.operation.definition.raw["operationId"] == "registerUser" and isinstance(case.body, dict):
         case.body = renewed(case.body)
@@ -143,7 +156,7 @@ class WhatBelongsToAStranger:
             raise AssertionError(f"The answer names somebody else's {', '.join(named)}")
 
     def after_run(self, _ctx: CheckContext) -> None:
-        STRANGER.account.sign_in(STRANGER.http)
+        STRANGER.sign_in(STRANGER.http)
         if STRANGER.read_tasks() != STRANGER.tasks:
             raise AssertionError("Somebody else's tasks have changed")
 
