@@ -12,9 +12,14 @@ from contract.binding import Answer, Binding
 from contract.exchange import ClientGone, Exchange
 from contract.vocabulary import Problem
 from generated.operations import InternalError
+from server.errors import HeaderFieldsTooLarge, MethodNotAllowed, UriTooLong
 from server.headers import encoded
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+READING = ("GET", "HEAD", "OPTIONS")
+LONGEST_TARGET = 8 * 1024
+LARGEST_HEADERS = 16 * 1024
+CONTENT_TOO_LARGE = 413
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
 log = structlog.get_logger("access")
 
@@ -38,10 +43,11 @@ class Edge:
         client = scope.get("client")
         exchange = Exchange(scope, receive, "", client[0] if client else None)
         exchange.request_id = request_id(exchange)
-        if exchange.path in self.pages:
+        refusal = self.refusal(scope, exchange)
+        if refusal is None and exchange.path in self.pages:
             status = await self.show(scope, exchange, send)
         else:
-            status = await self.answer(exchange, send)
+            status = await self.answer(exchange, refusal, send)
         operation, principal = exchange.operation, exchange.principal
         log.info(
             "request",
@@ -55,10 +61,20 @@ class Edge:
             address=exchange.address,
         )
 
-    async def answer(self, exchange: Exchange, send: Send) -> int:
-        """Send what the binding answers. What comes back is the status."""
+    def refusal(self, scope: Scope, exchange: Exchange) -> Problem | None:
+        """What is wrong with a request whatever its operation."""
+        if len(scope.get("raw_path", b"")) + len(exchange.query) > LONGEST_TARGET:
+            return UriTooLong()
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > LARGEST_HEADERS:
+            return HeaderFieldsTooLarge()
+        if exchange.path in self.pages and exchange.method not in READING:
+            return MethodNotAllowed(", ".join(READING))
+        return None
+
+    async def answer(self, exchange: Exchange, refusal: Problem | None, send: Send) -> int:
+        """Send the refusal, or else what the binding answers. What comes back is the status."""
         try:
-            answer = await self.binding.answer(exchange)
+            answer = written(refusal, exchange) if refusal else await self.binding.answer(exchange)
         except Problem as problem:
             answer = written(problem, exchange)
         except ClientGone:
@@ -74,6 +90,8 @@ class Edge:
         ]
         if status not in (204, 304):
             sent.append((b"content-length", str(len(body)).encode()))
+        if status == CONTENT_TOO_LARGE:
+            sent.append((b"connection", b"close"))  # else the rest would be read, only to be thrown away
         await send({"type": "http.response.start", "status": status, "headers": sent})
         await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else body})
         return status

@@ -22,8 +22,28 @@ from persistence.engine import PoolExhausted
 from security.passwords import HashingBusy
 
 
+class UriTooLong(Problem):
+    """414: like the two below it belongs to no operation, so the contract tells it in words."""
+
+    status = 414
+    types = PROBLEM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("uri_too_long")
+
+
+class HeaderFieldsTooLarge(Problem):
+    """431: the header section is larger than 16 KiB."""
+
+    status = 431
+    types = PROBLEM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("header_fields_too_large")
+
+
 class MethodNotAllowed(Problem):
-    """405: the path has no such method. It belongs to no operation, so the contract tells it in words."""
+    """405: the path has no such method."""
 
     status = 405
     types = PROBLEM_TYPES
