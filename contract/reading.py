@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from contract.conditions import strong_tags
 from contract.exchange import Exchange, TooLarge
 from contract.validation import MOST_FAULTS, Where, faults, pointer
-from contract.vocabulary import ContractError, Fault, Operation, Parameter, Problem
+from contract.vocabulary import Body, ContractError, Fault, Operation, Parameter, Problem
 
 LARGEST_BODY = 1024 * 1024
 LONGEST_INTEGER = 30
@@ -28,7 +28,7 @@ class Reader:
         self.headers = [p for p in operation.parameters if p.where == "header"]
         self.query = {p.name: p for p in operation.parameters if p.where == "query"}
         self.checks = {p.argument: schemas[p.schema] for p in operation.parameters}
-        self.body_check = schemas[operation.body.schema] if operation.body else None
+        self.body = (operation.body, schemas[operation.body.schema]) if operation.body else None
         needed = {404: bool(self.path), 400: bool(self.headers), 422: bool(self.query)}
         if operation.body:
             needed |= {400: True, 413: True, 415: True}
@@ -50,8 +50,8 @@ class Reader:
         found: list[Fault] = []
         if self.query or exchange.query:
             self.read_query(exchange.query, arguments, found)
-        if self.operation.body:
-            arguments["body"] = await self.read_body(exchange, found)
+        if self.body:
+            arguments["body"] = await self.read_body(exchange, *self.body, found)
         if found:
             raise self.invalid(found)
         return arguments
@@ -125,10 +125,9 @@ class Reader:
         else:
             arguments[p.argument] = self.converted("query", p.adapter, value, found, (p.name,))
 
-    async def read_body(self, exchange: Exchange, found: list[Fault]) -> Any:
-        body, check = self.operation.body, self.body_check
-        if body is None or check is None:
-            return MISSING
+    async def read_body(
+        self, exchange: Exchange, body: Body, check: jsonschema_rs.Validator, found: list[Fault]
+    ) -> Any:
         try:
             raw = await exchange.body(LARGEST_BODY)
         except TooLarge:

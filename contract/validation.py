@@ -63,15 +63,13 @@ def faults(where: Where, validator: Validator, value: object, prefix: tuple[str,
 
 def leaves(error: ValidationError) -> Iterator[ValidationError]:
     """The error, or of a union of a schema and null those of the schema."""
-    facts = error.kind.as_dict()
-    if "context" not in facts:
+    branches = error.kind.as_dict().get("context", ())
+    telling = [branch for branch in branches if not any(nothing_but_null(one) for one in branch)]
+    if not telling:
         yield error
-        return
-    for branch in facts["context"]:
-        if not any(nothing_but_null(one) for one in branch):
-            for one in branch:
-                yield from leaves(one)
-            return
+    for branch in telling[:1]:
+        for one in branch:
+            yield from leaves(one)
 
 
 def nothing_but_null(error: ValidationError) -> bool:

@@ -60,6 +60,8 @@ MEMBERS = [
         ({"multipleOf": 2}, 3, ("", "format", "Must be a valid value")),
         (NULL_OR, {"due": "x"}, ("/due", "min_length", "Must have at least 3 characters")),
         (NULL_OR, {"due": 1}, ("/due", "type", "Must be string")),
+        ({"oneOf": [{"type": "null"}, {"type": "string"}]}, 1, ("", "type", "Must be string")),
+        ({"anyOf": [{"type": "null"}]}, 1, ("", "format", "Must be a valid value")),
     ],
 )
 def test_a_fault_says_what_is_wrong_where(
