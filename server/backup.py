@@ -27,6 +27,7 @@ CHUNK = 2**20
 # Rows are written as text in the same way everywhere, and may take as long as they take.
 PLAIN = """
 SET LOCAL statement_timeout = 0;
+SET LOCAL lock_timeout = '10s';
 SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL datestyle = 'ISO, YMD';
 SET LOCAL timezone = 'UTC';

@@ -7,6 +7,7 @@ does not run is started for as long as `psql`, `backup` or `restore` takes.
 import argparse
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from server.settings import Settings
 
 NOT_RUNNING = 3  # as systemd counts
 MEGABYTE = 1_000_000
+PASSWORD = re.compile(r"^(\w+://[^/:@]*):[^/:@]*@")
 Action: TypeAlias = Callable[[Settings, argparse.Namespace], int]
 
 
@@ -109,7 +111,7 @@ def psql(settings: Settings, _: argparse.Namespace) -> int:
     with storage.opened(settings) as found:
         if password := make_url(found).password:  # everybody may read the arguments of a process
             environment["PGPASSWORD"] = str(password)
-        given = make_url(found).set(password=None).render_as_string() if password else found
+        given = PASSWORD.sub(r"\1@", found)
         signal.signal(signal.SIGINT, left_to_psql)
         # Our child and not in our place: somebody must leave the embedded server.
         return subprocess.run([program("psql"), given], env=environment, check=False).returncode  # noqa: S603

@@ -1,0 +1,578 @@
+"""`python -m server database`, as an operator types it: the embedded server, psql, backups and what becomes of them."""
+
+import asyncio
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import asyncpg
+import psutil
+import pytest
+from sqlalchemy import make_url
+
+from persistence.embedded import Embedded, binary
+from persistence.engine import Pool
+from persistence.tables import Row
+from server import backup
+from server.commands import CommandError
+from server.migrations import ROOT, upgrade
+from tests.conftest import Server
+from tests.factories import Factory
+from tests.migrations.conftest import FILES, PACKAGES, Checkout
+from tests.waiting import until
+
+QUICK = {"fsync": "off"}
+TABLES = [table.name for table in Row.metadata.sorted_tables]
+AWKWARD = ["\\.", "a\n\\.\nb", 'she said "no", twice', " spaces ", "日本語 naïve — ünï", "\\N", "NULL", "a\tb\\nc\r\nd"]
+PSQL = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'psql'"
+COLOURED = '''"""give tasks a colour"""
+
+from alembic import op
+
+revision = "next"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE tasks ADD COLUMN colour text NOT NULL DEFAULT 'blue'")
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE tasks DROP COLUMN colour")
+'''
+
+
+class Operator:
+    """Somebody who types `python -m server database`, with settings of his own."""
+
+    def __init__(self, code: Path = ROOT, **settings: str) -> None:
+        self.environment = {**os.environ, "DATABASE_URL": "", "PYTHONPATH": str(code), **settings}
+
+    async def types(self, *arguments: str | Path, text: str = "", largest: int = -1) -> "Answer":
+        """The answer to a command that reads `text`, and may write files of `largest` bytes."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "server", "database", *map(str, arguments)),
+            cwd="/",  # so that nobody's .env counts
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)),
+        )
+        try:
+            async with asyncio.timeout(60):
+                output, errors = await process.communicate(text.encode())
+        except TimeoutError:
+            process.kill()
+            raise
+        assert process.returncode is not None
+        return Answer(process.returncode, output.decode(), errors.decode())
+
+
+class Answer:
+    """What a command printed and how it ended."""
+
+    def __init__(self, status: int, output: str, errors: str) -> None:
+        self.status, self.output, self.errors = status, output, errors
+
+    @property
+    def done(self) -> str:
+        """What a command printed that succeeded."""
+        assert (self.status, self.errors) == (0, "")
+        return self.output
+
+    @property
+    def refusal(self) -> str:
+        """The one line of a command that failed."""
+        assert (self.status, self.output) == (1, "")
+        [line] = self.errors.splitlines()
+        assert line.startswith("docket: ")
+        return line.removeprefix("docket: ")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A new folder for DATA_DIR and for files."""
+    folder = Path(tempfile.mkdtemp(prefix="docket ü"))
+    folder.chmod(0o755)  # for the account that runs PostgreSQL for root
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def operator(folder: Path) -> AsyncIterator[Operator]:
+    """An operator of an embedded server, which is stopped afterwards."""
+    operator = Operator(DATA_DIR=str(folder))
+    yield operator
+    if (folder / "data").exists():
+        assert (await operator.types("stop")).status == 0
+
+
+@pytest.fixture
+async def empty_url(server: Server) -> AsyncIterator[str]:
+    """The URL of a database without tables."""
+    async with server.copy("template0") as url:
+        yield url
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """A release with one migration more than this one."""
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "assets"))
+    for name in FILES:
+        shutil.copy(ROOT / name, tmp_path / name)
+    Checkout(tmp_path).migration("SELECT")
+    written = tmp_path / "migrations" / "versions" / "next.py"
+    head = written.read_text().partition('down_revision = "')[2].partition('"')[0]
+    written.unlink()
+    (tmp_path / "migrations" / "versions" / "9999_next.py").write_text(COLOURED.format(head=head))
+    return tmp_path
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def rows_of(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    async with connected(url) as connection:
+        return {
+            table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {table}")]  # noqa: S608
+            for table in TABLES
+        }
+
+
+async def fill(url: str) -> None:
+    """Make rows in every table, with what is awkward to write down."""
+    pool = Pool(url, size=1)
+    make = Factory(pool)
+    ada, bob = await make.user(full_name=""), await make.user(full_name=None, hashed_password=None)
+    team = await make.team(owner=ada, member=bob)
+    await make.session(bob.id, user_agent='curl "7"')
+    await pool.fetch("UPDATE sessions SET ip_address = '2001:db8::1' WHERE user_agent IS NOT NULL", [])
+    for text in AWKWARD:
+        await make.task(team, ada, title=text, description=text[::-1])
+    await make.task(team, bob, status="completed", priority="urgent", description="")
+    await pool.close()
+
+
+# The embedded server
+
+
+async def test_a_server_is_started_looked_at_and_stopped(folder: Path, operator: Operator) -> None:
+    before = await operator.types("status")
+    assert (before.status, before.output.splitlines()[0]) == (3, "running   no")
+    assert names_in(folder) == []
+
+    url = (await operator.types("start")).done.strip()
+    during = await operator.types("status")
+    again = (await operator.types("start")).done.strip()
+    asked = (await operator.types("url")).done.strip()
+    async with connected(url) as connection:
+        who = await connection.fetchval("SELECT current_user::text")
+    with_psql = await asyncio.create_subprocess_exec(
+        *(binary("psql"), "-Atc", "SELECT 6 * 7", url), stdout=subprocess.PIPE
+    )
+    told_by_psql, _ = await with_psql.communicate()
+    stopped = (await operator.types("stop")).done
+    after = await operator.types("status")
+
+    assert url == again == asked
+    assert (who, told_by_psql) == ("docket", b"42\n")
+    told = dict(line.split(maxsplit=1) for line in during.done.splitlines())
+    assert told["running"] == "yes"
+    assert told["version"].startswith("PostgreSQL 18.")
+    assert Path(told["folder"]).name == "data"
+    assert 20 < int(told["size"].removesuffix(" MB")) < 200
+    assert stopped == "Stopped\n"
+    assert not psutil.pid_exists(int(told["pid"]))
+    assert (after.status, after.output.splitlines()[0]) == (3, "running   no")
+    assert (await operator.types("stop")).done == "It did not run\n"
+
+
+async def test_a_server_that_somebody_uses_is_not_stopped(folder: Path, operator: Operator) -> None:
+    await operator.types("start")
+    embedded = Embedded(folder, QUICK)
+    embedded.open()
+
+    refused = await operator.types("stop")
+
+    assert refused.refusal == "The server is in use: it will be stopped when the last process leaves it"
+    assert (await operator.types("status")).status == 0
+    embedded.close()
+    assert (await operator.types("status")).status == 3
+
+
+async def test_the_url_of_a_server_that_does_not_run_is_one_line(operator: Operator) -> None:
+    assert "does not run: `python -m server database start` starts it" in (await operator.types("url")).refusal
+
+
+async def test_psql_starts_a_server_for_as_long_as_it_takes(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.environment |= {"PGHOSTADDR": "192.0.2.1", "PGUSER": "nobody", "PGOPTIONS": "-c role=nobody"}
+
+    answer = await operator.types("psql", text="\\pset format unaligned\n\\pset tuples_only\nSELECT current_user;")
+
+    assert answer.done.splitlines()[-1] == "docket"
+    assert (await operator.types("status")).status == 3
+
+
+async def test_ctrl_c_ends_the_query_and_not_the_session(operator: Operator) -> None:
+    url = (await operator.types("start")).done.strip()
+    command = f"import pty; pty.spawn([{sys.executable!r}, '-m', 'server', 'database', 'psql'])"
+    terminal = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", command),
+        cwd="/",
+        env={**operator.environment, "TERM": "dumb", "PSQLRC": "/dev/null"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert terminal.stdin is not None
+    assert terminal.stdout is not None
+
+    try:
+        async with connected(url) as connection, asyncio.timeout(60):
+            terminal.stdin.write(b"\\pset pager off\nSET statement_timeout = 0;\nSELECT pg_sleep(600);\n")
+            await until(lambda: connection.fetchval(f"{PSQL} AND wait_event = 'PgSleep'"), 1)
+            terminal.stdin.write(b"\x03")
+            await terminal.stdout.readuntil(b"canceling statement due to user request")
+            terminal.stdin.write(b"SELECT 'still ' || 'here';\n\\q\n")
+            await terminal.stdout.readuntil(b"still here")
+            await terminal.wait()
+    finally:
+        terminal.stdin.close()
+
+    assert (await operator.types("status")).status == 0
+
+
+# A server of DATABASE_URL
+
+
+@pytest.mark.parametrize("action", ["start", "stop", "status"])
+async def test_nothing_is_embedded_where_a_database_is_given(action: str) -> None:
+    refused = await Operator(DATABASE_URL="postgresql://docket:geheim@127.0.0.1:1/docket").types(action)
+
+    assert refused.refusal == "Nothing is embedded here: the database is that of DATABASE_URL"
+
+
+async def test_the_url_of_a_given_database_is_for_every_program() -> None:
+    given = "postgresql+asyncpg://docket:geh%40eim@127.0.0.1:1/docket?sslmode=disable"
+
+    answer = await Operator(DATABASE_URL=given).types("url")
+
+    assert answer.done == "postgresql://docket:geh%40eim@127.0.0.1:1/docket?sslmode=disable\n"
+
+
+async def test_psql_looks_into_a_given_database_and_hides_the_password(fresh_url: str) -> None:
+    url = make_url(fresh_url)
+    given = url.set(password=url.password or "geheim").render_as_string(hide_password=False)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "database", "psql"),
+        cwd="/",
+        env=Operator(DATABASE_URL=given).environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+
+    process.stdin.write(b"SELECT 'in ' || current_database();\n")
+    async with connected(fresh_url) as connection:
+        await until(lambda: connection.fetchval(PSQL), 1)
+    [psql] = psutil.Process(process.pid).children()
+    arguments = " ".join(psql.cmdline())
+    output, _ = await process.communicate()
+
+    assert f"in {url.database}" in output.decode()
+    assert f"/{url.database}" in arguments
+    assert "@" in arguments
+    assert (url.password or "geheim") not in arguments
+    assert process.returncode == 0
+
+
+# Backups
+
+
+async def test_a_backup_brings_every_row_into_an_empty_database(fresh_url: str, empty_url: str, folder: Path) -> None:
+    await fill(fresh_url)
+    file = folder / "backup of today.zip"
+
+    written = (await Operator(DATABASE_URL=fresh_url).types("backup", file)).done
+    restored = (await Operator(DATABASE_URL=empty_url).types("restore", file)).done
+
+    rows = await rows_of(fresh_url)
+    assert await rows_of(empty_url) == rows
+    assert all(rows.values())
+    assert restored == written.replace("Backed up", "Restored")
+    counts = {line.split()[0]: int(line.split()[1]) for line in written.splitlines()[:-1]}
+    assert counts == {table: len(found) for table, found in rows.items()}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert names_in(folder) == [file.name]
+
+
+async def test_a_backup_moves_rows_from_the_embedded_server_to_another(
+    empty_url: str, folder: Path, operator: Operator
+) -> None:
+    url = (await operator.types("start")).done.strip()
+    await asyncio.to_thread(upgrade, url)
+    await fill(url)
+    rows = await rows_of(url)
+
+    await operator.types("backup", folder / "file")
+    moved = await Operator(DATABASE_URL=empty_url).types("restore", folder / "file")
+
+    assert moved.status == 0
+    assert await rows_of(empty_url) == rows
+
+
+async def test_a_backup_is_restored_by_an_embedded_server_that_does_not_run(
+    fresh_url: str, folder: Path, operator: Operator
+) -> None:
+    await fill(fresh_url)
+    await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file")
+
+    restored = await operator.types("restore", folder / "file")
+
+    assert restored.status == 0
+    url = (await operator.types("start")).done.strip()
+    assert await rows_of(url) == await rows_of(fresh_url)
+
+
+async def test_rows_are_replaced_only_when_told(fresh_url: str, server: Server, template: str, folder: Path) -> None:
+    await fill(fresh_url)
+    await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file")
+    async with server.copy(template) as url:
+        other = Operator(DATABASE_URL=url)
+        await fill(url)
+        before = await rows_of(url)
+
+        refused = await other.types("restore", folder / "file")
+        kept = await rows_of(url)
+        replaced = await other.types("restore", "--replace", folder / "file")
+
+        assert refused.refusal == "The database has rows in organizations: `restore --replace` removes them"
+        assert kept == before
+        assert replaced.status == 0
+        assert await rows_of(url) == await rows_of(fresh_url)
+
+
+async def test_a_backup_is_of_one_moment(fresh_url: str, empty_url: str, folder: Path) -> None:
+    await fill(fresh_url)
+    async with connected(fresh_url) as connection:
+        await connection.execute(
+            """
+            INSERT INTO tasks (organization_id, id, title, status, priority, created_at, updated_at)
+            SELECT (SELECT min(id::text)::uuid FROM organizations), gen_random_uuid(), 'A task', 'pending', 'low',
+                now(), now()
+            FROM generate_series(1, 4000)
+            """
+        )
+    pool = Pool(fresh_url, size=4)
+
+    async def write() -> None:
+        while True:  # a task comes with its organization: one without the other would not be restored
+            async with pool.transaction() as transaction:
+                make = Factory(transaction)
+                user = await make.user()
+                await make.task(user.id, user)
+
+    writers = [asyncio.create_task(write()) for _ in range(4)]
+    try:
+        await until(lambda: count(fresh_url, "users > 10"), True)
+        contents = await backup.write(fresh_url, folder / "file")
+    finally:
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        await pool.close()
+
+    restored = await Operator(DATABASE_URL=empty_url).types("restore", folder / "file")
+
+    assert restored.status == 0
+    held = {table.name: table.rows for table in contents.tables}
+    assert held["tasks"] - 4000 - len(AWKWARD) - 1 == held["users"] - 2 > 8
+    assert await count(fresh_url, f"users > {held['users']}")
+
+
+async def count(url: str, condition: str) -> bool:
+    async with connected(url) as connection:
+        answer: bool = await connection.fetchval(
+            f"SELECT {condition} FROM (SELECT count(*) AS users FROM users) AS counted"  # noqa: S608
+        )
+        return answer
+
+
+# Damaged files, and others that are not restored
+
+
+async def test_any_byte_that_changed_is_noticed(fresh_url: str, folder: Path) -> None:
+    await fill(fresh_url)
+    whole, damaged = folder / "file", folder / "damaged"
+    await backup.write(fresh_url, whole)
+    content = whole.read_bytes()
+
+    for place in range(0, len(content), 13):
+        damaged.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(CommandError, match="cut short or damaged"), backup.opened(damaged):
+            pass
+        damaged.write_bytes(content[:place])
+        with pytest.raises(CommandError, match="cut short or damaged"), backup.opened(damaged):
+            pass
+
+
+async def test_a_damaged_file_is_refused_before_anything_is_touched(fresh_url: str, folder: Path) -> None:
+    await fill(fresh_url)
+    operator, file = Operator(DATABASE_URL=fresh_url), folder / "file"
+    await operator.types("backup", file)
+    before = await rows_of(fresh_url)
+    file.write_bytes(file.read_bytes()[:-100])
+
+    refused = await operator.types("restore", "--replace", file)
+
+    assert refused.refusal == f"{file} is no backup, or cut short or damaged: nothing is restored"
+    assert await rows_of(fresh_url) == before
+
+
+@pytest.mark.parametrize(("row", "said"), [("", "sessions would have 0 rows"), ("broken,row\n", "broken")])
+async def test_rows_that_are_not_as_told_leave_the_database_as_it_was(
+    fresh_url: str, folder: Path, row: str, said: str
+) -> None:
+    await fill(fresh_url)
+    operator, file = Operator(DATABASE_URL=fresh_url), folder / "file"
+    await operator.types("backup", file)
+    before = await rows_of(fresh_url)
+    forge(file, "sessions.csv", row)
+
+    refused = await operator.types("restore", "--replace", file)
+
+    assert said in refused.refusal
+    assert await rows_of(fresh_url) == before
+
+
+def forge(file: Path, name: str, row: str) -> None:
+    """Put one row in the place of all in a file of the archive, and seal it as if nothing had happened."""
+    with ZipFile(file) as archive:
+        contents = {entry: archive.read(entry) for entry in archive.namelist()}
+    contents[name] = contents[name].splitlines(keepends=True)[0] + row.encode()
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        archive.comment = b"-" * backup.SEAL
+        for entry, content in contents.items():
+            archive.writestr(entry, content)
+    sealed = backup.seal(file)
+    file.write_bytes(file.read_bytes()[: -backup.SEAL] + sealed)
+
+
+async def test_a_file_is_not_written_over(fresh_url: str, folder: Path) -> None:
+    (folder / "file").write_text("mine")
+
+    refused = await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file")
+
+    assert refused.refusal == f"{folder / 'file'} exists: choose another name"
+    assert (folder / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("action", ["backup", "restore"])
+async def test_a_folder_that_is_not_there_is_one_line(fresh_url: str, folder: Path, action: str) -> None:
+    file = folder / "none" / "file"
+
+    refused = await Operator(DATABASE_URL=fresh_url).types(action, file)
+
+    assert refused.refusal == f"Cannot use {file}: No such file or directory"
+
+
+async def test_a_backup_that_does_not_fit_leaves_no_file(fresh_url: str, folder: Path) -> None:
+    await fill(fresh_url)
+
+    refused = await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file", largest=512)
+
+    assert refused.refusal == f"Cannot use {folder / 'file'}: File too large"
+    assert names_in(folder) == []
+
+
+async def test_a_database_that_was_never_migrated_has_nothing_to_back_up(empty_url: str, folder: Path) -> None:
+    refused = await Operator(DATABASE_URL=empty_url).types("backup", folder / "file")
+
+    assert refused.refusal == "The database was never migrated: there is nothing to back up"
+    assert names_in(folder) == []
+
+
+async def test_tables_that_somebody_holds_are_left_alone(fresh_url: str, folder: Path) -> None:
+    await fill(fresh_url)
+    operator = Operator(DATABASE_URL=fresh_url)
+    await operator.types("backup", folder / "file")
+    async with connected(fresh_url) as connection, connection.transaction():
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT FROM tasks")
+
+        refused = await operator.types("restore", "--replace", folder / "file")
+
+    assert refused.refusal == "Others use the tables: stop them, and restore again"
+
+
+# Releases
+
+
+async def test_a_newer_release_restores_the_backup_of_an_older_one(
+    fresh_url: str, empty_url: str, newer: Path, folder: Path
+) -> None:
+    await fill(fresh_url)
+    await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file")
+
+    restored = await Operator(newer, DATABASE_URL=empty_url).types("restore", folder / "file")
+
+    assert restored.status == 0
+    await assert_coloured(empty_url, await rows_of(fresh_url))
+
+
+async def test_a_newer_release_replaces_its_rows_by_those_of_an_older_one(
+    fresh_url: str, empty_url: str, newer: Path, folder: Path
+) -> None:
+    await fill(fresh_url)
+    await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file")
+    await Operator(newer, DATABASE_URL=empty_url).types("restore", folder / "file")
+
+    replaced = await Operator(newer, DATABASE_URL=empty_url).types("restore", "--replace", folder / "file")
+
+    assert replaced.status == 0
+    await assert_coloured(empty_url, await rows_of(fresh_url))
+
+
+async def assert_coloured(url: str, older: dict[str, list[tuple[object, ...]]]) -> None:
+    rows = await rows_of(url)
+    assert rows["users"] == older["users"]
+    assert rows["tasks"] == [(*row, "blue") for row in older["tasks"]]
+
+
+async def test_the_backup_of_a_newer_release_is_refused(
+    fresh_url: str, empty_url: str, newer: Path, folder: Path
+) -> None:
+    await fill(fresh_url)
+    await Operator(DATABASE_URL=fresh_url).types("backup", folder / "file")
+    await Operator(newer, DATABASE_URL=empty_url).types("restore", folder / "file")
+    await Operator(newer, DATABASE_URL=empty_url).types("backup", folder / "newer")
+    before = await rows_of(fresh_url)
+
+    refused = await Operator(DATABASE_URL=fresh_url).types("restore", "--replace", folder / "newer")
+
+    assert refused.refusal == (
+        "The backup was made by a newer release, of whose revision next this one does not know: use that one"
+    )
+    assert await rows_of(fresh_url) == before
