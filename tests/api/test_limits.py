@@ -1,0 +1,248 @@
+"""Rate limits as callers meet them: who is counted for what, what is told, and what comes after the last one."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias
+
+import pytest
+
+from server.settings import Settings
+from tests.api.conftest import client_of, started
+from tests.client import DOCUMENT, Answer, ApiClient
+from tests.conftest import Bench
+from tests.factories import PASSWORD, Factory
+
+CLASSES: dict[str, dict[str, dict[str, int]]] = DOCUMENT["x-rate-limits"]
+TOLD = re.compile(r'"([a-z]+)";r=([0-9]+);t=([0-9]+)')
+UNREADABLE: dict[str, Any] = {}  # a body that is refused before it costs a hash
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+Clients: TypeAlias = Callable[..., Awaitable[Callable[[str], Awaitable[ApiClient]]]]
+
+
+@pytest.fixture
+async def limited(settings: Settings, db: Bench) -> AsyncIterator[Clients]:
+    """A server that counts, with other limits than the contract's where said: `here = (await limited())(HERE)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**limits: int) -> Callable[[str], Awaitable[ApiClient]]:
+            chosen = settings.model_copy(update={"rate_limits_enabled": True, **limits})
+            app = await stack.enter_async_context(started(chosen, db))
+
+            async def from_(address: str) -> ApiClient:
+                return await stack.enter_async_context(client_of(app, chosen, address))
+
+            return from_
+
+        yield start
+
+
+def left(answer: Answer) -> list[tuple[str, int]]:
+    """What the limits that counted a request have left."""
+    return [(name, int(rest)) for name, rest, _ in TOLD.findall(answer.headers.get("ratelimit", ""))]
+
+
+def policy(name: str, partition: str) -> str:
+    limit = CLASSES[name][partition]
+    return f'"{name}";q={limit["limit"]};w={limit["window"]}'
+
+
+class TestDefault:
+    async def test_an_address_has_as_many_as_the_contract_says_and_no_more(self, limited: Clients) -> None:
+        here = await (await limited())(HERE)
+
+        counted = [left(await here.get("//")) for _ in range(100)]
+        problem = await here.get("//", expect=429)
+
+        assert counted == [[("default", 99 - number)] for number in range(100)]
+        assert (problem["code"], left(problem)) == ("rate_limit_exceeded", [("default", 0)])
+        assert problem.headers["ratelimit-policy"] == policy("default", "ip")
+        assert 1 <= int(problem.headers["retry-after"]) <= 60
+
+    async def test_another_address_is_counted_for_itself(self, limited: Clients) -> None:
+        from_ = await limited(rate_limit_default=1)
+        here, there = await from_(HERE), await from_(THERE)
+
+        await here.get("//")
+        await here.get("//", expect=429)
+
+        await there.get("//")
+
+    async def test_who_is_signed_in_is_counted_by_user_wherever_the_calls_come_from(
+        self, limited: Clients, make: Factory
+    ) -> None:
+        from_ = await limited(rate_limit_default=1)
+        here, there = await from_(HERE), await from_(THERE)
+        ada, bob = await make.user(), await make.user()
+
+        first = await here.as_(ada).get("/tasks")
+        second = await there.as_(ada).get("/auth/me")
+        other = await here.as_(bob).get("//")
+
+        assert first.headers["ratelimit-policy"] == policy("default", "user")
+        assert [left(first), left(second), left(other)] == [[("default", rest)] for rest in (999, 998, 999)]
+
+    async def test_a_user_has_as_many_as_the_contract_says_and_no_more(self, limited: Clients, make: Factory) -> None:
+        ada = (await (await limited())(HERE)).as_(await make.user())
+
+        statuses = [(await ada.http.get("/", headers=ada.headers)).status_code for _ in range(1_001)]
+
+        assert statuses == [200] * 1_000 + [429]
+
+    async def test_a_token_that_is_no_good_is_counted_by_address(self, limited: Clients, make: Factory) -> None:
+        from_ = await limited(rate_limit_default=2)
+        here = await from_(HERE)
+
+        for token in ("rubbish", "more rubbish"):
+            await here.with_headers(Authorization=f"Bearer {token}").get("/tasks", expect=401)
+
+        await here.with_headers(Authorization="Bearer third").get("/tasks", expect=429)
+        await here.get("//", expect=429)
+        await here.as_(await make.user()).get("/tasks")
+
+    async def test_unknown_paths_and_methods_are_counted_too(self, limited: Clients) -> None:
+        here = await (await limited(rate_limit_default=4))(HERE)
+
+        answers = [
+            await here.get("//nothing", expect=404),
+            await here.send("PUT", "//", expect=405),
+            await here.send("OPTIONS", "//", expect=204),
+            await here.send("HEAD", "//", expect=200),
+        ]
+
+        assert [left(answer) for answer in answers] == [[("default", rest)] for rest in (3, 2, 1, 0)]
+        for path in ("//nothing", "//"):
+            assert (await here.send("PUT", path, expect=429))["code"] == "rate_limit_exceeded"
+
+    async def test_every_counted_answer_tells_what_is_left(self, limited: Clients, make: Factory) -> None:
+        ada = await make.user()
+        mine = (await (await limited())(HERE)).as_(ada)
+        path = f"/tasks/{await make.task(ada.id, ada)}"
+
+        answers = [
+            await mine.get(path),
+            await mine.with_headers(If_None_Match="*").get(path, expect=304),
+            await mine.with_headers(If_None_Match="x").get(path, expect=400),
+            await mine.with_headers(If_Match='"9"').delete(path, expect=412),
+            await mine.put(path, {}, expect=422),
+            await mine.send("PUT", path, expect=415, content=b"x"),
+            await mine.post("/tasks", {"title": "Ship it"}),
+            await mine.delete(path),
+            await mine.get(path, expect=404),
+        ]
+
+        assert [left(answer) for answer in answers] == [[("default", 999 - number)] for number in range(9)]
+        assert {answer.headers["ratelimit-policy"] for answer in answers} == {policy("default", "user")}
+
+    @pytest.mark.parametrize(
+        ("one", "other", "together"),
+        [
+            ("2001:db8::1", "2001:db8::ffff:1:2:3", True),
+            ("2001:db8::1", "2001:db8:0:1::1", False),
+            ("fe80::1%eth0", "fe80::2%eth0", True),
+            ("::1", "127.0.0.1", False),
+        ],
+    )
+    async def test_an_ipv6_network_of_64_bits_is_one_client(
+        self, limited: Clients, one: str, other: str, *, together: bool
+    ) -> None:
+        from_ = await limited(rate_limit_default=1)
+        await (await from_(one)).get("//")
+
+        await (await from_(other)).get("//", expect=429 if together else 200)
+
+    @pytest.mark.parametrize("path", ["//health", "//livez", "//readyz"])
+    async def test_probes_are_not_counted(self, limited: Clients, path: str) -> None:
+        here = await (await limited(rate_limit_default=1))(HERE)
+        await here.get("//")
+        await here.get("//", expect=429)
+
+        for _ in range(3):
+            assert "ratelimit" not in (await here.get(path)).headers
+
+    async def test_pages_are_not_counted(self, limited: Clients) -> None:
+        here = await (await limited(rate_limit_default=1))(HERE)
+
+        for path in ("/docs", "/redoc", "/openapi.yaml", "/openapi.json"):
+            assert "ratelimit" not in (await here.http.get(path)).headers
+
+        assert left(await here.get("//")) == [("default", 0)]
+
+
+class TestLogin:
+    async def test_an_address_has_ten_a_minute_for_whomever_it_tries(self, limited: Clients) -> None:
+        from_ = await limited()
+        here = await from_(HERE)
+
+        for _ in range(5):
+            await here.post("/auth/login", UNREADABLE, expect=422)
+            await here.send("POST", "/auth/token", expect=400, data={"x": "y"})
+
+        problem = await here.post("/auth/login", UNREADABLE, expect=429)
+        assert problem.headers["ratelimit-policy"] == policy("login", "ip")
+        assert 1 <= int(problem.headers["retry-after"]) <= 60
+        refused = await here.send("POST", "/auth/token", expect=429, data={"x": "y"})
+        assert refused["code"] == "rate_limit_exceeded"
+        await (await from_(THERE)).post("/auth/login", UNREADABLE, expect=422)
+
+    async def test_an_identifier_is_counted_whatever_its_case_wherever_the_calls_come_from(
+        self, limited: Clients, make: Factory
+    ) -> None:
+        await make.user(email="ada@example.com")
+        from_ = await limited(rate_limit_login=2)
+        here, there = await from_(HERE), await from_(THERE)
+        form = {"grant_type": "password", "username": "ADA@example.com", "password": "not the password"}
+
+        first = await here.post("/auth/login", {"email": "ada@example.com", "password": PASSWORD}, expect=200)
+        second = await there.send("POST", "/auth/token", expect=400, data=form)
+        third = await there.post("/auth/login", {"email": "Ada@Example.com", "password": PASSWORD}, expect=429)
+
+        assert [left(answer) for answer in (first, second, third)] == [
+            [("login", 9), ("login", 1)],
+            [("login", 9), ("login", 0)],
+            [("login", 8), ("login", 0)],
+        ]
+        assert first.headers["ratelimit-policy"] == f'{policy("login", "ip")}, "login";q=2;w=3600'
+        assert 60 < int(third.headers["retry-after"]) <= 3_600
+
+    async def test_somebody_else_may_still_sign_in(self, limited: Clients, make: Factory) -> None:
+        await make.user(email="bob@example.com")
+        here = await (await limited(rate_limit_login=1))(HERE)
+        for expect in (401, 429):
+            await here.post("/auth/login", {"email": "nobody@example.com", "password": PASSWORD}, expect=expect)
+
+        await here.post("/auth/login", {"email": "bob@example.com", "password": PASSWORD}, expect=200)
+
+    async def test_the_contract_gives_an_identifier_ten_an_hour(self, limited: Clients, make: Factory) -> None:
+        await make.user(email="ada@example.com")
+        here = await (await limited())(HERE)
+
+        answer = await here.post("/auth/login", {"email": "ada@example.com", "password": PASSWORD}, expect=200)
+
+        assert answer.headers["ratelimit-policy"] == f"{policy('login', 'ip')}, {policy('login', 'identifier')}"
+
+
+async def test_an_address_registers_five_accounts_a_minute(limited: Clients) -> None:
+    here = await (await limited())(HERE)
+
+    for _ in range(5):
+        await here.post("/auth/register", UNREADABLE, expect=422)
+
+    problem = await here.post("/auth/register", UNREADABLE, expect=429)
+    assert problem.headers["ratelimit-policy"] == policy("register", "ip")
+
+
+async def test_a_request_counts_for_its_own_class_only(limited: Clients) -> None:
+    here = await (await limited(rate_limit_default=1))(HERE)
+    await here.get("//")
+    await here.get("//", expect=429)
+
+    assert left(await here.post("/auth/register", UNREADABLE, expect=422)) == [("register", 4)]
+    assert left(await here.post("/auth/login", UNREADABLE, expect=422)) == [("login", 9)]
+
+
+async def test_nothing_is_counted_where_limits_are_off(api: ApiClient) -> None:
+    for _ in range(6):
+        answer = await api.post("/auth/register", UNREADABLE, expect=422)
+
+        assert not {"ratelimit", "ratelimit-policy"} & set(answer.headers)
