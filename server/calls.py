@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncpg import DataError as DriverDataError
 from asyncpg import InterfaceError, PostgresError
 from asyncpg.exceptions import InternalClientError
 from pydantic import MISSING
@@ -115,8 +114,6 @@ def can_be_repeated(error: Exception, *, safe: bool) -> bool:
     match error:
         case PostgresError():
             return (error.sqlstate or "").startswith(UNDONE + LOST if safe else UNDONE)
-        case DriverDataError():
-            return False
         case InterfaceError() | InternalClientError():  # the connection was dead already: nothing was sent
             return True
         case TimeoutError():

@@ -122,7 +122,6 @@ ANSWERS: tuple[tuple[type[Exception], Callable[[Any], Problem | None]], ...] = (
     (HashingBusy, lambda _: ServiceUnavailable(detail=BUSY, retry_after=1)),
     (PoolExhausted, lambda _: away(1)),
     (asyncpg.PostgresError, refused),
-    (asyncpg.DataError, lambda _: ValidationFailed(detail=UNSTORABLE)),  # the driver's, of which InterfaceError is one
     (asyncpg.InterfaceError, lambda _: away(2)),
     (InternalClientError, lambda _: away(2)),
     (OSError, lambda _: away(2)),

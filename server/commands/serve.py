@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import psutil
@@ -137,13 +138,11 @@ def bound(host: str, port: int) -> socket.socket:
 
 def holder(port: int) -> str:
     """Who listens on a port, as far as we may know."""
-    try:
+    with suppress(psutil.Error):  # some systems tell it only to an administrator
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
             if listens and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    except psutil.Error:
-        return UNKNOWN
     return UNKNOWN
 
 

@@ -18,7 +18,7 @@ CANARY = "do-not-tell"
 
 def typed(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What happens to an operator who types it in a folder of his own."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder / "data")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder / "data")}
     return subprocess.run(
         [sys.executable, "-m", "server", *arguments],
         cwd=folder,

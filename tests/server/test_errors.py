@@ -1,9 +1,7 @@
 """What becomes of every error: its problem, whether the call runs again, and that the server gets well by itself."""
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -432,14 +430,6 @@ class TestCalls:
 async def lock_waiters(db: Database) -> int:
     [record] = await db.fetch(WAITING, [])
     return int(record[0])
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="docket-"))
-    folder.chmod(0o755)  # for the account that runs PostgreSQL for root
-    yield folder
-    shutil.rmtree(folder)
 
 
 async def test_a_database_that_stops_and_starts_again_is_found_again(settings: Settings, folder: Path) -> None:

@@ -5,15 +5,19 @@ import os
 import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import asyncpg
 import psutil
 import pytest
 
+from persistence.embedded import Embedded
+from server import revision
 from server.commands import CommandError
 from server.commands.serve import UNKNOWN, bound, heard, holder, prepare, shown
 from server.revision import head
 from server.settings import Settings, load
+from server.storage import pooled
 from tests.conftest import Server
 from tests.contract.conftest import NOWHERE
 
@@ -75,10 +79,10 @@ async def test_a_database_that_is_behind_is_migrated(server: Server, told: Told)
     async with server.copy("template0") as url:
         await asyncio.to_thread(prepare, url, settings_for(url, migrate=True))
         connection = await asyncpg.connect(url)
-        revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+        version = await connection.fetchval("SELECT version_num FROM alembic_version")
         await connection.close()
 
-    assert revision == head()
+    assert version == head()
     assert told() == ""
 
 
@@ -113,6 +117,23 @@ async def test_a_database_that_is_away_is_waited_for(told: Told) -> None:
 async def test_a_database_that_is_away_and_shall_be_migrated_is_refused() -> None:
     with pytest.raises(CommandError, match=r"^No PostgreSQL answers at 127\.0\.0\.1:1 "):
         await asyncio.to_thread(prepare, NOWHERE, settings_for(NOWHERE, migrate=True))
+
+
+def test_a_migration_without_a_revision_is_a_mistake_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "2026_11_25_0000_lacking.py").write_text("revision = None\n")
+    monkeypatch.setattr(revision, "VERSIONS", tmp_path)
+
+    with pytest.raises(RuntimeError, match=r"lacking\.py names no revision$"):
+        head()
+
+
+async def test_without_a_url_the_embedded_database_is_opened_and_left(folder: Path) -> None:
+    settings = load(environment="staging", secret_key=SECRET, data_dir=folder)
+    async with pooled(settings)() as database:
+        assert [record["one"] for record in await database.fetch("SELECT 1 AS one", [])] == [1]
+        assert Embedded(folder).status().running
+
+    assert not Embedded(folder).status().running
 
 
 def test_a_signal_that_was_acted_upon_ends_nothing_more() -> None:
