@@ -8,8 +8,9 @@ from typing import Any, Literal
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
+TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 QUIET = ("uvicorn.error", "alembic", "asyncio")  # libraries that tell more than operators want to know
 
@@ -21,7 +22,7 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":
-        shared.append(structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)))
+        shared.append(structlog.processors.ExceptionRenderer(told))
         renderer: Processor = json_line
     else:
         plain = structlog.dev.plain_traceback  # others show the values of variables, passwords among them
@@ -42,6 +43,14 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
     logging.basicConfig(handlers=[handler], level=LEVELS[level], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
+
+
+def told(exc_info: ExcInfo) -> list[dict[str, Any]]:
+    """An exception and its causes. Of a message the first line: PostgreSQL and pydantic quote values after it."""
+    stacks = TRACEBACKS(exc_info)
+    for stack in stacks:
+        stack["exc_value"] = stack["exc_value"].partition("\n")[0]
+    return stacks
 
 
 def json_line(_logger: Any, _method: str, event: EventDict) -> str:

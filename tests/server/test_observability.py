@@ -4,9 +4,12 @@ import json
 import logging
 from typing import Literal
 
+import asyncpg
 import pytest
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
+from tests.conftest import Bench
 from tests.contract.conftest import written
 
 FORMS: tuple[Literal["json", "console"], ...] = ("json", "console")
@@ -49,6 +52,23 @@ class TestJson:
             [told] = line["exception"]
             assert (told["exc_type"], told["exc_value"]) == ("ValueError", "no good, of 11 characters")
             assert [frame["name"] for frame in told["frames"]][-1] == "fail"
+        assert CANARY not in text()
+
+    async def test_an_exception_does_not_quote_rows_or_input(self, db: Bench) -> None:
+        statement = "INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)"
+        with written("json") as text:
+            try:
+                await db.fetch(statement, [CANARY])
+            except asyncpg.NotNullViolationError:
+                structlog.get_logger("test").exception("failed")
+            try:
+                TypeAdapter(int).validate_python(CANARY)
+            except ValidationError:
+                structlog.get_logger("test").exception("failed")
+
+        database, model = [json.loads(line)["exception"][0]["exc_value"] for line in text().splitlines()]
+        assert "violates not-null constraint" in database
+        assert model == "1 validation error for int"
         assert CANARY not in text()
 
     def test_what_is_no_json_is_logged_all_the_same(self) -> None:
