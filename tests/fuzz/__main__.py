@@ -1,8 +1,9 @@
-"""Fuzz a server of its own with a fresh database: `python -m tests.fuzz [options of schemathesis run]`."""
+"""Fuzz a server of its own with an empty database: `python -m tests.fuzz [options of schemathesis run]`."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,16 +11,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from tests.fuzz import statuses
 
-SETTINGS = {"PORT": "0", "LOG_FORMAT": "json", "RATE_LIMITS_ENABLED": "false", "RESPONSE_CHECK_RATE": "1"}
+SETTINGS = {
+    "ENVIRONMENT": "staging",  # which reads no .env, where a database may be named
+    "PORT": "0",
+    "RATE_LIMITS_ENABLED": "false",
+    "RESPONSE_CHECK_RATE": "1",
+}
 READY = "Docket answers at "
 PATIENCE = 60  # seconds for the server to start, and to end
+LAST = 20  # lines of its log that are shown when something is wrong
 
 
 def main(options: Sequence[str]) -> int:
-    """Fuzz, say what was seen, and what is wrong with it. What comes back is the exit status."""
+    """Fuzz, say what was seen and what is wrong. What comes back is the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that the server ends too
     folder = Path(tempfile.mkdtemp(prefix="docket-fuzz-"))
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
     log, report = folder / "log", folder / "report.ndjson"
@@ -28,23 +37,22 @@ def main(options: Sequence[str]) -> int:
             command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.yaml", "--url", url]
             reporting = ["--report", "ndjson", "--report-ndjson-path", str(report)]
             run = subprocess.run([*command, *reporting, *options], check=False)
-        faults = [*never_seen(report, options), *errors(log)]
-        for fault in faults:
-            say(f"fuzz: {fault}")
-        if run.returncode or faults:
-            say(f"The last that the server logged:\n{''.join(log.read_text().splitlines(keepends=True)[-20:])}")
-        return run.returncode or bool(faults)
+        lines = log.read_text(encoding="utf-8").splitlines()
+        wrong = [*missing(report, options), *errors(lines)]
+        if run.returncode or wrong:
+            say("The end of the server's log:", *lines[-LAST:], *(f"fuzz: {one}" for one in wrong))
+        return run.returncode or bool(wrong)
     finally:
         shutil.rmtree(folder)
 
 
 @contextmanager
 def served(folder: Path, log: Path) -> Iterator[str]:
-    """The URL of a server with an empty database, which is gone afterwards."""
+    """The URL of a server, which ends afterwards, with a database in the folder."""
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"],
-            env={**os.environ, **SETTINGS, "DATA_DIR": str(folder / "data")},
+            env={"PATH": os.environ["PATH"], **SETTINGS, "SECRET_KEY": token_hex(), "DATA_DIR": str(folder / "data")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -53,37 +61,42 @@ def served(folder: Path, log: Path) -> Iterator[str]:
         yield address(server, log)
     finally:
         server.terminate()
-        server.wait(PATIENCE)
+        try:
+            server.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            raise
 
 
 def address(server: subprocess.Popen[bytes], log: Path) -> str:
     """Where the server answers, as soon as it does."""
     deadline = time.monotonic() + PATIENCE
     while server.poll() is None and time.monotonic() < deadline:
-        _, ready, rest = log.read_text().partition(READY)
+        _, ready, rest = log.read_text(encoding="utf-8").partition(READY)
         if ready and ";" in rest:
             return rest.partition(";")[0]
         time.sleep(0.05)
-    raise SystemExit(f"fuzz: the server does not start:\n{log.read_text()}")
+    raise SystemExit(f"fuzz: the server does not start:\n{log.read_text(encoding='utf-8')}")
 
 
-def never_seen(report: Path, options: Sequence[str]) -> list[str]:
-    """Say what was answered; the successes that were not, unless only some operations were asked for."""
-    counts = statuses.seen(report)
-    say(statuses.table(counts))
+def missing(report: Path, options: Sequence[str]) -> list[str]:
+    """Say what was answered. What comes back are the successes that were not, unless only a part was asked for."""
+    seen = statuses.seen(report)
+    say(statuses.table(seen))
     if any(option.startswith(("--include-", "--exclude-")) for option in options):
         return []
-    return [f"{missing} was never answered" for missing in statuses.without_success(counts)]
+    return [f"{success} was never answered" for success in statuses.without_success(seen)]
 
 
-def errors(log: Path) -> list[str]:
+def errors(lines: Sequence[str]) -> list[str]:
     """What the server logged as an error, and its answers 500."""
-    events = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return [f"the server logged {event}" for event in events if event["level"] == "error" or event.get("status") == 500]
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    wrong = [event for event in events if event["level"] == "error" or event.get("status") == 500]
+    return [f"the server logged {len(wrong)} errors, the first of them {wrong[0]}"] if wrong else []
 
 
-def say(lines: str) -> None:
-    print(lines, flush=True)  # noqa: T201 - what the program is for
+def say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)  # noqa: T201 - what the program is for
 
 
 if __name__ == "__main__":

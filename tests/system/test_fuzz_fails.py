@@ -1,0 +1,44 @@
+"""That the fuzzing finds what it is for, in copies of the server that each break a promise."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_fuzzing_finds_an_undeclared_status(tmp_path: Path) -> None:
+    right = "status, headers, body = answer\n"
+    copy = broken(tmp_path, "server/edge.py", right, f"{right}        status = 202 if status == 200 else status\n")
+
+    run = fuzzed(copy, "getCurrentUser")
+
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "Undocumented status code" in run.stdout
+
+
+def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> None:
+    copy = broken(tmp_path, "persistence/access.py", "rows.where(role_in(within, caller).is_not(None))", "rows")
+
+    run = fuzzed(copy, "getTask")
+
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "The answer names somebody else's user_id, organization_id, task_id" in run.stdout
+
+
+def broken(folder: Path, module: str, right: str, wrong: str) -> Path:
+    """A copy of the project, one of whose modules says something wrong."""
+    copy = folder / "copy"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules"))
+    source = (copy / module).read_text(encoding="utf-8")
+    assert source.count(right) == 1
+    (copy / module).write_text(source.replace(right, wrong), encoding="utf-8")
+    return copy
+
+
+def fuzzed(project: Path, operation: str) -> subprocess.CompletedProcess[str]:
+    """What a short run on one operation says."""
+    options = [f"--include-operation-id={operation}", "--phases=fuzzing", "--max-examples=20", "--no-color"]
+    command = [sys.executable, "-m", "tests.fuzz", *options]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
