@@ -118,6 +118,23 @@ class TestHeaders:
         assert head.headers == got.headers
 
 
+class TestLimits:
+    @pytest.mark.parametrize(("length", "status"), [(8192, 404), (8193, 414)])
+    async def test_a_request_target_of_8_kib_is_the_longest(
+        self, http: httpx.AsyncClient, length: int, status: int
+    ) -> None:
+        answer = await http.get("/" + "x" * (length - 1))
+
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+    @pytest.mark.parametrize(("length", "status"), [(15 * 1024, 200), (16 * 1024, 431)])
+    @pytest.mark.parametrize("path", ["/livez", "/docs"])
+    async def test_a_header_section_of_16_kib_is_the_largest(
+        self, http: httpx.AsyncClient, path: str, length: int, status: int
+    ) -> None:
+        assert (await http.get(path, headers={"X-Long": "x" * length})).status_code == status
+
+
 class TestAccessLog:
     async def test_a_request_is_one_line(self, logged: Logged) -> None:
         ada = Caller(uuid4(), uuid4(), NOW)
