@@ -103,7 +103,8 @@ def create(data: Path, account: Account, programs: Path, *, durable: bool) -> No
     done = run(programs / "initdb", *options, "--pgdata", draft, account=account)
     if done.returncode:
         shutil.rmtree(draft, ignore_errors=True)
-        raise EmbeddedError(f"Cannot make a database in {data.parent}: {complaint(done.stderr)}{advice(data.parent)}")
+        said = complaint(done.stderr)
+        raise EmbeddedError(f"Cannot make a database in {data.parent}: {said}{advice(data.parent, said)}")
     draft.rename(data)
     if durable:
         keep_name(data)
@@ -157,11 +158,12 @@ def explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         what = error.filename or folder
         reason = f"{error.strerror} ({what})" if error.strerror else str(error)
-        raise EmbeddedError(f"Cannot keep the database in {folder}: {reason}{advice(folder, error.errno)}") from None
+        raise EmbeddedError(f"Cannot keep the database in {folder}: {reason}{advice(folder, reason)}") from None
 
 
-def advice(folder: Path, number: int | None = None) -> str:
-    if number in (errno.ENOSPC, errno.EDQUOT) or is_full(folder):
+def advice(folder: Path, reason: str) -> str:
+    """What to do. Who found the disk full may have made room by taking away what he had begun."""
+    if any(os.strerror(number) in reason for number in (errno.ENOSPC, errno.EDQUOT)) or is_full(folder):
         return f": free some space on the disk of {folder}"
     return ": choose a DATA_DIR that you may write, or set DATABASE_URL"
 

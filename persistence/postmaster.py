@@ -119,7 +119,9 @@ class Postmaster:
         said = self.log.read_bytes()[self.said :].decode(errors="replace").splitlines()
         last_words = complaint("\n".join(line for line in said if "the database system is" not in line))
         if "shared memory block" not in last_words:  # processes of the dead server still have it for a moment
-            raise EmbeddedError(f"PostgreSQL does not start: {last_words}{advice(self.data)} (its log: {self.log})")
+            raise EmbeddedError(
+                f"PostgreSQL does not start: {last_words}{advice(self.data, last_words)} (its log: {self.log})"
+            )
 
     def hasten(self) -> None:
         """Make an end of a stop that waits for everybody to leave."""
