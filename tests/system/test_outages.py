@@ -1,0 +1,98 @@
+"""The application while its embedded PostgreSQL is killed, shared, joined and left. tests/proof has the long form."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from persistence.embedded import Embedded
+from tests.outages import ROOT, backend_of, kept_in, postmaster_of, served, writing
+from tests.waiting import until
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="docket-"))
+    folder.chmod(0o755)  # for the account that runs PostgreSQL for root
+    yield folder / "data"
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("victim", [postmaster_of, backend_of])
+async def test_a_kill_is_answered_by_503_for_a_moment_and_loses_nothing(
+    folder: Path, victim: Callable[[Path], psutil.Process]
+) -> None:
+    async with served(folder) as server:
+        async with writing(server.url) as seen:
+            await seen.one_after(time.monotonic())
+            killed = time.monotonic()
+            victim(folder).kill()
+            await seen.one_after(time.monotonic() + 1)
+        lost = seen.acknowledged.keys() - await kept_in(folder)
+
+    assert lost == set()
+    assert {status for status, _ in seen.refusals} <= {503}
+    assert all(retry_after for _, retry_after in seen.refusals)
+    assert seen.longest_gap(killed, time.monotonic()) < 5
+
+
+async def test_without_its_database_the_application_is_alive_and_not_ready(folder: Path) -> None:
+    async with served(folder) as server, httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+
+        async def status_of(path: str) -> int:
+            return (await client.get(path)).status_code
+
+        turn = os.open(folder / "turn.lock", os.O_RDONLY)
+        fcntl.flock(turn, fcntl.LOCK_EX)  # until we let go, nobody brings it back
+        postmaster_of(folder).kill()
+
+        await until(lambda: status_of("/readyz"), 503)
+        assert await status_of("/livez") == 200
+        os.close(turn)
+        await until(lambda: status_of("/readyz"), 200, seconds=5)
+
+
+async def test_servers_share_a_database_that_outlives_the_one_that_started_it(folder: Path) -> None:
+    async with served(folder) as first:
+        postmaster = postmaster_of(folder)
+        async with served(folder) as second:
+            assert first.url != second.url
+            assert postmaster_of(folder) == postmaster
+            async with writing(second.url) as seen:
+                await seen.one_after(time.monotonic())
+                first.process.kill()
+                await asyncio.to_thread(first.process.wait)
+                await seen.one_after(time.monotonic() + 1)
+            assert seen.refusals == []
+            assert postmaster_of(folder) == postmaster
+
+    assert not Embedded(folder).status().running
+
+
+async def test_a_command_beside_a_server_uses_its_database_and_leaves_it_running(folder: Path) -> None:
+    async with served(folder, WORKERS="2") as server:
+        postmaster = postmaster_of(folder)
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "server", "migrate", "apply"),
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(folder), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+        )
+        output, _ = await command.communicate()
+
+        assert (command.returncode, output) == (0, b"The database is at head\n")
+        assert postmaster_of(folder) == postmaster
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{server.url}/readyz")).status_code == httpx.codes.OK
+
+    assert not Embedded(folder).status().running
