@@ -48,7 +48,7 @@ SETTINGS = MappingProxyType(
 PROVISION = r"""
 SELECT 'CREATE ROLE docket LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE' WHERE to_regrole('docket') IS NULL \gexec
 SELECT format('ALTER ROLE docket SET %I = %L', name, value)
-    FROM (VALUES ('statement_timeout', '2500ms'), ('lock_timeout', '1s'),
+    FROM (VALUES ('statement_timeout', '2500ms'), ('lock_timeout', '1500ms'),
                  ('idle_in_transaction_session_timeout', '5s')) AS wanted (name, value)
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'docket' AND rolconfig @> ARRAY[name || '=' || value]) \gexec
 SELECT 'CREATE DATABASE docket OWNER docket' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'docket') \gexec

@@ -20,6 +20,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 LONGEST_TARGET = 8 * 1024
 LARGEST_HEADERS = 16 * 1024
 CONTENT_TOO_LARGE = 413
+SERVICE_UNAVAILABLE = 503
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
 log = structlog.get_logger("access")
 
@@ -77,6 +78,8 @@ class Edge:
             answer = written(refusal, exchange) if refusal else await self.binding.answer(exchange)
         except Problem as problem:
             answer = written(problem, exchange)
+            if problem.status == SERVICE_UNAVAILABLE:
+                log.warning("unavailable", request_id=exchange.request_id, reason=type(problem.__cause__).__name__)
         except ClientGone:
             return CLIENT_CLOSED_REQUEST
         except Exception:

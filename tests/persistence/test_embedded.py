@@ -209,7 +209,7 @@ async def test_the_role_has_timeouts_and_the_server_its_settings(folder: Path) -
         embedded.close()
 
     assert found["statement_timeout"] == "2500ms"
-    assert found["lock_timeout"] == "1s"
+    assert found["lock_timeout"] == "1500ms"
     assert found["idle_in_transaction_session_timeout"] == "5s"
     assert (found["TimeZone"], found["jit"], found["max_connections"]) == ("UTC", "off", "200")
     assert found["client_connection_check_interval"] == "1s"
@@ -310,7 +310,7 @@ async def test_what_is_missing_is_made_at_the_next_start(folder: Path) -> None:
 
     embedded.open()
 
-    assert await ask(embedded, "SHOW lock_timeout") == "1s"
+    assert await ask(embedded, "SHOW lock_timeout") == "1500ms"
     embedded.close()
 
 

@@ -1,5 +1,6 @@
 """The first and the last of every request: its id, the headers of its answer, its line in the log."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from starlette.types import Message
 
 from generated.operations import VERSION
 from persistence.access import Caller
+from persistence.engine import Pool
 from server.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
@@ -163,6 +165,20 @@ class TestAccessLog:
 
         [line] = logged()
         assert (line["operation"], line["user_id"], line["status"]) == (None, None, 404)
+
+    async def test_an_outage_says_what_was_met(self, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+        ada = Caller(uuid4(), uuid4(), NOW)
+        async with serving(settings, Pool("postgresql://docket@/docket?host=/nowhere", patience=0.1)) as api:
+            await api.as_(ada).with_headers(X_Request_ID="the-request").get("/tasks", expect=503)
+
+        [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+        assert line.pop("timestamp")
+        assert line == {
+            "event": "unavailable",
+            "level": "warning",
+            "request_id": "the-request",
+            "reason": "TimeoutError",
+        }
 
     async def test_a_client_without_an_address_is_answered(self, logged: Logged) -> None:
         async with bound() as api:
