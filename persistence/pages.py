@@ -31,8 +31,8 @@ class Page:
 class Order:
     """Sorts by a column, then by id, both in one direction.
 
-    `within` are columns of which all rows have one value each: to sort by them first changes nothing, but leaves no index
-    to read except one that begins with them. PostgreSQL, which does not know the value, would take it for a usual one.
+    `within` are columns of which all rows have one value each: to sort by them first changes nothing, but leaves no
+    index to read but one that begins with them. PostgreSQL, which does not know the value, takes it for a usual one.
     """
 
     column: ColumnElement[Any]

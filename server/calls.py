@@ -96,10 +96,10 @@ class Calls(binding.Server):
         try:
             return await handler(call, **arguments)
         except (Forbidden, NotAllowed):
-            if isinstance(call, Call) and exchange.operation is not None:
-                target = target_of(exchange.operation, arguments)
-                denied = AuditAction.access_denied, AuditOutcome.denied
-                await record(call.db, call, *denied, target=target, reason=exchange.operation.id)
+            operation = exchange.operation
+            if isinstance(call, Call) and operation is not None and Forbidden in operation.problems:
+                denied, target = AuditOutcome.denied, target_of(operation, arguments)
+                await record(call.db, call, AuditAction.access_denied, denied, target=target, reason=operation.id)
             raise
 
     def made(self, exchange: Exchange) -> PublicCall:
