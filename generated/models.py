@@ -503,6 +503,130 @@ class TaskPage(BaseModel):
     """Whether there is a next page."""
 
 
+class AuditAction(StrEnum):
+    """
+    What happened, as `area.event`. More will be added.
+
+    `auth.registered`: an account was made. `auth.login`: somebody signed in, or tried to. `auth.lockout`: too many
+    wrong passwords. `auth.logout`, `auth.logout_all`: a session, or all, ended by its owner. `auth.session_revoked`:
+    a session ended from another one. `auth.refresh_reuse`: a refresh token came twice, and its session was ended.
+    `auth.password_changed`: a password was changed. `access.denied`: a signed-in user was refused with `403`.
+    `user.created_superuser`: an operator made a superuser.
+
+    """
+
+    auth_registered = "auth.registered"
+    auth_login = "auth.login"
+    auth_lockout = "auth.lockout"
+    auth_logout = "auth.logout"
+    auth_logout_all = "auth.logout_all"
+    auth_session_revoked = "auth.session_revoked"
+    auth_refresh_reuse = "auth.refresh_reuse"
+    auth_password_changed = "auth.password_changed"
+    access_denied = "access.denied"
+    user_created_superuser = "user.created_superuser"
+
+
+AuditActionFilter = TypeAliasType(
+    "AuditActionFilter",
+    Annotated[
+        str,
+        Field(
+            examples=["auth.login", "auth."],
+            max_length=64,
+            pattern="^[a-z][a-z_]*\\.(?:[a-z][a-z_]*)?$",
+        ),
+    ],
+)
+"""An action, or an area and a `.`; one that the server does not know is one that never happened."""
+
+
+class AuditOutcome(StrEnum):
+    """
+    `success`: it was done. `failure`: it was tried in vain. `denied`: it was not allowed.
+    """
+
+    success = "success"
+    failure = "failure"
+    denied = "denied"
+
+
+class AuditActorType(StrEnum):
+    """
+    `user`: one who is known. `anonymous`: somebody unknown. `system`: the server or its operator.
+    """
+
+    user = "user"
+    anonymous = "anonymous"
+    system = "system"
+
+
+class AuditActor(BaseModel):
+    """Who did it."""
+
+    type: AuditActorType
+    id: UUID | None
+    """The id of the user, who may be gone; null for any other."""
+
+
+class AuditTargetType(StrEnum):
+    """
+    The kind of a thing. More will be added.
+    """
+
+    user = "user"
+    session = "session"
+    organization = "organization"
+    task = "task"
+    audit_log = "audit_log"
+
+
+class AuditTarget(BaseModel):
+    """What it was done to."""
+
+    type: AuditTargetType
+    id: UUID
+    """The id of the thing, which may be gone."""
+
+
+class AuditLog(BaseModel):
+    """Something that happened. It names things by their ids, and members without their values."""
+
+    id: UUID
+    """The id of the entry."""
+    occurred_at: AwareDatetime
+    """When it happened."""
+    actor: AuditActor
+    action: AuditAction
+    outcome: AuditOutcome
+    reason: str | None
+    """Why it ended so, in a word; of `access.denied` the operation that was refused."""
+    target: AuditTarget | None
+    organization_id: UUID | None
+    """The organization it happened in, if it was one."""
+    session_id: UUID | None
+    """The session it was done in."""
+    ip_address: str | None
+    """The address it was done from."""
+    user_agent: str | None
+    """The `User-Agent` it was done with, up to 500 characters."""
+    request_id: str
+    """The `X-Request-ID` of the request that did it."""
+    changes: list[str]
+    """The names of the members that were changed, never their values."""
+
+
+class AuditLogPage(BaseModel):
+    """A page of audit logs."""
+
+    items: list[AuditLog]
+    """The entries of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
 TaskIdParameter = TypeAliasType("TaskIdParameter", UUID)
 
 
@@ -519,6 +643,15 @@ TaskStatusFilterParameter = TypeAliasType(
 
 
 OrganizationFilterParameter = TypeAliasType("OrganizationFilterParameter", UUID)
+
+
+AuditLogIdParameter = TypeAliasType("AuditLogIdParameter", UUID)
+
+
+AuditActorFilterParameter = TypeAliasType("AuditActorFilterParameter", UUID)
+
+
+AuditTargetFilterParameter = TypeAliasType("AuditTargetFilterParameter", UUID)
 
 
 NotModifiedResponseAPIVersionHeader = TypeAliasType("NotModifiedResponseAPIVersionHeader", str)

@@ -164,6 +164,7 @@ RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
     "default": {"ip": (100, 60), "user": (1000, 60)},
     "login": {"identifier": (10, 3600), "ip": (10, 60)},
     "register": {"ip": (5, 60)},
+    "audit": {"ip": (30, 60), "user": (30, 60)},
 }
 
 # Problems: what a handler raises.
@@ -690,6 +691,27 @@ class ToggleTaskCompletion200(Result):
     etag: str
 
 
+@dataclass(slots=True, kw_only=True)
+class ListAuditLogs200(Result):
+    """A page of audit logs."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.AuditLogPage | Json[models.AuditLogPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GetAuditLog200(Result):
+    """The entry."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.AuditLog | Json[models.AuditLog]
+
+
 # Protocols: what to implement.
 
 
@@ -966,6 +988,49 @@ class TasksOperations(Protocol[Call_contra]):
         ...
 
 
+class AuditOperations(Protocol[Call_contra]):
+    """What happened, and who did it."""
+
+    async def list_audit_logs(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+        action: models.AuditActionFilter | MISSING,
+        actor_id: models.AuditActorFilterParameter | MISSING,
+        target_id: models.AuditTargetFilterParameter | MISSING,
+        outcome: models.AuditOutcome | MISSING,
+        occurred_after: models.Instant | MISSING,
+        occurred_before: models.Instant | MISSING,
+    ) -> ListAuditLogs200:
+        """List audit logs.
+
+        One page of what happened, newest first. Filters go together; ids are only compared, so one that nothing has gives an empty page.
+
+        Source: GET /api/v1/audit-logs
+        Raises: InvalidCursor, Unauthorized, Forbidden, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_audit_log(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        audit_log_id: models.AuditLogIdParameter,
+    ) -> GetAuditLog200:
+        """Get an audit log.
+
+        One entry. It never changes, and is gone when the time is over for which the server keeps it.
+
+        Source: GET /api/v1/audit-logs/{audit_log_id}
+        Raises: Unauthorized, Forbidden, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers(Generic[Public_contra, Call_contra]):
     """One implementation for each tag."""
@@ -973,6 +1038,7 @@ class Handlers(Generic[Public_contra, Call_contra]):
     meta: MetaOperations[Public_contra]
     auth: AuthOperations[Public_contra, Call_contra]
     tasks: TasksOperations[Call_contra]
+    audit: AuditOperations[Call_contra]
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -1654,6 +1720,146 @@ OPERATIONS: tuple[Operation, ...] = (
             PreconditionFailed,
             ContentTooLarge,
             UnsupportedPatchType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listAuditLogs",
+        tag="audit",
+        name="list_audit_logs",
+        method="GET",
+        path="/api/v1/audit-logs",
+        roles=("superuser",),
+        rate_class="audit",
+        parameters=(
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+            Parameter(
+                "action",
+                "query",
+                "action",
+                "string",
+                models.AuditActionFilter,
+                "#/components/parameters/AuditActionFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "actor_id",
+                "query",
+                "actor_id",
+                "string",
+                models.AuditActorFilterParameter,
+                "#/components/parameters/AuditActorFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "target_id",
+                "query",
+                "target_id",
+                "string",
+                models.AuditTargetFilterParameter,
+                "#/components/parameters/AuditTargetFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "outcome",
+                "query",
+                "outcome",
+                "string",
+                models.AuditOutcome,
+                "#/components/parameters/AuditOutcomeFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "occurred_after",
+                "query",
+                "occurred_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/OccurredAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "occurred_before",
+                "query",
+                "occurred_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/OccurredBefore/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListAuditLogs200,
+                "#/paths/~1api~1v1~1audit-logs/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            Forbidden,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getAuditLog",
+        tag="audit",
+        name="get_audit_log",
+        method="GET",
+        path="/api/v1/audit-logs/{audit_log_id}",
+        roles=("superuser",),
+        rate_class="audit",
+        parameters=(
+            Parameter(
+                "audit_log_id",
+                "path",
+                "audit_log_id",
+                "string",
+                models.AuditLogIdParameter,
+                "#/components/parameters/AuditLogId/schema",
+                required=True,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                GetAuditLog200,
+                "#/paths/~1api~1v1~1audit-logs~1{audit_log_id}/get/responses/200/content/application~1json/schema",
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            Forbidden,
+            NotFound,
             ValidationFailed,
             TooManyRequests,
             InternalError,

@@ -25,10 +25,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The program that calls: its address, and its `User-Agent`."""
+    """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id."""
 
     address: str | None
     user_agent: str | None
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

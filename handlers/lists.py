@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -45,7 +46,7 @@ class Listing:
         again = [("cursor", cursor), ("limit", str(limit))]
         for name, value in self.given.items():
             if value is not MISSING:
-                again += [(name, str(one)) for one in (value if isinstance(value, list) else [value])]
+                again += [(name, written(one)) for one in (value if isinstance(value, list) else [value])]
         return f'<{self.path}?{urlencode(again)}>; rel="next"'
 
     @property
@@ -53,6 +54,11 @@ class Listing:
         """What its cursors are bound to."""
         given = [(name, value) for name, value in self.given.items() if value is not MISSING]
         return to_json([self.path, self.caller_id, given])
+
+
+def written(value: Any) -> str:
+    """The value of a parameter as the contract takes it."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def body(page: Page, cursor: str | None) -> bytes:

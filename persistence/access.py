@@ -174,3 +174,25 @@ def changed(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
         return make(records[0])
 
     return read
+
+
+def for_superusers(by: Caller, rows: Rows) -> Sql:
+    """The rows, if the caller is a superuser. Read it with `permitted`."""
+    caller = me(by)
+    shown = rows.add_columns(true().label("shown")).where(caller.c.is_superuser).lateral("shown")
+    return select(*shown.c, caller.c.is_superuser.label("allowed")).select_from(caller.outerjoin(shown, true()))
+
+
+def permitted(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
+    """What is made of the row of `for_superusers`. Raises SessionOver, NotAllowed, NotVisible."""
+
+    def read(records: list[Record]) -> M:
+        if not records:
+            raise SessionOver
+        if not records[0]["allowed"]:
+            raise NotAllowed
+        if not records[0]["shown"]:
+            raise NotVisible
+        return make(records[0])
+
+    return read

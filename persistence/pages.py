@@ -29,10 +29,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sorts by a column, then by id, both in one direction."""
+    """Sorts by a column, then by id, both in one direction.
+
+    `within` are columns of which all rows have one value each: to sort by them first changes nothing, but leaves no
+    index to read but one that begins with them. PostgreSQL, which does not know the value, takes it for a usual one.
+    """
 
     column: ColumnElement[Any]
     descending: bool = False
+    within: tuple[ColumnElement[Any], ...] = ()
 
     def slice(self, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
         """The rows in this order, those after `after`, and one more than `limit`, numbered from 1, with their key."""
@@ -41,7 +46,7 @@ class Order:
             here = tuple_(key, tie)
             there = tuple_(cast(cast(after.key, Text), key.type), cast(cast(after.id, Text), tie.type))
             rows = rows.where(here < there if self.descending else here > there)
-        ordered = [part.desc() if self.descending else part.asc() for part in (key, tie)]
+        ordered = [part.desc() if self.descending else part.asc() for part in (*self.within, key, tie)]
         number = func.row_number().over(order_by=ordered).label("number")
         return (
             rows.add_columns(cast(key, Text).label("sort_key"), number)
@@ -71,6 +76,18 @@ def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
         return column
     text = func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     return func.replace(text, ".000000Z", "Z").label(column.key)
+
+
+def one(rows: Rows) -> Rows:
+    """The rows, each as JSON."""
+    item = select(*[written(column) for column in rows.subquery().c]).subquery("item")
+    return select(func.row_to_json(item.table_valued()).label("item"))
+
+
+def read_one(record: Record) -> bytes:
+    """The JSON text of the row of `one`."""
+    item: bytes = record["item"]
+    return item
 
 
 def read(record: Record) -> Page:

@@ -14,10 +14,11 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     String,
+    Text,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.dialects.postgresql import ARRAY, INET
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ONE = text("1")
@@ -161,3 +162,53 @@ class Task(Row):
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class AuditLog(Row):
+    """Something that happened. It refers to nothing, so that it outlives what it names; rows are only added."""
+
+    __tablename__ = "audit_logs"
+    __table_args__ = (
+        CheckConstraint("actor_type IN ('user', 'anonymous', 'system')", name="actor_type"),
+        CheckConstraint("(actor_type = 'user') = (actor_id IS NOT NULL)", name="actor_id"),
+        CheckConstraint("action ~ '^[a-z][a-z_]*[.][a-z][a-z_]*$'", name="action"),
+        CheckConstraint("outcome IN ('success', 'failure', 'denied')", name="outcome"),
+        CheckConstraint("(target_type IS NULL) = (target_id IS NULL)", name="target_id"),
+        CheckConstraint("CAST(changes AS text) ~ '^[{][a-z_,]*[}]$'", name="changes"),  # names, so never values
+        Index("ix_audit_logs_occurred_at", "occurred_at", "id"),
+        Index("ix_audit_logs_actor_id", "actor_id", "occurred_at", "id"),
+        Index("ix_audit_logs_target_id", "target_id", "occurred_at", "id"),
+        Index("ix_audit_logs_action", "action", "occurred_at", "id"),
+        Index("ix_audit_logs_area", func.split_part(text("action"), text("'.'"), text("1")), "occurred_at", "id"),
+        Index("ix_audit_logs_outcome", "outcome", "occurred_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    occurred_at: Mapped[datetime]
+    actor_type: Mapped[str] = mapped_column(String(9))
+    actor_id: Mapped[UUID | None]
+    action: Mapped[str] = mapped_column(String(64))
+    outcome: Mapped[str] = mapped_column(String(7))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    target_type: Mapped[str | None] = mapped_column(String(32))
+    target_id: Mapped[UUID | None]
+    organization_id: Mapped[UUID | None]
+    session_id: Mapped[UUID | None]
+    ip_address: Mapped[str | None] = mapped_column(INET)
+    user_agent: Mapped[str | None] = mapped_column(String(500))
+    request_id: Mapped[str] = mapped_column(String(128))
+    changes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+
+
+TRIGGERS = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('docket.prune', true) IS DISTINCT FROM 'on' THEN
+        RAISE insufficient_privilege USING MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_logs
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+"""
+"""What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction."""

@@ -10,7 +10,7 @@ from persistence.embedded import EmbeddedError
 from server import settings
 from server.commands import CommandError
 
-COMMANDS = ("serve", "migrate", "database")
+COMMANDS = ("serve", "migrate", "database", "prune")
 INTERRUPTED = 130  # as shells count SIGINT
 
 

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, TITLE, VERSION, Handlers
-from handlers import auth, meta, tasks
+from handlers import audit, auth, meta, tasks
 from handlers.call import Call, Process, PublicCall
 from persistence.engine import Database
 from security.cursors import Cursors
@@ -27,7 +27,7 @@ from server.limits import Limits
 from server.settings import Settings
 
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Database]]
-HANDLERS: Handlers[PublicCall, Call] = Handlers(meta=meta, auth=auth, tasks=tasks)
+HANDLERS: Handlers[PublicCall, Call] = Handlers(meta=meta, auth=auth, tasks=tasks, audit=audit)
 ISSUER = AUDIENCE = "docket"
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # to ask each time costs 10 µs
 

@@ -160,7 +160,7 @@ async def make_room(connection: asyncpg.Connection, tables: Sequence[Table], *, 
     """Keep others from writing, and remove the rows there are. Raises CommandError when they are to be kept."""
     names = [table.name for table in tables]
     if replace:
-        await connection.execute(f"TRUNCATE {listed(names)}")
+        await connection.execute(f"SET LOCAL docket.prune = 'on'; TRUNCATE {listed(names)}")
         return
     await lock(connection, names, "EXCLUSIVE")
     await refuse_rows(connection, tables)

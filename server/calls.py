@@ -14,10 +14,12 @@ from typing_extensions import override
 from contract import binding
 from contract.binding import Handler
 from contract.exchange import Exchange, Principal
-from contract.vocabulary import Problem, Result
-from generated.operations import NotFound
+from contract.vocabulary import Operation, Problem, Result
+from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType
+from generated.operations import Forbidden, NotFound
+from handlers.audit_trail import record
 from handlers.call import Call, Client, Process, PublicCall
-from persistence.access import Caller
+from persistence.access import Caller, NotAllowed
 from persistence.engine import Database
 from persistence.users import key
 from security.tokens import ExpiredToken, InvalidToken
@@ -29,6 +31,7 @@ PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
 UNDONE = ("40001", "40P01")  # serialization failure, deadlock: the server did nothing
 LOST = ("08", "57P")  # the connection is gone: the server may have done it
 SAFE = ("GET", "HEAD")
+LONGEST_USER_AGENT = 500  # characters that are kept
 
 
 class Calls(binding.Server):
@@ -73,7 +76,7 @@ class Calls(binding.Server):
         while True:
             attempt += 1
             try:
-                return await handler(call, **arguments)
+                return await self.answered(call, exchange, handler, arguments)
             except Problem:
                 raise
             except Exception as error:
@@ -85,11 +88,25 @@ class Calls(binding.Server):
                     raise problem from error
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret
 
+    async def answered(
+        self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result. What a signed-in user is forbidden is written down."""
+        try:
+            return await handler(call, **arguments)
+        except (Forbidden, NotAllowed):
+            operation = exchange.operation
+            if isinstance(call, Call) and operation is not None and Forbidden in operation.problems:
+                denied, target = AuditOutcome.denied, target_of(operation, arguments)
+                await record(call.db, call, AuditAction.access_denied, denied, target=target, reason=operation.id)
+            raise
+
     def made(self, exchange: Exchange) -> PublicCall:
         if self.db is None:
             raise RuntimeError("the application was not started: run its lifespan")
         now = datetime.now(UTC)
-        client = Client(exchange.address, exchange.header("user-agent"))
+        agent = exchange.header("user-agent")
+        client = Client(exchange.address, agent and agent[:LONGEST_USER_AGENT], exchange.request_id)
         principal = exchange.principal
         if principal is None or exchange.operation is None or exchange.operation.roles is None:
             return PublicCall(self.db, now, self.process, client)
@@ -107,6 +124,14 @@ class Calls(binding.Server):
     @override
     def unauthorized(self, exchange: Exchange) -> Problem:
         return exchange.refusal or unauthorized("authentication_required")
+
+
+def target_of(operation: Operation, arguments: Mapping[str, Any]) -> AuditTarget | None:
+    """The thing that the path names: the innermost, where it names several."""
+    names = [parameter.argument for parameter in operation.parameters if parameter.where == "path"]
+    if not names:
+        return None
+    return AuditTarget(type=AuditTargetType(names[-1].removesuffix("_id")), id=arguments[names[-1]])
 
 
 def can_be_repeated(error: Exception, *, safe: bool) -> bool:

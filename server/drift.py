@@ -7,10 +7,10 @@ import asyncpg
 from sqlalchemy import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-from persistence.tables import Row
+from persistence.tables import TRIGGERS, Row
 from server.storage import connected
 
-# One line for each column, constraint and index of the first schema of the search path.
+# One line for each column, constraint, index and trigger of the first schema of the search path.
 WRITTEN_DOWN = """
 WITH tables AS (
     SELECT oid, relname FROM pg_class
@@ -30,6 +30,10 @@ UNION ALL
 SELECT 'index ' || pg_get_indexdef(indexrelid, 0, true)
     || CASE WHEN indisvalid THEN '' ELSE ' INVALID' END
 FROM tables JOIN pg_index ON indrelid = tables.oid
+UNION ALL
+SELECT 'trigger ' || split_part(pg_get_triggerdef(pg_trigger.oid, true), ' EXECUTE ', 1)
+    || CASE tgenabled WHEN 'O' THEN '' ELSE ' DISABLED' END || regexp_replace(prosrc, '[[:space:]]+', ' ', 'g')
+FROM tables JOIN pg_trigger ON tgrelid = tables.oid JOIN pg_proc ON pg_proc.oid = tgfoid WHERE NOT tgisinternal
 """
 
 
@@ -52,9 +56,10 @@ async def written_down(connection: asyncpg.Connection, schema: str) -> set[str]:
 
 
 def declared() -> str:
-    """The statements that make the tables."""
+    """The statements that make the tables and their triggers."""
     dialect = make_url("postgresql+asyncpg://").get_dialect()()
     statements: list[ExecutableDDLElement] = []
     for table in Row.metadata.sorted_tables:
         statements += [CreateTable(table), *map(CreateIndex, table.indexes)]
-    return ";\n".join(str(statement.compile(dialect=dialect)) for statement in statements)
+    made = [str(statement.compile(dialect=dialect)) for statement in statements]
+    return ";\n".join([*made, TRIGGERS.replace("FUNCTION ", "FUNCTION pg_temp.")])  # PostgreSQL finds no others there

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     access_token_minutes: int = Field(15, ge=5, le=30, description="The life of an access token.")
     bcrypt_cost: int = Field(12, ge=12, le=16, description="The cost of a password hash, as a power of two.")
 
+    audit_retention_days: int = Field(365, ge=1, description="Days after which `prune` deletes an audit log.")
     rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
     rate_limit_default: int | None = Field(None, ge=1, description="Requests a minute of an address, class `default`.")
     rate_limit_login: int | None = Field(None, ge=1, description="Sign-ins an hour of an identifier.")

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from passlib.hash import bcrypt_sha256
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert
 
 from persistence.access import Caller
 from persistence.engine import Database
 from persistence.query import Dialect
-from persistence.tables import Member, Organization, Row, Session, Task, User
+from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
 from persistence.users import key
 
 NOW = datetime.now(UTC)
@@ -38,8 +38,9 @@ class Factory:
         """Insert a row; its moments are NOW where not given."""
         moments: dict[str, Any] = {"created_at": NOW, "updated_at": NOW}
         filled = {name: moment for name, moment in moments.items() if name in table.__table__.c} | dict(values)
-        compiled: Any = insert(table).values(filled).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
-        await self.db.fetch(str(compiled), [filled[name] for name in compiled.positiontup])
+        given: dict[str, Any] = {name: bindparam(f"given_{name}") for name in filled}
+        compiled: Any = insert(table).values(given).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
+        await self.db.fetch(str(compiled), [filled[name.removeprefix("given_")] for name in compiled.positiontup])
 
     async def user(self, **values: Any) -> Caller:
         """An account with a personal organization and a live session: ready to call."""
@@ -83,3 +84,18 @@ class Factory:
             plain = {"completed_at": NOW} | plain
         await self.row(Task, {"organization_id": organization_id, "id": task_id, "user_id": author.id} | plain)
         return task_id
+
+    async def audit_log(self, **values: Any) -> UUID:
+        """What the system did at NOW, or somebody whom `actor_id` names."""
+        audit_log_id = uuid4()
+        plain: dict[str, Any] = {
+            "id": audit_log_id,
+            "occurred_at": NOW,
+            "actor_type": "user" if values.get("actor_id") else "system",
+            "action": "auth.registered",
+            "outcome": "success",
+            "request_id": "the-request",
+            "changes": [],
+        }
+        await self.row(AuditLog, plain | values)
+        return audit_log_id

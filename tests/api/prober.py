@@ -1,9 +1,11 @@
 """The operations of the contract as data, and one who sends them what no client should."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -76,7 +78,8 @@ class Prober:
 
     async def send(self, operation: Operation, **request: Any) -> httpx.Response:
         """The answer: one that the contract allows, a problem, without the canary."""
-        path = operation.path.replace("{task_id}", str(self.task_id)).replace("{code}", "not_found")
+        named = {"task_id": self.task_id, "audit_log_id": uuid4(), "session_id": uuid4(), "code": "not_found"}
+        path = re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), operation.path)
         query = request.pop("query", "")
         headers = {**self.who.headers, "Content-Type": operation.media_type} | request.pop("headers", {})
         headers = {name: value for name, value in headers.items() if value}

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -34,9 +34,10 @@ def methods_of(path: str) -> set[str]:
     return declared | {"OPTIONS"} | ({"HEAD"} if "GET" in declared else set())
 
 
-def whole(path: str, task_id: object = "") -> str:
-    """The path as the client takes it."""
-    return "/" + path.replace("{task_id}", str(task_id or uuid4())).replace("{code}", "not_found")
+def whole(path: str, **ids: UUID) -> str:
+    """The path as the client takes it; what it names is nothing, but for these ids."""
+    named = {"task_id": uuid4(), "audit_log_id": uuid4(), "code": "not_found"} | ids
+    return "/" + re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), path)
 
 
 @pytest.fixture
@@ -169,8 +170,8 @@ class TestMethods:
     async def test_head_is_get_without_the_body_and_a_slash_at_the_end_changes_nothing(
         self, api: ApiClient, make: Factory, path: str
     ) -> None:
-        ada = await make.user()
-        url = whole(path, await make.task(ada.id, ada))
+        ada = await make.user(is_superuser=True)
+        url = whole(path, task_id=await make.task(ada.id, ada), audit_log_id=await make.audit_log())
         named = api.as_(ada).with_headers(X_Request_ID="one-for-all")
 
         get = await named.get(url)

@@ -15,7 +15,7 @@ from contract.binding import Binding
 from contract.exchange import Exchange, Message, Scope
 from contract.vocabulary import Operation
 from generated.operations import OPERATIONS
-from handlers import auth, meta, tasks
+from handlers import audit, auth, meta, tasks
 from persistence.engine import Pool
 from server import edge, observability
 from server.app import process_of
@@ -49,8 +49,9 @@ class Modules:
     """Handlers by tag, as `generated.operations.Handlers` has them, but of any kind."""
 
     def __init__(self, *changed: ModuleType) -> None:
-        modules = {module.__name__.rpartition(".")[2]: module for module in (meta, auth, tasks, *changed)}
+        modules = {module.__name__.rpartition(".")[2]: module for module in (meta, auth, tasks, audit, *changed)}
         self.meta, self.auth, self.tasks = modules["meta"], modules["auth"], modules["tasks"]
+        self.audit = modules["audit"]
 
 
 def changed(module: ModuleType, **members: object) -> ModuleType:

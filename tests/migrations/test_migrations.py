@@ -84,6 +84,15 @@ async def test_the_newest_schema_is_the_declared_one(fresh_url: str) -> None:
             """,
             ["it lacks column tasks.completed boolean NOT NULL GENERATED", "it has column tasks.completed boolean"],
         ),
+        ("DROP TRIGGER append_only ON audit_logs", ["it lacks trigger CREATE TRIGGER append_only BEFORE DELETE OR"]),
+        (
+            "ALTER TABLE audit_logs DISABLE TRIGGER append_only",
+            ["it lacks trigger CREATE TRIGGER append_only", "it has trigger CREATE TRIGGER append_only"],
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            ["it lacks trigger CREATE TRIGGER append_only", "it has trigger CREATE TRIGGER append_only"],
+        ),
         ("CREATE TABLE more (id serial)", ["it has column more.id integer NOT NULL DEFAULT nextval"]),
     ],
 )

@@ -7,12 +7,12 @@ import asyncpg
 import pytest
 from sqlalchemy import BigInteger, DateTime, SmallInteger, Uuid
 
-from persistence.tables import Member, Organization, Row, Session, Task, User
+from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
 from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
 TABLES = Row.metadata.sorted_tables
-TENANTS = [table for table in TABLES if "organization_id" in table.c]
+TENANTS = [table for table in TABLES if "organization_id" in table.primary_key.columns]
 # Indexes of tenants' tables that begin with something else, and what needs them.
 ACROSS_TENANTS = {
     "ix_tasks_id": "a task is asked for by its id alone",
@@ -100,6 +100,14 @@ def test_every_moment_has_a_time_zone_and_no_number_is_small_but_the_rank() -> N
 MOMENTS = dict.fromkeys(("rotated_at", "authenticated_at", "last_used_at", "expires_at"), NOW)
 TEAM = {"kind": "team", "name": "Team", "slug": "team"}
 TASK = {"title": "A task", "status": "pending", "priority": "low"}
+AUDIT_LOG: dict[str, Any] = {
+    "occurred_at": NOW,
+    "actor_type": "anonymous",
+    "action": "auth.login",
+    "outcome": "failure",
+    "request_id": "the-request",
+    "changes": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +128,15 @@ TASK = {"title": "A task", "status": "pending", "priority": "low"}
         (Task, TASK | {"priority": "none"}, "ck_tasks_priority"),
         (Task, TASK | {"status": "completed"}, "ck_tasks_completed_at"),
         (Task, TASK | {"completed_at": NOW}, "ck_tasks_completed_at"),
+        (AuditLog, AUDIT_LOG | {"actor_type": "robot"}, "ck_audit_logs_actor_type"),
+        (AuditLog, AUDIT_LOG | {"actor_type": "user"}, "ck_audit_logs_actor_id"),
+        (AuditLog, AUDIT_LOG | {"actor_id": uuid4()}, "ck_audit_logs_actor_id"),
+        (AuditLog, AUDIT_LOG | {"action": "login"}, "ck_audit_logs_action"),
+        (AuditLog, AUDIT_LOG | {"outcome": "perhaps"}, "ck_audit_logs_outcome"),
+        (AuditLog, AUDIT_LOG | {"target_type": "user"}, "ck_audit_logs_target_id"),
+        (AuditLog, AUDIT_LOG | {"changes": ["email", "ada@example.com"]}, "ck_audit_logs_changes"),
+        (AuditLog, AUDIT_LOG | {"changes": ["full_name = Ada"]}, "ck_audit_logs_changes"),
+        (AuditLog, AUDIT_LOG | {"changes": [""]}, "ck_audit_logs_changes"),
     ],
     ids=lambda part: part if isinstance(part, str) and part[2] == "_" else "",
 )

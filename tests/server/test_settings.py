@@ -162,6 +162,7 @@ class TestComplaints:
             ("AUTO_MIGRATE", "perhaps", "Input should be a valid boolean"),
             ("ACCESS_TOKEN_MINUTES", "31", "Input should be less than or equal to 30"),
             ("BCRYPT_COST", "11", "Input should be greater than or equal to 12"),
+            ("AUDIT_RETENTION_DAYS", "0", "Input should be greater than or equal to 1"),
             ("RATE_LIMITS_ENABLED", "2", "Input should be a valid boolean"),
             ("RATE_LIMIT_DEFAULT", "0", "Input should be greater than or equal to 1"),
             ("RATE_LIMIT_LOGIN", "-1", "Input should be greater than or equal to 1"),

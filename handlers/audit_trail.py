@@ -1,0 +1,48 @@
+"""What handlers write down: who did what, from where, and how it ended."""
+
+from collections.abc import Sequence
+
+from uuid_utils.compat import uuid7
+
+from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTarget
+from handlers.call import Call, PublicCall
+from persistence import audit
+from persistence.access import Caller
+from persistence.audit import Entry
+from persistence.engine import Database
+
+
+async def record(
+    db: Database,
+    call: PublicCall,
+    action: AuditAction,
+    outcome: AuditOutcome,
+    *,
+    by: Caller | None = None,
+    target: AuditTarget | None = None,
+    reason: str | None = None,
+    changes: Sequence[str] = (),
+) -> None:
+    """Write an entry: in the transaction `db` of a change, or by itself when `db` is that of the call.
+
+    `by` says who acts where the call does not know it yet; `changes` are names of members, never their values.
+    """
+    actor = by or (call.caller if isinstance(call, Call) else None)
+    entry = Entry(
+        id=uuid7(),
+        occurred_at=call.now,
+        actor_type=AuditActorType.anonymous if actor is None else AuditActorType.user,
+        actor_id=None if actor is None else actor.id,
+        action=action,
+        outcome=outcome,
+        reason=reason,
+        target_type=None if target is None else target.type,
+        target_id=None if target is None else target.id,
+        organization_id=None,
+        session_id=None if actor is None else actor.session_id,
+        ip_address=call.client.address,
+        user_agent=call.client.user_agent,
+        request_id=call.client.request_id,
+        changes=changes,
+    )
+    await audit.insert(db, entry)

@@ -1,0 +1,121 @@
+"""Queries about audit logs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import MISSING
+from sqlalchemy import ColumnElement, any_, case, func, select, type_coerce
+from sqlalchemy import insert as insert_into
+from sqlalchemy.dialects.postgresql import array
+
+from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
+from persistence import pages
+from persistence.access import Caller, for_superusers, permitted
+from persistence.pages import After, Order
+from persistence.query import Sql, query, when
+from persistence.tables import AuditLog
+
+
+def reference(name: str) -> ColumnElement[object]:
+    """What the contract makes of the columns `<name>_type` and `<name>_id`."""
+    kind, key = getattr(AuditLog, f"{name}_type"), getattr(AuditLog, f"{name}_id")
+    return case((kind.is_not(None), func.json_build_object("type", kind, "id", key))).label(name)
+
+
+AUDIT_LOG = [
+    AuditLog.id,
+    AuditLog.occurred_at,
+    reference("actor"),
+    AuditLog.action,
+    AuditLog.outcome,
+    AuditLog.reason,
+    reference("target"),
+    AuditLog.organization_id,
+    AuditLog.session_id,
+    AuditLog.ip_address,
+    AuditLog.user_agent,
+    AuditLog.request_id,
+    AuditLog.changes,
+]
+COLUMNS: dict[str, ColumnElement[Any]] = {
+    "target_id": AuditLog.target_id.expression,
+    "actor_id": AuditLog.actor_id.expression,
+    "action": AuditLog.action.expression,
+    "area": func.split_part(AuditLog.action, ".", 1),
+    "outcome": AuditLog.outcome.expression,
+}
+"""What filters compare, the rarer first: each has an index, and a list is read from the first that it can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An audit log to insert."""
+
+    id: UUID
+    occurred_at: datetime
+    actor_type: AuditActorType
+    actor_id: UUID | None
+    action: AuditAction
+    outcome: AuditOutcome
+    reason: str | None
+    target_type: AuditTargetType | None
+    target_id: UUID | None
+    organization_id: UUID | None
+    session_id: UUID | None
+    ip_address: str | None
+    user_agent: str | None
+    request_id: str
+    changes: Sequence[str]
+    """The names of members, never their values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What narrows a list. MISSING: nothing. The area of an action is what stands before its `.`."""
+
+    action: str | MISSING = MISSING
+    area: str | MISSING = MISSING
+    actor_id: UUID | MISSING = MISSING
+    target_id: UUID | MISSING = MISSING
+    outcome: AuditOutcome | MISSING = MISSING
+    occurred_after: datetime | MISSING = MISSING
+    occurred_before: datetime | MISSING = MISSING
+
+    @property
+    def compared(self) -> dict[str, ColumnElement[Any]]:
+        return {name: column for name, column in COLUMNS.items() if getattr(self, name) is not MISSING}
+
+    def match(self) -> list[ColumnElement[bool]]:
+        return [
+            *[among(column, getattr(self, name)) for name, column in self.compared.items()],
+            when(self.occurred_after, lambda moment: AuditLog.occurred_at >= moment),
+            when(self.occurred_before, lambda moment: AuditLog.occurred_at < moment),
+        ]
+
+    def order(self) -> Order:
+        """Newest first."""
+        return Order(AuditLog.occurred_at.expression, descending=True, within=tuple(self.compared.values())[:1])
+
+
+def among(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+    """True where the column has the value. PostgreSQL drops from an order what is equal by `=`, but not by this."""
+    return column == any_(array([type_coerce(value, column.type)]))
+
+
+@query(lambda _: None)
+def insert(entry: Entry) -> Sql:
+    return insert_into(AuditLog).values({field.name: getattr(entry, field.name) for field in fields(entry)})
+
+
+@query(permitted(pages.read))
+def list_entries(*, by: Caller, filters: Filters, after: After | MISSING, limit: int) -> Sql:
+    rows = select(*AUDIT_LOG).where(*filters.match())
+    return for_superusers(by, pages.answered(filters.order().slice(rows, AuditLog.id, after, limit), limit))
+
+
+@query(permitted(pages.read_one))
+def find(audit_log_id: UUID, *, by: Caller) -> Sql:
+    return for_superusers(by, pages.one(select(*AUDIT_LOG).where(AuditLog.id == audit_log_id)))

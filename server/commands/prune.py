@@ -1,0 +1,61 @@
+"""Delete sessions 30 days after they expired, and audit logs after AUDIT_RETENTION_DAYS.
+
+Run it once a day. Requests are answered meanwhile: it deletes in small batches, each of which stays deleted.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy.orm import InstrumentedAttribute
+
+from persistence import retention
+from persistence.engine import Transaction
+from persistence.tables import AuditLog, Session
+from server.settings import Settings
+from server.storage import connected, opened
+
+
+class Kept(NamedTuple):
+    """Rows that are kept until so long after a moment, a column of their table."""
+
+    after: InstrumentedAttribute[datetime]
+    time: timedelta
+
+
+def kept(settings: Settings) -> list[Kept]:
+    return [
+        Kept(Session.expires_at, timedelta(days=30)),
+        Kept(AuditLog.occurred_at, timedelta(days=settings.audit_retention_days)),
+    ]
+
+
+def add(_parser: argparse.ArgumentParser) -> None:
+    """Everything is said by settings."""
+
+
+def run(_arguments: argparse.Namespace, settings: Settings) -> int:
+    with opened(settings) as url:
+        asyncio.run(report(url, kept(settings)))
+    return 0
+
+
+async def report(url: str, tables: list[Kept]) -> None:
+    async for table, rows in prune(url, tables):
+        print(f"{table:24} {rows:>10} rows deleted", flush=True)  # noqa: T201 - what the operator asked for
+
+
+async def prune(url: str, tables: list[Kept]) -> AsyncIterator[tuple[str, int]]:
+    """Delete what is not kept any longer. What comes, table by table, is its name and how many rows it lost."""
+    now = datetime.now(UTC)
+    async with connected(url) as connection:
+        for after, time in tables:
+            rows, deleted = 0, retention.BATCH
+            while deleted == retention.BATCH:
+                async with connection.transaction():
+                    await connection.execute("SET LOCAL docket.prune = 'on'")
+                    deleted = await retention.delete_batch(Transaction(connection), after, before=now - time)
+                rows += deleted
+            yield after.class_.__tablename__, rows

@@ -1,0 +1,118 @@
+"""`python -m server prune`: what it deletes, what it leaves, and that it gets in nobody's way."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from persistence.engine import Pool
+from server.__main__ import main
+from server.commands.prune import kept, prune
+from server.settings import load
+from tests.conftest import Server
+from tests.factories import Factory
+
+SESSIONS = """
+INSERT INTO sessions
+    (id, user_id, rotated_at, authenticated_at, created_at, last_used_at, expires_at)
+SELECT gen_random_uuid(), $1, now(), now(), now(), now(), now() - $2 * interval '1 day' FROM generate_series(1, $3)
+"""
+# Each batch that is deleted, with its transaction.
+BATCHES = """
+CREATE TABLE batches (transaction bigint, rows bigint);
+CREATE FUNCTION count_batch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO batches SELECT txid_current(), count(*) FROM gone; RETURN NULL; END $$;
+CREATE TRIGGER count_batch AFTER DELETE ON sessions REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION count_batch()
+"""
+
+
+@pytest.fixture
+def today() -> datetime:
+    return datetime.now(UTC)
+
+
+async def pruned(url: str, *, audit_retention_days: int = 365) -> list[tuple[str, int]]:
+    settings = load(database_url=url, audit_retention_days=audit_retention_days)
+    return [counted async for counted in prune(url, kept(settings))]
+
+
+async def test_sessions_go_30_days_after_they_expired(fresh: Pool, fresh_url: str, today: datetime) -> None:
+    make = Factory(fresh)
+    ada = await make.user()
+    month, minute = timedelta(days=30), timedelta(minutes=1)
+    await make.session(ada.id, expires_at=today - month - minute)
+    young = await make.session(ada.id, expires_at=today - month + minute)
+    revoked = await make.session(ada.id, expires_at=today, revoked_at=today - 2 * month, revoke_reason="logout")
+
+    assert await pruned(fresh_url) == [("sessions", 1), ("audit_logs", 0)]
+
+    left = {row["id"] for row in await fresh.fetch("SELECT id FROM sessions", [])}
+    assert left == {ada.session_id, young, revoked}
+
+
+@pytest.mark.parametrize("days", [1, 365])
+async def test_audit_logs_go_when_their_time_is_over(fresh: Pool, fresh_url: str, today: datetime, days: int) -> None:
+    make = Factory(fresh)
+    time, minute = timedelta(days=days), timedelta(minutes=1)
+    await make.audit_log(occurred_at=today - time - minute)
+    young = await make.audit_log(occurred_at=today - time + minute)
+
+    assert await pruned(fresh_url, audit_retention_days=days) == [("sessions", 0), ("audit_logs", 1)]
+
+    assert [row["id"] for row in await fresh.fetch("SELECT id FROM audit_logs", [])] == [young]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await fresh.fetch("DELETE FROM audit_logs", [])
+
+
+async def test_it_takes_a_thousand_in_a_transaction(fresh: Pool, fresh_url: str) -> None:
+    ada = await Factory(fresh).user()
+    await fresh.fetch(SESSIONS, [ada.id, 31, 2500])
+    connection = await asyncpg.connect(fresh_url)
+    await connection.execute(BATCHES)
+
+    assert await pruned(fresh_url) == [("sessions", 2500), ("audit_logs", 0)]
+
+    batches = await connection.fetch("SELECT transaction, rows FROM batches ORDER BY transaction")
+    assert [batch["rows"] for batch in batches] == [1000, 1000, 500]
+    assert len({batch["transaction"] for batch in batches}) == 3
+    await connection.close()
+
+
+async def test_it_waits_for_nobody(fresh: Pool, fresh_url: str) -> None:
+    ada = await Factory(fresh).user()
+    await fresh.fetch(SESSIONS, [ada.id, 31, 3])
+    async with fresh.transaction() as other:
+        [held] = await other.fetch("SELECT id FROM sessions WHERE expires_at < now() LIMIT 1 FOR UPDATE", [])
+
+        assert await pruned(fresh_url) == [("sessions", 2), ("audit_logs", 0)]
+
+    assert await pruned(fresh_url) == [("sessions", 1), ("audit_logs", 0)]
+    assert await fresh.fetch("SELECT FROM sessions WHERE id = $1", [held["id"]]) == []
+
+
+async def test_an_operator_reads_a_line_for_each_table(
+    fresh: Pool, fresh_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada = await Factory(fresh).user()
+    await fresh.fetch(SESSIONS, [ada.id, 31, 12])
+    monkeypatch.setenv("DATABASE_URL", fresh_url)
+
+    assert await asyncio.to_thread(main, ["prune"]) == 0
+
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert said == [["sessions", "12", "rows", "deleted"], ["audit_logs", "0", "rows", "deleted"]]
+
+
+async def test_a_database_that_was_never_migrated_is_one_line(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with server.copy("template0") as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+
+        assert await asyncio.to_thread(main, ["prune"]) == 1
+
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert 'relation "sessions" does not exist' in said.err
