@@ -124,6 +124,7 @@ async def database_url(server: Server, template: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def connection(database_url: str) -> AsyncIterator[Connection]:
     connection = await connect(database_url)
+    await connection.execute("SET idle_in_transaction_session_timeout = 0")  # a test is one transaction, and may think
     yield connection
     await connection.close()
 

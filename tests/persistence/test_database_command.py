@@ -296,11 +296,13 @@ async def test_psql_looks_into_a_given_database_and_hides_the_password(fresh_url
     assert process.stdin is not None
 
     process.stdin.write(b"SELECT 'in ' || current_database();\n")
-    async with connected(fresh_url) as connection:
-        await until(lambda: connection.fetchval(PSQL), 1)
-    [psql] = psutil.Process(process.pid).children()
-    arguments = " ".join(psql.cmdline())
-    output, _ = await process.communicate()
+    try:
+        async with connected(fresh_url) as connection:
+            await until(lambda: connection.fetchval(PSQL), 1)
+        [psql] = psutil.Process(process.pid).children()
+        arguments = " ".join(psql.cmdline())
+    finally:
+        output, _ = await process.communicate(b"")  # None would leave its input open
 
     assert f"in {url.database}" in output.decode()
     assert f"/{url.database}" in arguments

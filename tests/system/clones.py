@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,3 +140,15 @@ def python(version: str) -> str:
 def python_for_all() -> str:
     """The path of a Python that other accounts can run too, when tests are run by root; else of ours."""
     return (shutil.which("python3", path=os.defpath) if os.geteuid() == 0 else None) or sys.executable
+
+
+def python_without(module: str, prefix: Path) -> Path:
+    """A copy of our Python whose library is linked from ours, without the module."""
+    program, library = prefix / "bin/python3", prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    program.parent.mkdir(parents=True)
+    library.mkdir(parents=True)
+    shutil.copy(Path(sys.executable).resolve(), program)
+    for entry in Path(sysconfig.get_path("stdlib")).iterdir():
+        if entry.name not in {module, "site-packages"}:
+            (library / entry.name).symlink_to(entry)
+    return program

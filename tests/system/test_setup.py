@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.system.clones import ROOT, Clone, Ended, Environment, as_stranger, ended, lock, python
+from tests.system.clones import ROOT, Clone, Ended, Environment, as_stranger, ended, lock, python, python_without
 
 OTHER = "3.12" if sys.version_info[:2] == (3, 11) else "3.11"
 OFFLINE: Environment = {
@@ -293,15 +292,3 @@ def test_a_python_without_ensurepip_is_told_with_the_package_to_install(project:
     assert failed.errors[1:] == [
         f"setup: this Python has no ensurepip: install it, on Debian by `apt-get install python{version}-venv`"
     ]
-
-
-def python_without(module: str, prefix: Path) -> Path:
-    """A copy of our Python whose library is linked from ours, without the module."""
-    program, library = prefix / "bin/python3", prefix / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    program.parent.mkdir(parents=True)
-    library.mkdir(parents=True)
-    shutil.copy(Path(sys.executable).resolve(), program)
-    for entry in Path(sysconfig.get_path("stdlib")).iterdir():
-        if entry.name not in {module, "site-packages"}:
-            (library / entry.name).symlink_to(entry)
-    return program
