@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,16 @@ from contract import binding
 from contract.binding import Handler
 from contract.exchange import Exchange, Principal
 from contract.vocabulary import Problem, Result
-from generated.operations import NotFound
+from generated.operations import CrossSite, NotFound
 from handlers.call import Call, Client, Process, PublicCall
 from persistence.access import Caller
 from persistence.engine import Database
 from persistence.users import key
 from security.tokens import ExpiredToken, InvalidToken
+from server import origin
 from server.errors import MethodNotAllowed, problem_of, unauthorized
-from server.limits import Limits
+from server.limits import Limits, network
+from server.origin import cookie
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
@@ -35,14 +37,15 @@ SAFE = ("GET", "HEAD")
 class Calls(binding.Server):
     """What the server does for the operations of the contract. `limits`: None counts nothing."""
 
-    def __init__(self, process: Process, limits: Limits | None) -> None:
-        self.process, self.limits = process, limits
+    def __init__(self, process: Process, limits: Limits | None, origins: Collection[str]) -> None:
+        self.process, self.limits, self.origins = process, limits, origins
         self.db: Database | None = None
 
     @override
     def identify(self, exchange: Exchange) -> None:
         credentials = exchange.header("authorization")
         if credentials is None:
+            self.identify_by_cookie(exchange)
             return
         scheme, _, token = credentials.partition(" ")
         if scheme.lower() != "bearer":
@@ -55,6 +58,21 @@ class Calls(binding.Server):
         except InvalidToken:
             exchange.refusal = unauthorized("invalid_token")
 
+    def identify_by_cookie(self, exchange: Exchange) -> None:
+        name = exchange.operation.cookie if exchange.operation else None
+        token = cookie(exchange, name) if name else None
+        if token is None:
+            return
+        if not origin.is_ours(exchange, self.origins):
+            exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")
+            return
+        exchange.cookie = token
+        try:
+            claims = self.process.tokens.verify_refresh(token)
+            exchange.principal = Principal(claims.user_id, claims.session_id)
+        except InvalidToken:
+            exchange.refusal = unauthorized("invalid_token")
+
     @override
     async def admit(self, exchange: Exchange) -> None:
         if self.limits is not None:
@@ -62,9 +80,23 @@ class Calls(binding.Server):
 
     @override
     async def admit_body(self, exchange: Exchange, body: Any) -> None:
-        identifier = getattr(body, "email", None) or getattr(body, "username", MISSING)
-        if self.limits is not None and isinstance(identifier, str):
-            await self.limits.count_identifier(exchange, key(identifier))
+        if self.limits is None or exchange.operation is None:
+            return
+        for partition in self.limits.classes[exchange.operation.rate_class]:
+            if partition == "identifier":
+                await self.limits.count_by(exchange, partition, key(getattr(body, "email", None) or body.username))
+            elif partition == "session":
+                await self.limits.count_by(exchange, partition, self.session_of(exchange, body))
+
+    def session_of(self, exchange: Exchange, body: Any) -> str:
+        """What a refresh counts by: the session of its token, or the address when it has none."""
+        given = getattr(body, "refresh_token", MISSING)
+        try:
+            return str(
+                self.process.tokens.verify_refresh(exchange.cookie or "" if given is MISSING else given).session_id
+            )
+        except InvalidToken:
+            return network(exchange.address)
 
     @override
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
@@ -90,7 +122,7 @@ class Calls(binding.Server):
         if self.db is None:
             raise RuntimeError("the application was not started: run its lifespan")
         now = datetime.now(UTC)
-        client = Client(exchange.address, exchange.header("user-agent"))
+        client = Client(exchange.address, exchange.header("user-agent"), exchange.cookie)
         principal = exchange.principal
         if principal is None or exchange.operation is None or exchange.operation.roles is None:
             return PublicCall(self.db, now, self.process, client)
@@ -106,8 +138,13 @@ class Calls(binding.Server):
         return MethodNotAllowed(allow)
 
     @override
-    def unauthorized(self, exchange: Exchange) -> Problem:
-        return exchange.refusal or unauthorized("authentication_required")
+    def refused(self, exchange: Exchange) -> Problem | None:
+        needs_caller = exchange.operation is not None and exchange.operation.roles is not None
+        if isinstance(exchange.refusal, CrossSite):
+            return exchange.refusal
+        if needs_caller and exchange.principal is None:
+            return exchange.refusal or unauthorized("authentication_required")
+        return None
 
 
 def can_be_repeated(error: Exception, *, safe: bool) -> bool:

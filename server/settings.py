@@ -1,6 +1,8 @@
 """Every setting: read from the environment (and `.env` in development), checked once, named in every complaint."""
 
+import json
 import os
+import re
 import secrets
 from contextlib import suppress
 from datetime import timedelta
@@ -16,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from security.keys import SHORTEST_KEY, Key
 
+ORIGIN = re.compile(r"https?://[^/\s,]+/?")
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
 
 
@@ -60,6 +63,9 @@ class Settings(BaseSettings):
     access_token_minutes: int = Field(15, ge=5, le=30, description="The life of an access token.")
     bcrypt_cost: int = Field(12, ge=12, le=16, description="The cost of a password hash, as a power of two.")
 
+    sessions_per_user: int = Field(100, ge=1, description="Live sessions of an account; the longest unused one goes.")
+    backend_cors_origins: str = Field("", description="Origins of our front ends: a JSON array, or a list with commas.")
+
     rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
     rate_limit_default: int | None = Field(None, ge=1, description="Requests a minute of an address, class `default`.")
     rate_limit_login: int | None = Field(None, ge=1, description="Sign-ins an hour of an identifier.")
@@ -92,6 +98,18 @@ class Settings(BaseSettings):
     def is_usable(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             Key(value.get_secret_value())
+        return value
+
+    @field_validator("backend_cors_origins")
+    @classmethod
+    def is_a_list_of_origins(cls, value: str) -> str:
+        try:
+            given = json.loads(value) if value.strip().startswith("[") else value.split(",")
+        except ValueError:
+            raise ValueError('is no JSON array: write ["https://app.example.com"]') from None
+        for origin in given:
+            if not isinstance(origin, str) or (origin.strip() and not ORIGIN.fullmatch(origin.strip())):
+                raise ValueError("is no list of origins: write https://app.example.com, without a path")
         return value
 
     @model_validator(mode="after")
@@ -128,6 +146,13 @@ class Settings(BaseSettings):
     def access_lifetime(self) -> timedelta:
         """The life of an access token."""
         return timedelta(minutes=self.access_token_minutes)
+
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """The origins whose pages are ours."""
+        text = self.backend_cors_origins.strip()
+        given = json.loads(text) if text.startswith("[") else text.split(",")
+        return frozenset(origin.strip().rstrip("/") for origin in given if origin.strip())
 
     @property
     def logs(self) -> Literal["json", "console"]:
