@@ -493,25 +493,6 @@ class CrossSite(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class SessionRequired(Problem):
-    """401: There is no access token and no refresh cookie, or it is no good."""
-
-    status: ClassVar[int] = 401
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal[
-            "authentication_required", "invalid_token", "token_expired", "token_revoked", "invalid_refresh_token"
-        ],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        www_authenticate: str,
-    ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
-
-
 class InvalidCursor(Problem):
     """400: The cursor cannot be read."""
 
@@ -1030,7 +1011,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Ends the session of the access token or of the cookie `__Host-refresh`, and clears the cookie. Its tokens are refused from now on.
 
         Source: POST /api/v1/auth/logout
-        Raises: SessionRequired, CrossSite, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, CrossSite, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1590,7 +1571,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         not_modified=False,
         problems=(
-            SessionRequired,
+            Unauthorized,
             CrossSite,
             ValidationFailed,
             TooManyRequests,

@@ -117,9 +117,7 @@ class Contract:
             summary=member(node, "summary", at),
             description=member(node, "description", at),
             roles=self.roles(self.security(node), at),
-            cookie=next(
-                (self.cookies[name] for one in self.security(node) for name in one if name in self.cookies), None
-            ),
+            cookie=self.cookie(self.security(node)),
             rate_class=node["x-rate-limit"],
             parameters=self.parameters(path, method),
             body=self.body(node["requestBody"], child(at, "requestBody")) if "requestBody" in node else None,
