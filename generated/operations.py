@@ -162,15 +162,15 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Rate limit exceeded",
         "Too many requests; `Retry-After` says in how many seconds the next one will be answered.",
     ),
-    "header_fields_too_large": ProblemType(
-        431,
-        "Header fields too large",
-        "The header section is larger than 16 KiB.",
-    ),
     "account_locked": ProblemType(
         429,
         "Account locked",
         "Too many wrong passwords in a row. Signing in by password is locked for a while; `Retry-After` says for how long. Sessions go on.",
+    ),
+    "header_fields_too_large": ProblemType(
+        431,
+        "Header fields too large",
+        "The header section is larger than 16 KiB.",
     ),
     "internal_error": ProblemType(
         500,
@@ -360,23 +360,6 @@ class PasswordRefused(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class TooManyAttempts(Problem):
-    """429: Too many requests, or too many wrong passwords."""
-
-    status: ClassVar[int] = 429
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal["rate_limit_exceeded", "account_locked"],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        retry_after: int,
-    ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("Retry-After", str(retry_after)),))
-
-
 class InvalidCredentials(Problem):
     """401: The e-mail or the password is wrong."""
 
@@ -408,6 +391,23 @@ class AccountDisabled(Problem):
         errors: Sequence[Fault] = (),
     ) -> None:
         super().__init__(code, detail, errors=errors)
+
+
+class TooManyAttempts(Problem):
+    """429: Too many requests, or too many wrong passwords."""
+
+    status: ClassVar[int] = 429
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["rate_limit_exceeded", "account_locked"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        retry_after: int,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("Retry-After", str(retry_after)),))
 
 
 class TokenRefused(OAuthProblem):
@@ -930,7 +930,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Makes the account and its personal organization. Sign in afterwards.
 
         Source: POST /api/v1/auth/register
-        Raises: MalformedBody, AccountConflict, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, AccountConflict, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1403,7 +1403,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ContentTooLarge,
             UnsupportedMediaType,
             PasswordRefused,
-            TooManyAttempts,
+            TooManyRequests,
             InternalError,
             ServiceUnavailable,
         ),

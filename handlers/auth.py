@@ -1,11 +1,11 @@
 """The operations tagged `auth`."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
 from pydantic import MISSING
-from uuid_utils.compat import uuid7
 
 from contract.vocabulary import Json
 from generated import models
@@ -26,18 +26,20 @@ from generated.operations import (
     RevokeSession204,
     TokenRefused,
 )
-from handlers import cookies, guessing, lists
+from handlers import accounts, cookies, guessing, lists
 from handlers.call import Call, PublicCall
 from handlers.versions import etag
 from persistence import sessions, users
+from persistence.engine import Database
 from persistence.sessions import Lineage, NewSession
-from persistence.users import Credentials, NewUser, key
+from persistence.users import Credentials, key
 from security import strength
 from security.tokens import InvalidToken, RefreshClaims
 
 SESSION_LIFETIME = timedelta(days=7)
 GRACE = timedelta(seconds=10)  # in which the refresh token before may be sent again
 LONGEST_USER_AGENT = 500  # characters that are kept
+Find: TypeAlias = Callable[[Database, str], Awaitable[Credentials | None]]
 
 
 class Standing(NamedTuple):
@@ -52,34 +54,18 @@ class WrongPassword(Exception):  # noqa: N818 - it says what is the case
 
 
 async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201:
-    username = None if body.username is MISSING else body.username
-    full_name = None if body.full_name is MISSING else body.full_name
-    names = [name for name in (username, full_name) if name is not None]
     try:
-        await call.process.passwords.check(body.password, email=body.email, names=names)
+        account = await accounts.new(body, call.process.passwords, call.now)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
-    account = NewUser(
-        id=uuid7(),
-        email=body.email,
-        email_key=key(body.email),
-        username=username,
-        username_key=None if username is None else key(username),
-        full_name=full_name,
-        hashed_password=await call.process.passwords.hash(body.password),
-        created_at=call.now,
-        organization_name=full_name or username or body.email.partition("@")[0],
-    )
     user = await users.insert(call.db, account)
     return RegisterUser201(body=user, location=f"/api/v1/users/{user.id}", etag=etag(user))
 
 
 async def login(call: PublicCall, /, *, body: models.LoginRequest) -> Login200:
-    identifier = key(body.email)
-    found = await users.find_credentials(call.db, identifier)
     device_name = None if body.device_name is MISSING else body.device_name
     try:
-        session = await begin_session(call, found, identifier, body.password, device_name)
+        session = await begin_session(call, users.find_credentials, key(body.email), body.password, device_name)
     except WrongPassword:
         raise InvalidCredentials(www_authenticate="Bearer") from None
     by_cookie = body.token_transport is TokenTransport.cookie
@@ -88,10 +74,8 @@ async def login(call: PublicCall, /, *, body: models.LoginRequest) -> Login200:
 
 
 async def issue_token(call: PublicCall, /, *, body: models.TokenRequest) -> IssueToken200:
-    identifier = key(body.username)
-    found = await users.find_credentials_by_either(call.db, identifier)
     try:
-        session = await begin_session(call, found, identifier, body.password, None)
+        session = await begin_session(call, users.find_credentials_by_either, key(body.username), body.password, None)
     except WrongPassword:
         raise TokenRefused("invalid_grant", "The username or the password is wrong.") from None
     except AccountDisabled as disabled:
@@ -114,8 +98,8 @@ async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | M
 
 
 async def logout(call: Call, /) -> Logout204:
-    await sessions.revoke(call.db, call.caller.session_id, by=call.caller, reason="logout")
-    return Logout204(set_cookie=cookies.clear_refresh() if call.client.refresh_cookie else None)
+    await sessions.revoke_this(call.db, by=call.caller, reason="logout")
+    return Logout204(set_cookie=None if call.client.refresh_cookie is None else cookies.clear_refresh())
 
 
 async def logout_all(call: Call, /) -> LogoutAll204:
@@ -143,31 +127,41 @@ async def get_current_user(call: Call, /) -> GetCurrentUser200:
 
 
 async def begin_session(
-    call: PublicCall, found: Credentials | None, identifier: str, password: str, device_name: str | None
+    call: PublicCall, find: Find, identifier: str, password: str, device_name: str | None
 ) -> Standing:
     """A new session, if the password is right. Raises WrongPassword, AccountDisabled."""
+    for _ in range(2):  # another login may have upgraded the hash meanwhile
+        found = await find(call.db, identifier)
+        hashed = await verified(call, found, identifier, password)
+        if found is None or hashed is None:
+            raise WrongPassword
+        if not found.is_active:
+            raise AccountDisabled(detail="This account has been deactivated.")
+        session = NewSession(
+            id=uuid4(),
+            user_id=found.id,
+            device_name=device_name,
+            user_agent=call.client.user_agent and call.client.user_agent[:LONGEST_USER_AGENT],
+            ip_address=call.client.address,
+            created_at=call.now,
+            expires_at=call.now + SESSION_LIFETIME,
+        )
+        if await sessions.insert(call.db, session, verified=hashed, most=call.process.sessions_per_user):
+            return Standing(session.id, Lineage(session.user_id, 0, session.created_at, session.expires_at))
+    raise WrongPassword
+
+
+async def verified(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
+    """The hash of the account, upgraded where that is due, if the password is right."""
     hashed = found.hashed_password if found else None
     verdict = await guessing.verify(call, password, hashed, of=found.id if found else identifier)
     if found is None or hashed is None or not verdict.right:
-        raise WrongPassword
-    if not found.is_active:
-        raise AccountDisabled(detail="This account has been deactivated.")
+        return None
     if verdict.outdated:
         stronger = await call.process.passwords.hash(password)
         if await users.strengthen(call.db, found.id, verified=hashed, hashed=stronger):
-            hashed = stronger
-    session = NewSession(
-        id=uuid4(),
-        user_id=found.id,
-        device_name=device_name,
-        user_agent=call.client.user_agent and call.client.user_agent[:LONGEST_USER_AGENT],
-        ip_address=call.client.address,
-        created_at=call.now,
-        expires_at=call.now + SESSION_LIFETIME,
-    )
-    if not await sessions.insert(call.db, session, verified=hashed, most=call.process.sessions_per_user):
-        raise WrongPassword
-    return Standing(session.id, Lineage(session.user_id, 0, session.created_at, session.expires_at))
+            return stronger
+    return hashed
 
 
 async def advance(call: PublicCall, claims: RefreshClaims) -> Standing:

@@ -1,5 +1,6 @@
 """A password, looked at: counted first, so that nobody tries more than five wrong ones in a row."""
 
+import math
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,10 +17,11 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
 
     Raises TooManyAttempts and HashingBusy, and then no attempt was made.
     """
-    key = call.process.keys.digest("throttle", str(of))
+    kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
+    key = call.process.keys.digest("throttle", f"{kind} {of}")
     if not await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK):
         until = await throttle.find_lock(call.db, key) or call.now
-        seconds = max(1, round((until - call.now).total_seconds()))
+        seconds = max(1, math.ceil((until - call.now).total_seconds()))
         detail = f"Too many wrong passwords. Try again in {seconds} seconds."
         raise TooManyAttempts("account_locked", detail, retry_after=seconds)
     try:

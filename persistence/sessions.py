@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from asyncpg import Record
 from pydantic import MISSING
 from sqlalchemy import ColumnElement, Update, and_, func, literal, select, type_coerce, update
 from sqlalchemy import insert as insert_into
 
-from persistence.access import Caller, listed, listed_mine, mine, seen
+from persistence.access import Caller, SessionOver, listed, listed_mine, mine, seen
 from persistence.pages import After, Order
 from persistence.query import Shape, Sql, one, query
 from persistence.tables import Session, User
@@ -47,7 +48,8 @@ NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
 def insert(session: NewSession, *, verified: str, most: int) -> Sql:
     """Whether the session began: not when the account was deactivated or its password changed since it was verified.
 
-    Of the account's sessions the `most` that were used last go on.
+    Of the account's sessions the `most` that were used last go on. The account is locked against changes: a password
+    change either is seen here, or sees this session.
     """
     now = session.created_at
     values = {
@@ -64,6 +66,7 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
     }
     typed = [type_coerce(value, getattr(Session, name).type).label(name) for name, value in values.items()]
     account = select(*typed).where(User.id == session.user_id, User.is_active, User.hashed_password == verified)
+    account = account.with_for_update(read=True)
     begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
     order = Session.last_used_at.desc(), Session.id.desc()
     excess = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
@@ -97,7 +100,19 @@ def revoke(session_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
     return mine(by, lambda me: own(me, by, reason, Session.id == session_id))
 
 
-@query(seen(lambda _: None))
+def ours_too(records: list[Record]) -> None:
+    """Raises SessionOver when nothing was left to end: somebody else ended this session at the same time."""
+    if not records or records[0][0] is None:
+        raise SessionOver
+
+
+@query(ours_too)
+def revoke_this(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End the session that the caller is in."""
+    return mine(by, lambda me: own(me, by, reason, Session.id == by.session_id))
+
+
+@query(ours_too)
 def revoke_all(*, by: Caller, reason: Shape[str]) -> Sql:
     """End every live session of the caller."""
     return mine(by, lambda me: own(me, by, reason))

@@ -32,6 +32,7 @@ class NewUser:
     username_key: str | None
     full_name: str | None
     hashed_password: str
+    is_superuser: bool
     created_at: datetime
     organization_name: str
 
@@ -59,6 +60,7 @@ def insert(user: NewUser) -> Sql:
             username_key=user.username_key,
             full_name=user.full_name,
             hashed_password=user.hashed_password,
+            is_superuser=user.is_superuser,
             **when,
         )
         .returning(*USER)
@@ -79,6 +81,18 @@ def find_credentials_by_either(identifier_key: str) -> Sql:
     """By e-mail or username: a username has no `@`, so at most one account answers."""
     match = or_(User.email_key == identifier_key, User.username_key == identifier_key)
     return select(User.id, User.hashed_password, User.is_active).where(match)
+
+
+@query(one(trusted(models.User)))
+def find_by_email(email_key: str) -> Sql:
+    return select(*USER).where(User.email_key == email_key)
+
+
+@query(bool)
+def promote(user_id: UUID, *, now: datetime) -> Sql:
+    """Make a superuser of an account."""
+    values = {"is_superuser": True, "version": User.version + 1, "updated_at": now}
+    return update(User).where(User.id == user_id).values(values).returning(User.id)
 
 
 @query(seen(trusted(models.User)))

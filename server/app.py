@@ -42,7 +42,7 @@ def create_app(given: Settings | None = None, opened: Opened | None = None) -> F
     contract = (Path(__file__).parents[1] / "openapi.yaml").read_bytes()
     document = resources.files("generated").joinpath("openapi.json").read_bytes()
     process = process_of(chosen)
-    calls = Calls(process, limits_of(chosen), chosen.origins)
+    calls = Calls(process, limits_of(chosen), chosen.backend_cors_origins)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -25,7 +25,6 @@ from security.tokens import ExpiredToken, InvalidToken
 from server import origin
 from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.limits import Limits, network
-from server.origin import cookie
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
@@ -43,35 +42,35 @@ class Calls(binding.Server):
 
     @override
     def identify(self, exchange: Exchange) -> None:
+        name = exchange.operation.cookie if exchange.operation else None
+        token = origin.cookie(exchange, name) if name else None
+        if token is not None and not origin.is_ours(exchange, self.origins):
+            exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")
+            return
+        exchange.cookie = token
         credentials = exchange.header("authorization")
-        if credentials is None:
-            self.identify_by_cookie(exchange)
-            return
-        scheme, _, token = credentials.partition(" ")
-        if scheme.lower() != "bearer":
-            return
         try:
-            claims = self.process.tokens.verify_access(token.strip(" "), datetime.now(UTC))
-            exchange.principal = Principal(claims.user_id, claims.session_id)
+            if credentials is not None:
+                exchange.principal = self.bearer(credentials)
+            elif token is not None:
+                exchange.principal = self.principal_of(token)
         except ExpiredToken:
             exchange.refusal = unauthorized("token_expired")
         except InvalidToken:
             exchange.refusal = unauthorized("invalid_token")
 
-    def identify_by_cookie(self, exchange: Exchange) -> None:
-        name = exchange.operation.cookie if exchange.operation else None
-        token = cookie(exchange, name) if name else None
-        if token is None:
-            return
-        if not origin.is_ours(exchange, self.origins):
-            exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")
-            return
-        exchange.cookie = token
-        try:
-            claims = self.process.tokens.verify_refresh(token)
-            exchange.principal = Principal(claims.user_id, claims.session_id)
-        except InvalidToken:
-            exchange.refusal = unauthorized("invalid_token")
+    def bearer(self, credentials: str) -> Principal | None:
+        """Whom an `Authorization` stands for; nobody when it has another scheme. Raises InvalidToken, ExpiredToken."""
+        scheme, _, token = credentials.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        claims = self.process.tokens.verify_access(token.strip(" "), datetime.now(UTC))
+        return Principal(claims.user_id, claims.session_id)
+
+    def principal_of(self, refresh_token: str) -> Principal:
+        """Whom a refresh token stands for. Raises InvalidToken."""
+        claims = self.process.tokens.verify_refresh(refresh_token)
+        return Principal(claims.user_id, claims.session_id)
 
     @override
     async def admit(self, exchange: Exchange) -> None:
@@ -91,10 +90,9 @@ class Calls(binding.Server):
     def session_of(self, exchange: Exchange, body: Any) -> str:
         """What a refresh counts by: the session of its token, or the address when it has none."""
         given = getattr(body, "refresh_token", MISSING)
+        token = exchange.cookie if given is MISSING else given
         try:
-            return str(
-                self.process.tokens.verify_refresh(exchange.cookie or "" if given is MISSING else given).session_id
-            )
+            return str(self.principal_of(token or "").session_id)
         except InvalidToken:
             return network(exchange.address)
 
