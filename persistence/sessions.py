@@ -69,8 +69,9 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
     account = account.with_for_update(read=True)
     begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
     order = Session.last_used_at.desc(), Session.id.desc()
-    excess = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
-    evicted = ended(Session.id.in_(excess.offset(most - 1)), now, "evicted").cte("evicted")
+    others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
+    excess = others.offset(most - 1).correlate(None)  # else it is about each session alone
+    evicted = ended(Session.id.in_(excess), now, "evicted").cte("evicted")
     return select(begun.c.id).add_cte(evicted)
 
 

@@ -25,7 +25,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
     # The names that resolve. The first is not that of a local host, where ReDoc's telemetry is silent anyway.
-    "--host-resolver-rules=MAP docket.test 127.0.0.1, MAP localhost 127.0.0.1, MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP docket.test 127.0.0.1, MAP localhost 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
 )
 
 
