@@ -263,7 +263,7 @@ DeviceName = TypeAliasType(
             examples=["Ada's phone"],
             max_length=100,
             min_length=1,
-            pattern="^[^\\x00-\\x20](?:[^\\x00]*[^\\x00-\\x20])?$",
+            pattern="^[^\\x00-\\x20](?:[^\\x00-\\x1F\\x7F]*[^\\x00-\\x20\\x7F])?$",
         ),
     ],
 )

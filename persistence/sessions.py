@@ -6,7 +6,7 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, Update, and_, func, literal, select, type_coerce, update
+from sqlalchemy import ColumnElement, Update, and_, any_, func, literal, select, type_coerce, update
 from sqlalchemy import insert as insert_into
 
 from persistence.access import Caller, SessionOver, listed, listed_mine, mine, seen
@@ -70,8 +70,8 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
     begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
     order = Session.last_used_at.desc(), Session.id.desc()
     others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
-    excess = others.offset(most - 1).correlate(None)  # else it is about each session alone
-    evicted = ended(Session.id.in_(excess), now, "evicted").cte("evicted")
+    excess = others.offset(most - 1).correlate(None).scalar_subquery()  # uncorrelated, or it is about one session
+    evicted = ended(Session.id == any_(func.array(excess)), now, "evicted").cte("evicted")
     return select(begun.c.id).add_cte(evicted)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from persistence.access import Caller
-from server.settings import Settings
+from server.settings import Settings, load
 from tests.api.conftest import client_of, refresh_token, serving, started
 from tests.client import DOCUMENT, Answer, ApiClient
 from tests.conftest import Bench
@@ -86,12 +86,8 @@ class TestKeyRotation:
 
     @pytest.fixture
     def rotated(self, settings: Settings) -> Settings:
-        return type(settings)(
-            environment="staging",
-            secret_key=LATER_KEY,
-            secret_key_previous=settings.signing_key,
-            rate_limits_enabled=False,
-        )
+        before = settings.signing_key
+        return load(environment="staging", secret_key=LATER_KEY, secret_key_previous=before, rate_limits_enabled=False)
 
     async def test_tokens_and_cursors_of_the_key_before_are_accepted(
         self, api: ApiClient, make: Factory, *, settings: Settings, rotated: Settings, db: Bench
