@@ -51,8 +51,8 @@ class Server(Protocol):
     def method_not_allowed(self, allow: str, /) -> Problem:
         """The problem for a method that a path does not have."""
 
-    def unauthorized(self, exchange: Exchange, /) -> Problem:
-        """The problem for a request without a good access token."""
+    def refused(self, exchange: Exchange, /) -> Problem | None:
+        """Why the request may not go on for want of credentials, or for what they are."""
 
 
 class Endpoint:
@@ -148,8 +148,8 @@ class Binding:
     async def answer_by(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> Answer:
         operation = endpoint.operation
         try:
-            if operation.roles is not None and exchange.principal is None:
-                raise self.server.unauthorized(exchange)
+            if refusal := self.server.refused(exchange):
+                raise refusal
             arguments = await endpoint.reader.read(exchange, segments)
             if operation.body is not None:
                 await self.server.admit_body(exchange, arguments["body"])

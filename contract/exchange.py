@@ -36,6 +36,7 @@ class Exchange:
     __slots__ = (
         "address",
         "answer_headers",
+        "cookie",
         "headers",
         "method",
         "operation",
@@ -56,6 +57,8 @@ class Exchange:
         self.request_id = request_id
         self.address = address
         self.operation: Operation | None = None
+        self.cookie: str | None = None
+        """The value of `operation.cookie`, if it may be trusted."""
         self.principal: Principal | None = None
         self.refusal: Problem | None = None
         """Why the access token that was sent is no good."""

@@ -146,6 +146,8 @@ class Operation:
     path: str
     roles: tuple[str, ...] | None
     """Who may call; None: anybody."""
+    cookie: str | None
+    """The cookie that may stand for an access token."""
     rate_class: str
     parameters: tuple[Parameter, ...]
     body: Body | None

@@ -263,22 +263,72 @@ DeviceName = TypeAliasType(
             examples=["Ada's phone"],
             max_length=100,
             min_length=1,
-            pattern="^[^\\x00-\\x20](?:[^\\x00]*[^\\x00-\\x20])?$",
+            pattern="^[^\\x00-\\x20](?:[^\\x00-\\x1F\\x7F]*[^\\x00-\\x20\\x7F])?$",
         ),
     ],
 )
 """What its owner calls the device that signs in."""
 
 
-class LoginRequest(BaseModel):
-    """Credentials."""
+class TokenTransport(StrEnum):
+    """
+    How the refresh token comes: in the `body`, or as a `cookie` that scripts cannot read.
+    """
+
+    body = "body"
+    cookie = "cookie"
+
+
+class RefreshRequest(BaseModel):
+    """A refresh token."""
 
     model_config = ConfigDict(
         extra="forbid",
     )
-    email: Email
-    password: Password
-    device_name: DeviceName | None | MISSING = MISSING
+    refresh_token: Annotated[str | MISSING, Field(max_length=2048, min_length=1, pattern="^[\\x21-\\x7E]+$")] = MISSING
+    """The refresh token; left out, that of the cookie."""
+
+
+class PasswordChange(BaseModel):
+    """The current and the new password."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    current_password: Password
+    new_password: NewPassword
+
+
+class Session(BaseModel):
+    """A session, one for each time that somebody signed in."""
+
+    id: UUID
+    """The id of the session."""
+    device_name: str | None
+    """What its owner calls the device."""
+    user_agent: str | None
+    """The `User-Agent` that signed in, its first 500 characters."""
+    ip_address: str | None
+    """The address that signed in."""
+    created_at: AwareDatetime
+    """When it began."""
+    last_used_at: AwareDatetime
+    """When its tokens were last fetched."""
+    expires_at: AwareDatetime
+    """When it ends."""
+    is_current: bool
+    """Whether this request belongs to it."""
+
+
+class SessionPage(BaseModel):
+    """A page of sessions."""
+
+    items: list[Session]
+    """The sessions of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
 
 
 GrantType = TypeAliasType("GrantType", Literal["password"])
@@ -630,6 +680,9 @@ class AuditLogPage(BaseModel):
 TaskIdParameter = TypeAliasType("TaskIdParameter", UUID)
 
 
+SessionIdParameter = TypeAliasType("SessionIdParameter", UUID)
+
+
 LimitParameter = TypeAliasType("LimitParameter", Annotated[int, Field(ge=1, le=200)])
 
 
@@ -688,21 +741,24 @@ UnauthorizedResponseWWWAuthenticateHeader = TypeAliasType(
 )
 
 
+TooManyAttemptsResponseRetryAfterHeader = TypeAliasType(
+    "TooManyAttemptsResponseRetryAfterHeader", Annotated[int, Field(ge=1)]
+)
+
+
 UnsupportedMediaTypeResponseAcceptHeader = TypeAliasType("UnsupportedMediaTypeResponseAcceptHeader", str)
 
 
 UnsupportedPatchTypeResponseAcceptPatchHeader = TypeAliasType("UnsupportedPatchTypeResponseAcceptPatchHeader", str)
 
 
-TooManyRequestsResponseRetryAfterHeader = TypeAliasType(
-    "TooManyRequestsResponseRetryAfterHeader", Annotated[int, Field(ge=1)]
-)
-
-
 LocationHeader = TypeAliasType("LocationHeader", str)
 
 
 LinkHeader = TypeAliasType("LinkHeader", str)
+
+
+RefreshCookieHeader = TypeAliasType("RefreshCookieHeader", Annotated[str, Field(pattern="^__Host-refresh=")])
 
 
 class Problem(BaseModel):
@@ -721,3 +777,15 @@ class Problem(BaseModel):
     """The `X-Request-ID` of the answer."""
     errors: list[Fault]
     """Every place that is wrong; empty when no place is."""
+
+
+class LoginRequest(BaseModel):
+    """Credentials."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email
+    password: Password
+    device_name: DeviceName | None | MISSING = MISSING
+    token_transport: TokenTransport | MISSING = MISSING

@@ -72,6 +72,26 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Invalid credentials",
         "No account has this e-mail and this password. Which of the two is wrong is not told.",
     ),
+    "invalid_refresh_token": ProblemType(
+        401,
+        "Invalid refresh token",
+        "The refresh token was not issued by this server, or its session is over. Sign in again.",
+    ),
+    "refresh_token_reused": ProblemType(
+        401,
+        "Refresh token reused",
+        "The refresh token had been exchanged before, so that somebody else may have it. The session has been ended; sign in again.",
+    ),
+    "wrong_password": ProblemType(
+        403,
+        "Wrong password",
+        "The current password is not the one that was sent.",
+    ),
+    "csrf_failed": ProblemType(
+        403,
+        "Cross-site request refused",
+        "The request bears a cookie but comes from a page that is not ours: `Origin` must be this server or one of its front ends.",
+    ),
     "permission_denied": ProblemType(
         403,
         "Permission denied",
@@ -142,6 +162,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Rate limit exceeded",
         "Too many requests; `Retry-After` says in how many seconds the next one will be answered.",
     ),
+    "account_locked": ProblemType(
+        429,
+        "Account locked",
+        "Too many wrong passwords in a row. Signing in by password is locked for a while; `Retry-After` says for how long. Sessions go on.",
+    ),
     "header_fields_too_large": ProblemType(
         431,
         "Header fields too large",
@@ -164,6 +189,9 @@ RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
     "default": {"ip": (100, 60), "user": (1000, 60)},
     "login": {"identifier": (10, 3600), "ip": (10, 60)},
     "register": {"ip": (5, 60)},
+    "refresh": {"session": (30, 60)},
+    "password": {"user": (5, 60)},
+    "sensitive": {"user": (10, 60)},
     "audit": {"ip": (30, 60), "user": (30, 60)},
 }
 
@@ -366,6 +394,23 @@ class AccountDisabled(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class TooManyAttempts(Problem):
+    """429: Too many requests, or too many wrong passwords."""
+
+    status: ClassVar[int] = 429
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["rate_limit_exceeded", "account_locked"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        retry_after: int,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("Retry-After", str(retry_after)),))
+
+
 class TokenRefused(OAuthProblem):
     """400: The grant was refused (RFC 6749, 5.2)."""
 
@@ -416,6 +461,39 @@ class Unauthorized(Problem):
         super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
 
 
+class RefreshRefused(Problem):
+    """401: The refresh token is no good."""
+
+    status: ClassVar[int] = 401
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["invalid_refresh_token", "refresh_token_reused"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
+
+
+class CrossSite(Problem):
+    """403: The request bears the cookie but comes from a foreign page."""
+
+    status: ClassVar[int] = 403
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["csrf_failed"] = "csrf_failed",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class InvalidCursor(Problem):
     """400: The cursor cannot be read."""
 
@@ -425,6 +503,22 @@ class InvalidCursor(Problem):
     def __init__(
         self,
         code: Literal["invalid_cursor"] = "invalid_cursor",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class WrongPassword(Problem):
+    """403: The current password is wrong."""
+
+    status: ClassVar[int] = 403
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["wrong_password"] = "wrong_password",
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -594,6 +688,7 @@ class Login200(Result):
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.TokenPair | Json[models.TokenPair]
+    set_cookie: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -615,6 +710,57 @@ class GetCurrentUser200(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
     body: models.User | Json[models.User]
     etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class RefreshTokens200(Result):
+    """The next tokens of the session."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.TokenPair | Json[models.TokenPair]
+    set_cookie: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Logout204(Result):
+    """The session is over."""
+
+    status: ClassVar[int] = 204
+    set_cookie: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class LogoutAll204(Result):
+    """All sessions are over."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class ListSessions200(Result):
+    """A page of sessions."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.SessionPage | Json[models.SessionPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RevokeSession204(Result):
+    """The session is over."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class ChangeMyPassword204(Result):
+    """The password is changed."""
+
+    status: ClassVar[int] = 204
 
 
 @dataclass(slots=True, kw_only=True)
@@ -819,10 +965,12 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
     ) -> Login200:
         """Sign in.
 
-        Begins a session and answers its tokens. Send the access token as `Authorization` with the scheme `Bearer`.
+        Begins a session and answers its tokens. Send the access token as `Authorization` with the scheme `Bearer`. Five
+        wrong passwords in a row lock signing in for 15 minutes, for unknown addresses too. With `token_transport`
+        `cookie` the refresh token comes as the cookie `__Host-refresh`, which scripts cannot read, and not in the body.
 
         Source: POST /api/v1/auth/login
-        Raises: MalformedBody, InvalidCredentials, AccountDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, InvalidCredentials, AccountDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyAttempts, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -839,7 +987,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         username. Unknown and empty members and `Authorization` are ignored.
 
         Source: POST /api/v1/auth/token
-        Raises: TokenRefused, ContentTooLarge, UnsupportedMediaType, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: TokenRefused, ContentTooLarge, UnsupportedMediaType, TooManyAttempts, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -854,6 +1002,105 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
 
         Source: GET /api/v1/auth/me
         Raises: InvalidHeader, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def refresh_tokens(
+        self,
+        call: Public_contra,
+        /,
+        *,
+        body: models.RefreshRequest | MISSING,
+    ) -> RefreshTokens200:
+        """Fetch the next tokens.
+
+        Exchanges a refresh token, from the body or the cookie `__Host-refresh`, for an access token and the next
+        refresh token. The one before may be sent again within 10 seconds, should its answer have been lost. An older
+        one ends the session: somebody else may have it. The session ends when it did at sign-in.
+
+        Source: POST /api/v1/auth/refresh
+        Raises: MalformedBody, RefreshRefused, CrossSite, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def logout(
+        self,
+        call: Call_contra,
+        /,
+    ) -> Logout204:
+        """End this session.
+
+        Ends the session of the access token or of the cookie `__Host-refresh`, and clears the cookie. Its tokens are refused from now on.
+
+        Source: POST /api/v1/auth/logout
+        Raises: Unauthorized, CrossSite, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def logout_all(
+        self,
+        call: Call_contra,
+        /,
+    ) -> LogoutAll204:
+        """End all sessions.
+
+        Ends every session of the account, this one too.
+
+        Source: POST /api/v1/auth/logout-all
+        Raises: Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def list_sessions(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListSessions200:
+        """List own sessions.
+
+        One page of the sessions that are not over, newest first.
+
+        Source: GET /api/v1/auth/sessions
+        Raises: InvalidCursor, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def revoke_session(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        session_id: models.SessionIdParameter,
+    ) -> RevokeSession204:
+        """End one of the own sessions.
+
+        The session is over from now on, on every server; a second request answers `404`.
+
+        Source: DELETE /api/v1/auth/sessions/{session_id}
+        Raises: Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class UsersOperations(Protocol[Call_contra]):
+    """The own account."""
+
+    async def change_my_password(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.PasswordChange,
+    ) -> ChangeMyPassword204:
+        """Change the own password.
+
+        Sets another password and ends all other sessions. Wrong current passwords count as wrong ones at sign-in do.
+
+        Source: PUT /api/v1/users/me/password
+        Raises: MalformedBody, Unauthorized, WrongPassword, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyAttempts, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1037,6 +1284,7 @@ class Handlers(Generic[Public_contra, Call_contra]):
 
     meta: MetaOperations[Public_contra]
     auth: AuthOperations[Public_contra, Call_contra]
+    users: UsersOperations[Call_contra]
     tasks: TasksOperations[Call_contra]
     audit: AuditOperations[Call_contra]
 
@@ -1049,6 +1297,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/",
         roles=None,
+        cookie=None,
         rate_class="default",
         parameters=(),
         body=None,
@@ -1074,6 +1323,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/health",
         roles=None,
+        cookie=None,
         rate_class="exempt",
         parameters=(),
         body=None,
@@ -1102,6 +1352,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/livez",
         roles=None,
+        cookie=None,
         rate_class="exempt",
         parameters=(),
         body=None,
@@ -1126,6 +1377,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/readyz",
         roles=None,
+        cookie=None,
         rate_class="exempt",
         parameters=(),
         body=None,
@@ -1154,6 +1406,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/problems/{code}",
         roles=None,
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1190,6 +1443,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/register",
         roles=None,
+        cookie=None,
         rate_class="register",
         parameters=(),
         body=Body(
@@ -1227,6 +1481,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/login",
         roles=None,
+        cookie=None,
         rate_class="login",
         parameters=(),
         body=Body(
@@ -1239,7 +1494,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Reply(
                 Login200,
                 "#/paths/~1api~1v1~1auth~1login/post/responses/200/content/application~1json/schema",
-                (),
+                (("Set-Cookie", "set_cookie"),),
             ),
         ),
         not_modified=False,
@@ -1250,7 +1505,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ContentTooLarge,
             UnsupportedMediaType,
             ValidationFailed,
-            TooManyRequests,
+            TooManyAttempts,
             InternalError,
             ServiceUnavailable,
         ),
@@ -1262,6 +1517,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/token",
         roles=None,
+        cookie=None,
         rate_class="login",
         parameters=(),
         body=Body(
@@ -1282,7 +1538,7 @@ OPERATIONS: tuple[Operation, ...] = (
             TokenRefused,
             ContentTooLarge,
             UnsupportedMediaType,
-            TooManyRequests,
+            TooManyAttempts,
             InternalError,
             ServiceUnavailable,
         ),
@@ -1294,6 +1550,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/auth/me",
         roles=("user",),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1325,6 +1582,219 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
+        id="refreshTokens",
+        tag="auth",
+        name="refresh_tokens",
+        method="POST",
+        path="/api/v1/auth/refresh",
+        roles=None,
+        cookie="__Host-refresh",
+        rate_class="refresh",
+        parameters=(),
+        body=Body(
+            "application/json",
+            models.RefreshRequest,
+            "#/paths/~1api~1v1~1auth~1refresh/post/requestBody/content/application~1json/schema",
+            False,
+        ),
+        replies=(
+            Reply(
+                RefreshTokens200,
+                "#/paths/~1api~1v1~1auth~1refresh/post/responses/200/content/application~1json/schema",
+                (("Set-Cookie", "set_cookie"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBody,
+            RefreshRefused,
+            CrossSite,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="logout",
+        tag="auth",
+        name="logout",
+        method="POST",
+        path="/api/v1/auth/logout",
+        roles=("user",),
+        cookie="__Host-refresh",
+        rate_class="default",
+        parameters=(),
+        body=None,
+        replies=(
+            Reply(
+                Logout204,
+                None,
+                (("Set-Cookie", "set_cookie"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            CrossSite,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="logoutAll",
+        tag="auth",
+        name="logout_all",
+        method="POST",
+        path="/api/v1/auth/logout-all",
+        roles=("user",),
+        cookie=None,
+        rate_class="sensitive",
+        parameters=(),
+        body=None,
+        replies=(
+            Reply(
+                LogoutAll204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listSessions",
+        tag="auth",
+        name="list_sessions",
+        method="GET",
+        path="/api/v1/auth/sessions",
+        roles=("user",),
+        cookie=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListSessions200,
+                "#/paths/~1api~1v1~1auth~1sessions/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="revokeSession",
+        tag="auth",
+        name="revoke_session",
+        method="DELETE",
+        path="/api/v1/auth/sessions/{session_id}",
+        roles=("user",),
+        cookie=None,
+        rate_class="sensitive",
+        parameters=(
+            Parameter(
+                "session_id",
+                "path",
+                "session_id",
+                "string",
+                models.SessionIdParameter,
+                "#/components/parameters/SessionId/schema",
+                required=True,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                RevokeSession204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            NotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="changeMyPassword",
+        tag="users",
+        name="change_my_password",
+        method="PUT",
+        path="/api/v1/users/me/password",
+        roles=("user",),
+        cookie=None,
+        rate_class="password",
+        parameters=(),
+        body=Body(
+            "application/json",
+            models.PasswordChange,
+            "#/paths/~1api~1v1~1users~1me~1password/put/requestBody/content/application~1json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                ChangeMyPassword204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBody,
+            Unauthorized,
+            WrongPassword,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            PasswordRefused,
+            TooManyAttempts,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
         id="listTasks",
         tag="tasks",
         name="list_tasks",
@@ -1335,6 +1805,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
             "member",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1414,6 +1885,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "owner",
             "admin",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(),
         body=Body(
@@ -1457,6 +1929,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
             "member",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1507,6 +1980,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "owner",
             "admin",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1566,6 +2040,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "owner",
             "admin",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1618,6 +2093,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "owner",
             "admin",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1677,6 +2153,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "owner",
             "admin",
         ),
+        cookie=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1733,6 +2210,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/audit-logs",
         roles=("superuser",),
+        cookie=None,
         rate_class="audit",
         parameters=(
             Parameter(
@@ -1835,6 +2313,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/audit-logs/{audit_log_id}",
         roles=("superuser",),
+        cookie=None,
         rate_class="audit",
         parameters=(
             Parameter(

@@ -1,32 +1,51 @@
 """The operations tagged `auth`."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
 from pydantic import MISSING
-from uuid_utils.compat import uuid7
 
+from contract.vocabulary import Json
 from generated import models
-from generated.models import TokenPair
+from generated.models import TokenPair, TokenTransport
 from generated.operations import (
     AccountDisabled,
     GetCurrentUser200,
     InvalidCredentials,
     IssueToken200,
+    ListSessions200,
     Login200,
+    Logout204,
+    LogoutAll204,
     PasswordRefused,
+    RefreshRefused,
+    RefreshTokens200,
     RegisterUser201,
+    RevokeSession204,
     TokenRefused,
 )
+from handlers import accounts, cookies, guessing, lists
 from handlers.call import Call, PublicCall
 from handlers.versions import etag
 from persistence import sessions, users
-from persistence.sessions import NewSession
-from persistence.users import Credentials, NewUser, key
+from persistence.engine import Database
+from persistence.sessions import Lineage, NewSession
+from persistence.users import Credentials, key
 from security import strength
+from security.tokens import InvalidToken, RefreshClaims
 
 SESSION_LIFETIME = timedelta(days=7)
-LONGEST_USER_AGENT = 500  # characters that are kept
+GRACE = timedelta(seconds=10)  # in which the refresh token before may be sent again
+Find: TypeAlias = Callable[[Database, str], Awaitable[Credentials | None]]
+
+
+class Standing(NamedTuple):
+    """A session and where it stands."""
+
+    id: UUID
+    lineage: Lineage
 
 
 class WrongPassword(Exception):  # noqa: N818 - it says what is the case
@@ -34,45 +53,71 @@ class WrongPassword(Exception):  # noqa: N818 - it says what is the case
 
 
 async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201:
-    username = None if body.username is MISSING else body.username
-    full_name = None if body.full_name is MISSING else body.full_name
-    names = [name for name in (username, full_name) if name is not None]
     try:
-        await call.process.passwords.check(body.password, email=body.email, names=names)
+        account = await accounts.new(body, call.process.passwords, call.now)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
-    account = NewUser(
-        id=uuid7(),
-        email=body.email,
-        email_key=key(body.email),
-        username=username,
-        username_key=None if username is None else key(username),
-        full_name=full_name,
-        hashed_password=await call.process.passwords.hash(body.password),
-        created_at=call.now,
-        organization_name=full_name or username or body.email.partition("@")[0],
-    )
     user = await users.insert(call.db, account)
     return RegisterUser201(body=user, location=f"/api/v1/users/{user.id}", etag=etag(user))
 
 
 async def login(call: PublicCall, /, *, body: models.LoginRequest) -> Login200:
-    found = await users.find_credentials(call.db, key(body.email))
     device_name = None if body.device_name is MISSING else body.device_name
     try:
-        return Login200(body=await begin_session(call, found, body.password, device_name))
+        session = await begin_session(call, users.find_credentials, key(body.email), body.password, device_name)
     except WrongPassword:
         raise InvalidCredentials(www_authenticate="Bearer") from None
+    by_cookie = body.token_transport is TokenTransport.cookie
+    pair, cookie = tokens_of(call, session, by_cookie=by_cookie)
+    return Login200(body=pair, set_cookie=cookie)
 
 
 async def issue_token(call: PublicCall, /, *, body: models.TokenRequest) -> IssueToken200:
-    found = await users.find_credentials_by_either(call.db, key(body.username))
     try:
-        return IssueToken200(body=await begin_session(call, found, body.password, None))
+        session = await begin_session(call, users.find_credentials_by_either, key(body.username), body.password, None)
     except WrongPassword:
         raise TokenRefused("invalid_grant", "The username or the password is wrong.") from None
     except AccountDisabled as disabled:
         raise TokenRefused("invalid_grant", disabled.detail) from None
+    pair, _ = tokens_of(call, session, by_cookie=False)
+    return IssueToken200(body=pair)
+
+
+async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | MISSING) -> RefreshTokens200:
+    given = MISSING if body is MISSING else body.refresh_token
+    cookie = call.client.refresh_cookie
+    token = cookie if given is MISSING else given
+    try:
+        claims = call.process.tokens.verify_refresh(token or "")
+    except InvalidToken:
+        raise refused("invalid_refresh_token") from None
+    session = await advance(call, claims)
+    pair, set_cookie = tokens_of(call, session, by_cookie=given is MISSING)
+    return RefreshTokens200(body=pair, set_cookie=set_cookie)
+
+
+async def logout(call: Call, /) -> Logout204:
+    await sessions.revoke_this(call.db, by=call.caller, reason="logout")
+    return Logout204(set_cookie=None if call.client.refresh_cookie is None else cookies.clear_refresh())
+
+
+async def logout_all(call: Call, /) -> LogoutAll204:
+    await sessions.revoke_all(call.db, by=call.caller, reason="logout_all")
+    return LogoutAll204()
+
+
+async def list_sessions(call: Call, /, *, limit: int, cursor: str | MISSING) -> ListSessions200:
+    listing = lists.Listing("/api/v1/auth/sessions", {}, call.caller.id)
+    after = listing.after(cursor, call.process.cursors)
+    page = await sessions.list_mine(call.db, by=call.caller, after=after, limit=limit)
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.SessionPage] = Json(lists.body(page, following))
+    return ListSessions200(body=body, link=listing.link(following, limit))
+
+
+async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204:
+    await sessions.revoke(call.db, session_id, by=call.caller, reason="revoked")
+    return RevokeSession204()
 
 
 async def get_current_user(call: Call, /) -> GetCurrentUser200:
@@ -81,36 +126,73 @@ async def get_current_user(call: Call, /) -> GetCurrentUser200:
 
 
 async def begin_session(
-    call: PublicCall, found: Credentials | None, password: str, device_name: str | None
-) -> TokenPair:
-    """The tokens of a new session, if the password is right. Raises WrongPassword, AccountDisabled."""
+    call: PublicCall, find: Find, identifier: str, password: str, device_name: str | None
+) -> Standing:
+    """A new session, if the password is right. Raises WrongPassword, AccountDisabled."""
+    for _ in range(2):  # another login may have upgraded the hash meanwhile
+        found = await find(call.db, identifier)
+        hashed = await verified(call, found, identifier, password)
+        if found is None or hashed is None:
+            raise WrongPassword
+        if not found.is_active:
+            raise AccountDisabled(detail="This account has been deactivated.")
+        session = NewSession(
+            id=uuid4(),
+            user_id=found.id,
+            device_name=device_name,
+            user_agent=call.client.user_agent,
+            ip_address=call.client.address,
+            created_at=call.now,
+            expires_at=call.now + SESSION_LIFETIME,
+        )
+        if await sessions.insert(call.db, session, verified=hashed, most=call.process.sessions_per_user):
+            return Standing(session.id, Lineage(session.user_id, 0, session.created_at, session.expires_at))
+    raise WrongPassword
+
+
+async def verified(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
+    """The hash of the account, upgraded where that is due, if the password is right."""
     hashed = found.hashed_password if found else None
-    verdict = await call.process.passwords.verify(password, hashed)
+    verdict = await guessing.verify(call, password, hashed, of=found.id if found else identifier)
     if found is None or hashed is None or not verdict.right:
-        raise WrongPassword
-    if not found.is_active:
-        raise AccountDisabled(detail="This account has been deactivated.")
-    session = NewSession(
-        id=uuid4(),
-        user_id=found.id,
-        device_name=device_name,
-        user_agent=call.client.user_agent and call.client.user_agent[:LONGEST_USER_AGENT],
-        ip_address=call.client.address,
-        created_at=call.now,
-        expires_at=call.now + SESSION_LIFETIME,
-    )
-    if not await sessions.insert(call.db, session, verified=hashed):
-        raise WrongPassword
-    return tokens_of(call, session.user_id, session)
+        return None
+    if verdict.outdated:
+        stronger = await call.process.passwords.hash(password)
+        if await users.strengthen(call.db, found.id, verified=hashed, hashed=stronger):
+            return stronger
+    return hashed
 
 
-def tokens_of(call: PublicCall, user_id: UUID, session: NewSession) -> TokenPair:
-    tokens = call.process.tokens
-    return TokenPair(
-        access_token=tokens.issue_access(user_id, session.id, call.now),
+async def advance(call: PublicCall, claims: RefreshClaims) -> Standing:
+    """The session of a refresh token, on to its next one. Raises RefreshRefused; reuse ends the session as well."""
+    async with call.db.transaction() as db:
+        found = await sessions.lock(db, claims.session_id, now=call.now)
+        if found is None or found.user_id != claims.user_id:
+            raise refused("invalid_refresh_token")
+        answered_again = found.generation - 1 == claims.generation and call.now - found.rotated_at <= GRACE
+        if found.generation == claims.generation:
+            return Standing(claims.session_id, await sessions.rotate(db, claims.session_id, now=call.now))
+        if answered_again:
+            return Standing(claims.session_id, found)
+        await sessions.end(db, claims.session_id, now=call.now, reason="refresh_reuse")
+    raise refused("refresh_token_reused")
+
+
+def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[TokenPair, str | None]:
+    """The tokens of a session for the body, and the cookie when the refresh token travels by that."""
+    tokens, at = call.process.tokens, session.lineage
+    refresh = tokens.issue_refresh(at.user_id, session.id, at.generation, at.rotated_at, at.expires_at)
+    left = at.expires_at - call.now
+    pair = TokenPair(
+        access_token=tokens.issue_access(at.user_id, session.id, call.now),
         token_type="bearer",  # noqa: S106 - a word of RFC 6749
         expires_in=int(tokens.access_lifetime.total_seconds()),
-        refresh_token=tokens.issue_refresh(session.id, 0, session.created_at, session.expires_at),
-        refresh_expires_in=int(SESSION_LIFETIME.total_seconds()),
+        refresh_token=None if by_cookie else refresh,
+        refresh_expires_in=int(left.total_seconds()),
         session_id=session.id,
     )
+    return pair, cookies.set_refresh(refresh, left) if by_cookie else None
+
+
+def refused(code: Literal["invalid_refresh_token", "refresh_token_reused"]) -> RefreshRefused:
+    return RefreshRefused(code, www_authenticate='Bearer error="invalid_token"')

@@ -7,6 +7,7 @@ from generated.models import Environment
 from persistence.access import Caller
 from persistence.engine import Database
 from security.cursors import Cursors
+from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
 
@@ -18,18 +19,24 @@ class Process:
     environment: Environment
     schema_revision: str
     """The migration that the code was written for."""
+    keys: Keys
     passwords: Passwords
     tokens: Tokens
     cursors: Cursors
+    sessions_per_user: int
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id."""
+    """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id.
+
+    `refresh_cookie` is the refresh token that it has as a cookie.
+    """
 
     address: str | None
     user_agent: str | None
     request_id: str
+    refresh_cookie: str | None
 
 
 @dataclass(frozen=True, slots=True)

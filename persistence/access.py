@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Insert,
+    Subquery,
     Update,
     and_,
     func,
@@ -98,6 +99,16 @@ def myself(by: Caller, *columns: Any) -> Sql:
     return select(*columns).select_from(caller.join(User, User.id == caller.c.id))
 
 
+def mine(by: Caller, change: Callable[[ColumnElement[UUID]], Update | Delete]) -> Sql:
+    """What a change of the caller's own rows returned. Read it with `seen`.
+
+    `change` is given the id of the caller, which is null when the session is over.
+    """
+    caller = me(by)
+    changed = change(select(caller.c.id).scalar_subquery()).cte("changed")
+    return select(*changed.c).select_from(caller.outerjoin(changed, true()))
+
+
 def seen(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
     """What is made of the row of `seen_by`. Raises SessionOver, NotVisible."""
 
@@ -115,9 +126,19 @@ def listed_in(
     organization_id: UUID, rows: Rows, tie: Any, *, by: Caller, order: Order, after: After | MISSING, limit: int
 ) -> Sql:
     """A page of the rows, if the caller may read that organization. Read it with `listed`."""
-    visible = role_in(organization_id, caller := me(by)).is_not(None).label("visible")
-    scope = select(visible).select_from(caller).cte("scope").prefix_with("MATERIALIZED")  # else once for each row
-    answer = pages.answered(order.slice(rows, tie, after, limit), limit).lateral("answer")
+    caller = me(by)
+    return paged(role_in(organization_id, caller).is_not(None), caller, order.slice(rows, tie, after, limit), limit)
+
+
+def listed_mine(rows: Rows, tie: Any, *, by: Caller, order: Order, after: After | MISSING, limit: int) -> Sql:
+    """A page of the rows, which are the caller's own. Read it with `listed`."""
+    return paged(true(), me(by), order.slice(rows, tie, after, limit), limit)
+
+
+def paged(visible: ColumnElement[bool], caller: CTE, page: Subquery, limit: int) -> Sql:
+    scope = select(visible.label("visible")).select_from(caller).cte("scope")
+    scope = scope.prefix_with("MATERIALIZED")  # else once for each row
+    answer = pages.answered(page, limit).lateral("answer")
     return select(scope.c.visible, *answer.c).select_from(scope.outerjoin(answer, scope.c.visible))
 
 

@@ -5,10 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 from asyncpg import Record
+from pydantic import MISSING
+from sqlalchemy import ColumnElement, Update, and_, any_, func, literal, select, type_coerce, update
 from sqlalchemy import insert as insert_into
-from sqlalchemy import select, type_coerce
 
-from persistence.query import Sql, query
+from persistence.access import Caller, SessionOver, listed, listed_mine, mine, seen
+from persistence.pages import After, Order
+from persistence.query import Shape, Sql, one, query
 from persistence.tables import Session, User
 
 
@@ -25,13 +28,29 @@ class NewSession:
     expires_at: datetime
 
 
-def begun(records: list[Record]) -> bool:
-    return bool(records)
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a live session stands: which refresh token is its current one, and when it ends."""
+
+    user_id: UUID
+    generation: int
+    rotated_at: datetime
+    expires_at: datetime
 
 
-@query(begun)
-def insert(session: NewSession, *, verified: str) -> Sql:
-    """Whether the session began: not when the account was deactivated or its password changed since it was verified."""
+LINEAGE = (Session.user_id, Session.generation, Session.rotated_at, Session.expires_at)
+LISTED = [Session.id, Session.device_name, Session.user_agent, func.host(Session.ip_address).label("ip_address")]
+LISTED += [Session.created_at, Session.last_used_at, Session.expires_at]
+NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
+
+
+@query(bool)
+def insert(session: NewSession, *, verified: str, most: int) -> Sql:
+    """Whether the session began: not when the account was deactivated or its password changed since it was verified.
+
+    Of the account's sessions the `most` that were used last go on. The account is locked against changes: a password
+    change either is seen here, or sees this session.
+    """
     now = session.created_at
     values = {
         "id": session.id,
@@ -47,4 +66,83 @@ def insert(session: NewSession, *, verified: str) -> Sql:
     }
     typed = [type_coerce(value, getattr(Session, name).type).label(name) for name, value in values.items()]
     account = select(*typed).where(User.id == session.user_id, User.is_active, User.hashed_password == verified)
-    return insert_into(Session).from_select(list(values), account).returning(Session.id)
+    account = account.with_for_update(read=True)
+    begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
+    order = Session.last_used_at.desc(), Session.id.desc()
+    others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
+    excess = others.offset(most - 1).correlate(None).scalar_subquery()  # uncorrelated, or it is about one session
+    evicted = ended(Session.id == any_(func.array(excess)), now, "evicted").cte("evicted")
+    return select(begun.c.id).add_cte(evicted)
+
+
+@query(one(lambda record: Lineage(*record)))
+def lock(session_id: UUID, *, now: datetime) -> Sql:
+    """The session, if it is live and its account active; nobody else changes it before the transaction ends."""
+    live = select(*LINEAGE).join(User, User.id == Session.user_id).where(Session.id == session_id, User.is_active)
+    return live.where(*alive(now)).with_for_update(of=Session)
+
+
+@query(lambda records: Lineage(*records[0]))
+def rotate(session_id: UUID, *, now: datetime) -> Sql:
+    """The session, on to its next refresh token."""
+    values = {"generation": Session.generation + 1, "rotated_at": now, "last_used_at": now}
+    return update(Session).where(Session.id == session_id).values(values).returning(*LINEAGE)
+
+
+@query(bool)
+def end(session_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
+    """End a session, whoever's it is."""
+    return ended(Session.id == session_id, now, reason).returning(Session.id)
+
+
+@query(seen(lambda _: None))
+def revoke(session_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
+    """End one of the caller's live sessions."""
+    return mine(by, lambda me: own(me, by, reason, Session.id == session_id))
+
+
+def ours_too(records: list[Record]) -> None:
+    """Raises SessionOver when nothing was left to end: somebody else ended this session at the same time."""
+    if not records or records[0][0] is None:
+        raise SessionOver
+
+
+@query(ours_too)
+def revoke_this(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End the session that the caller is in."""
+    return mine(by, lambda me: own(me, by, reason, Session.id == by.session_id))
+
+
+@query(ours_too)
+def revoke_all(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End every live session of the caller."""
+    return mine(by, lambda me: own(me, by, reason))
+
+
+@query(lambda _: None)
+def revoke_others(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End every live session of the caller but this one."""
+    return mine(by, lambda me: own(me, by, reason, Session.id != by.session_id))
+
+
+@query(listed)
+def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
+    """A page of the caller's live sessions, newest first."""
+    current = (Session.id == type_coerce(by.session_id, Session.id.type)).label("is_current")
+    rows = select(*LISTED, current).where(Session.user_id == by.id, *alive(by.now))
+    return listed_mine(rows, Session.id, by=by, order=NEWEST_FIRST, after=after, limit=limit)
+
+
+def own(me: ColumnElement[UUID], by: Caller, reason: str, *conditions: ColumnElement[bool]) -> Update:
+    change = ended(and_(Session.user_id == me, *alive(by.now), *conditions), by.now, reason)
+    return change.returning(Session.id)
+
+
+def ended(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
+    return (
+        update(Session).where(which, Session.revoked_at.is_(None)).values(revoked_at=now, revoke_reason=literal(reason))
+    )
+
+
+def alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Session.revoked_at.is_(None), Session.expires_at > now

@@ -84,6 +84,18 @@ class Session(Row):
     revoke_reason: Mapped[str | None] = mapped_column(String(32))
 
 
+class LoginThrottle(Row):
+    """Wrong passwords in a row, by a keyed hash of the account or of an identifier that no account has."""
+
+    __tablename__ = "login_throttle"
+    __table_args__ = (CheckConstraint("attempts >= 0", name="attempts"),)
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    locked_until: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Organization(Row):
     """The tenant. A personal one has the id of its user, and no slug."""
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, Update, or_, select, update
 from sqlalchemy import insert as insert_into
-from sqlalchemy import or_, select
 
 from generated import models
-from persistence.access import Caller, myself, seen
+from persistence.access import Caller, mine, myself, seen
 from persistence.query import Sql, one, query, trusted
 from persistence.tables import Member, Organization, User
 
@@ -32,6 +32,7 @@ class NewUser:
     username_key: str | None
     full_name: str | None
     hashed_password: str
+    is_superuser: bool
     created_at: datetime
     organization_name: str
 
@@ -59,6 +60,7 @@ def insert(user: NewUser) -> Sql:
             username_key=user.username_key,
             full_name=user.full_name,
             hashed_password=user.hashed_password,
+            is_superuser=user.is_superuser,
             **when,
         )
         .returning(*USER)
@@ -81,6 +83,53 @@ def find_credentials_by_either(identifier_key: str) -> Sql:
     return select(User.id, User.hashed_password, User.is_active).where(match)
 
 
+@query(one(trusted(models.User)))
+def find_by_email(email_key: str) -> Sql:
+    return select(*USER).where(User.email_key == email_key)
+
+
+@query(bool)
+def promote(user_id: UUID, *, now: datetime) -> Sql:
+    """Make a superuser of an account."""
+    values = {"is_superuser": True, "version": User.version + 1, "updated_at": now}
+    return update(User).where(User.id == user_id).values(values).returning(User.id)
+
+
 @query(seen(trusted(models.User)))
 def find_me(*, by: Caller) -> Sql:
     return myself(by, *USER)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The caller's own password, and what a new one must not be made of."""
+
+    id: UUID
+    hashed_password: str | None
+    email: str | None
+    username: str | None
+    full_name: str | None
+
+
+@query(seen(lambda record: Own(*record)))
+def find_my_password(*, by: Caller) -> Sql:
+    return myself(by, User.id, User.hashed_password, User.email, User.username, User.full_name)
+
+
+@query(seen(lambda _: None))
+def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
+    """Not when it changed since it was verified."""
+    values = {"hashed_password": hashed, "version": User.version + 1, "updated_at": by.now}
+
+    def change(me: ColumnElement[UUID]) -> Update:
+        mine_still = User.id == me, User.hashed_password == verified
+        return update(User).where(*mine_still).values(values).returning(User.id)
+
+    return mine(by, change)
+
+
+@query(bool)
+def strengthen(user_id: UUID, *, verified: str, hashed: str) -> Sql:
+    """The same password, hashed at a higher cost."""
+    same = User.id == user_id, User.hashed_password == verified
+    return update(User).where(*same).values(hashed_password=hashed).returning(User.id)

@@ -51,6 +51,10 @@ class Keys:
         """The subkeys for this use: first the one that signs, then the one that is accepted too."""
         return tuple(key.subkey(label) for key in self.accepted)
 
+    def digest(self, label: Label, data: str) -> bytes:
+        """The keyed hash (HMAC-SHA256) of a text for this use: 32 bytes that tell nothing without the key."""
+        return hmac.digest(self.current.subkey(label), data.encode(), "sha256")
+
 
 def hkdf(secret: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:
     """HKDF-SHA256 (RFC 5869): `length` bytes drawn from the secret, other ones for each salt and info."""

@@ -42,6 +42,7 @@ class Claims:
 class RefreshClaims:
     """What a refresh token says. Whether its time is over is for the session's row to say."""
 
+    user_id: UUID
     session_id: UUID
     generation: int
 
@@ -100,7 +101,7 @@ class Tokens:
         self._refresh = Kind(
             "refresh",
             "refresh+jwt",
-            ["exp", "iat", "sid", "generation"],
+            ["exp", "iat", "sub", "sid", "generation"],
             {key.kid: key.subkey("refresh") for key in keys.accepted},
         )
         self._issuer = issuer
@@ -135,9 +136,12 @@ class Tokens:
             self._remember(token, claims)
         return claims
 
-    def issue_refresh(self, session_id: UUID, generation: int, issued_at: datetime, expires_at: datetime) -> str:
+    def issue_refresh(
+        self, user_id: UUID, session_id: UUID, generation: int, issued_at: datetime, expires_at: datetime
+    ) -> str:
         """The refresh token of this generation: the same text each time, so that a lost answer can be given again."""
         claims = {
+            "sub": str(user_id),
             "sid": str(session_id),
             "generation": generation,
             "iat": int(issued_at.timestamp()),
@@ -152,7 +156,7 @@ class Tokens:
         if type(generation) is not int or generation not in GENERATIONS:
             raise InvalidToken
         times(claims)
-        return RefreshClaims(identifier(claims["sid"]), generation)
+        return RefreshClaims(identifier(claims["sub"]), identifier(claims["sid"]), generation)
 
     def _read_access(self, token: str) -> Claims:
         claims = self._access.read(token, issuer=self._issuer, audience=self._audience)

@@ -10,7 +10,7 @@ from persistence.embedded import EmbeddedError
 from server import settings
 from server.commands import CommandError
 
-COMMANDS = ("serve", "migrate", "database", "prune")
+COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune")
 INTERRUPTED = 130  # as shells count SIGINT
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command(name: str) -> Command:
     """The module of a command. Only the one that is typed is loaded: Alembic takes 0.1 s and 11 MB."""
-    module: Command = import_module(f"server.commands.{name}")
+    module: Command = import_module(f"server.commands.{name.replace('-', '_')}")
     return module
 
 

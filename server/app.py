@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, TITLE, VERSION, Handlers
-from handlers import audit, auth, meta, tasks
+from handlers import audit, auth, meta, tasks, users
 from handlers.call import Call, Process, PublicCall
 from persistence.engine import Database
 from security.cursors import Cursors
@@ -27,7 +27,7 @@ from server.limits import Limits
 from server.settings import Settings
 
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Database]]
-HANDLERS: Handlers[PublicCall, Call] = Handlers(meta=meta, auth=auth, tasks=tasks, audit=audit)
+HANDLERS: Handlers[PublicCall, Call] = Handlers(meta=meta, auth=auth, users=users, tasks=tasks, audit=audit)
 ISSUER = AUDIENCE = "docket"
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # to ask each time costs 10 µs
 
@@ -42,7 +42,7 @@ def create_app(given: Settings | None = None, opened: Opened | None = None) -> F
     contract = (Path(__file__).parents[1] / "openapi.yaml").read_bytes()
     document = resources.files("generated").joinpath("openapi.json").read_bytes()
     process = process_of(chosen)
-    calls = Calls(process, limits_of(chosen))
+    calls = Calls(process, limits_of(chosen), chosen.backend_cors_origins)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -76,9 +76,11 @@ def process_of(chosen: Settings) -> Process:
     return Process(
         environment=models.Environment(chosen.environment),
         schema_revision=revision.head(),
+        keys=keys,
         passwords=Passwords(rounds=chosen.bcrypt_cost),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         cursors=Cursors(keys),
+        sessions_per_user=chosen.sessions_per_user,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,15 +16,16 @@ from contract.binding import Handler
 from contract.exchange import Exchange, Principal
 from contract.vocabulary import Operation, Problem, Result
 from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType
-from generated.operations import Forbidden, NotFound
+from generated.operations import CrossSite, Forbidden, NotFound
 from handlers.audit_trail import record
 from handlers.call import Call, Client, Process, PublicCall
 from persistence.access import Caller, NotAllowed
 from persistence.engine import Database
 from persistence.users import key
 from security.tokens import ExpiredToken, InvalidToken
+from server import origin
 from server.errors import MethodNotAllowed, problem_of, unauthorized
-from server.limits import Limits
+from server.limits import Limits, network
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
@@ -37,25 +38,41 @@ LONGEST_USER_AGENT = 500  # characters that are kept
 class Calls(binding.Server):
     """What the server does for the operations of the contract. `limits`: None counts nothing."""
 
-    def __init__(self, process: Process, limits: Limits | None) -> None:
-        self.process, self.limits = process, limits
+    def __init__(self, process: Process, limits: Limits | None, origins: Collection[str]) -> None:
+        self.process, self.limits, self.origins = process, limits, origins
         self.db: Database | None = None
 
     @override
     def identify(self, exchange: Exchange) -> None:
+        name = exchange.operation.cookie if exchange.operation else None
+        token = origin.cookie(exchange, name) if name else None
+        if token is not None and not origin.is_ours(exchange, self.origins):
+            exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")
+            return
+        exchange.cookie = token
         credentials = exchange.header("authorization")
-        if credentials is None:
-            return
-        scheme, _, token = credentials.partition(" ")
-        if scheme.lower() != "bearer":
-            return
         try:
-            claims = self.process.tokens.verify_access(token.strip(" "), datetime.now(UTC))
-            exchange.principal = Principal(claims.user_id, claims.session_id)
+            if credentials is not None:
+                exchange.principal = self.bearer(credentials)
+            elif token is not None:
+                exchange.principal = self.principal_of(token)
         except ExpiredToken:
             exchange.refusal = unauthorized("token_expired")
         except InvalidToken:
             exchange.refusal = unauthorized("invalid_token")
+
+    def bearer(self, credentials: str) -> Principal | None:
+        """Whom an `Authorization` stands for; nobody when it has another scheme. Raises InvalidToken, ExpiredToken."""
+        scheme, _, token = credentials.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        claims = self.process.tokens.verify_access(token.strip(" "), datetime.now(UTC))
+        return Principal(claims.user_id, claims.session_id)
+
+    def principal_of(self, refresh_token: str) -> Principal:
+        """Whom a refresh token stands for. Raises InvalidToken."""
+        claims = self.process.tokens.verify_refresh(refresh_token)
+        return Principal(claims.user_id, claims.session_id)
 
     @override
     async def admit(self, exchange: Exchange) -> None:
@@ -64,9 +81,22 @@ class Calls(binding.Server):
 
     @override
     async def admit_body(self, exchange: Exchange, body: Any) -> None:
-        identifier = getattr(body, "email", None) or getattr(body, "username", MISSING)
-        if self.limits is not None and isinstance(identifier, str):
-            await self.limits.count_identifier(exchange, key(identifier))
+        if self.limits is None or exchange.operation is None:
+            return
+        for partition in self.limits.classes[exchange.operation.rate_class]:
+            if partition == "identifier":
+                await self.limits.count_by(exchange, partition, key(getattr(body, "email", None) or body.username))
+            elif partition == "session":
+                await self.limits.count_by(exchange, partition, self.session_of(exchange, body))
+
+    def session_of(self, exchange: Exchange, body: Any) -> str:
+        """What a refresh counts by: the session of its token, or the address when it has none."""
+        given = getattr(body, "refresh_token", MISSING)
+        token = exchange.cookie if given is MISSING else given
+        try:
+            return str(self.principal_of(token or "").session_id)
+        except InvalidToken:
+            return network(exchange.address)
 
     @override
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
@@ -106,7 +136,7 @@ class Calls(binding.Server):
             raise RuntimeError("the application was not started: run its lifespan")
         now = datetime.now(UTC)
         agent = exchange.header("user-agent")
-        client = Client(exchange.address, agent and agent[:LONGEST_USER_AGENT], exchange.request_id)
+        client = Client(exchange.address, agent and agent[:LONGEST_USER_AGENT], exchange.request_id, exchange.cookie)
         principal = exchange.principal
         if principal is None or exchange.operation is None or exchange.operation.roles is None:
             return PublicCall(self.db, now, self.process, client)
@@ -122,8 +152,13 @@ class Calls(binding.Server):
         return MethodNotAllowed(allow)
 
     @override
-    def unauthorized(self, exchange: Exchange) -> Problem:
-        return exchange.refusal or unauthorized("authentication_required")
+    def refused(self, exchange: Exchange) -> Problem | None:
+        needs_caller = exchange.operation is not None and exchange.operation.roles is not None
+        if isinstance(exchange.refusal, CrossSite):
+            return exchange.refusal
+        if needs_caller and exchange.principal is None:
+            return exchange.refusal or unauthorized("authentication_required")
+        return None
 
 
 def target_of(operation: Operation, arguments: Mapping[str, Any]) -> AuditTarget | None:

@@ -47,11 +47,10 @@ class Limits:
         elif limit := partitions.get("ip"):
             await self.hit(exchange, limit, network(exchange.address))
 
-    async def count_identifier(self, exchange: Exchange, identifier: str) -> None:
-        """Count an attempt to sign in by whom it names."""
+    async def count_by(self, exchange: Exchange, partition: str, key: str) -> None:
+        """Count a request by what its body says: the `identifier` it names, or its `session`."""
         rate_class = exchange.operation.rate_class if exchange.operation else ""
-        if limit := self.classes[rate_class].get("identifier"):
-            await self.hit(exchange, limit, identifier)
+        await self.hit(exchange, self.classes[rate_class][partition], key)
 
     async def hit(self, exchange: Exchange, limit: Limit, key: str) -> None:
         """Count one and tell what is left. Raises TooManyRequests when nothing was."""

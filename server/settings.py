@@ -1,6 +1,8 @@
 """Every setting: read from the environment (and `.env` in development), checked once, named in every complaint."""
 
+import json
 import os
+import re
 import secrets
 from contextlib import suppress
 from datetime import timedelta
@@ -9,18 +11,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from security.keys import SHORTEST_KEY, Key
 
+ORIGIN = re.compile(r"https?://[^/\s,*@]+/?")
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
 
 
 class SettingsError(Exception):
     """Settings the server does not start with: one line for each, naming the variable, never a secret."""
+
+
+def origins_of(text: str) -> frozenset[str]:
+    """The origins in a JSON array, or in a list with commas, as browsers write them."""
+    try:
+        given = json.loads(text) if text.strip().startswith("[") else text.split(",")
+    except ValueError:
+        raise ValueError('is no JSON array: write ["https://app.example.com"]') from None
+    named = [str(origin).strip().lower() for origin in given]
+    if not all(ORIGIN.fullmatch(origin) for origin in named if origin):
+        raise ValueError("is no list of origins: write https://app.example.com, without a path")
+    return frozenset(origin.rstrip("/") for origin in named if origin)
 
 
 class Environment(StrEnum):
@@ -59,6 +74,15 @@ class Settings(BaseSettings):
     secret_key_previous: SecretStr | None = Field(None, description="The key before, accepted until its tokens expire.")
     access_token_minutes: int = Field(15, ge=5, le=30, description="The life of an access token.")
     bcrypt_cost: int = Field(12, ge=12, le=16, description="The cost of a password hash, as a power of two.")
+    first_superuser_email: str | None = Field(None, description="A superuser that the first start makes,")
+    first_superuser_password: SecretStr | None = Field(None, description="with this password, which it never resets.")
+
+    sessions_per_user: int = Field(100, ge=1, description="Live sessions of an account; the longest unused one goes.")
+    backend_cors_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(origins_of)] = Field(
+        frozenset(),
+        validate_default=False,
+        description="Origins of our front ends: a JSON array, or a list with commas.",
+    )
 
     audit_retention_days: int = Field(365, ge=1, description="Days after which `prune` deletes an audit log.")
     rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
@@ -94,6 +118,12 @@ class Settings(BaseSettings):
         if value is not None:
             Key(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def names_a_first_superuser_or_none(self) -> "Settings":
+        if (self.first_superuser_email is None) != (self.first_superuser_password is None):
+            raise ValueError("FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD go together: set both or none")
+        return self
 
     @model_validator(mode="after")
     def is_fit_for_production(self) -> "Settings":

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "dd1243111750"
-down_revision = "6e9a43f06f15"
+down_revision = "3f0b42b673f2"
 branch_labels = None
 depends_on = None
 

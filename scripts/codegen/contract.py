@@ -116,7 +116,8 @@ class Contract:
             path=path,
             summary=member(node, "summary", at),
             description=member(node, "description", at),
-            roles=self.roles(node.get("security") if "security" in node else self.document.get("security"), at),
+            roles=self.roles(self.security(node), at),
+            cookie=self.cookie(self.security(node)),
             rate_class=node["x-rate-limit"],
             parameters=self.parameters(path, method),
             body=self.body(node["requestBody"], child(at, "requestBody")) if "requestBody" in node else None,
@@ -141,9 +142,19 @@ class Contract:
             raise Refused(child("#/paths", path, method), "the path and its parameters name different things")
         return tuple(found.values())
 
-    def roles(self, security: list[dict[str, list[str]]] | None, at: str) -> tuple[str, ...] | None:
+    def security(self, operation: Node) -> list[dict[str, list[str]]]:
+        found: list[dict[str, list[str]]] = operation.get("security", self.document.get("security")) or []
+        return found
+
+    def cookie(self, security: list[dict[str, list[str]]]) -> str | None:
+        """The cookie that may stand for an access token."""
+        schemes: Node = self.document.get("components", {}).get("securitySchemes", {})
+        cookies = {name: scheme["name"] for name, scheme in schemes.items() if scheme.get("in") == "cookie"}
+        return next((cookies[name] for requirement in security for name in requirement if name in cookies), None)
+
+    def roles(self, security: list[dict[str, list[str]]], at: str) -> tuple[str, ...] | None:
         """The roles beside `bearer`; None when the operation is public."""
-        if not security:
+        if not security or {} in security:
             return None
         found = [requirement["bearer"] for requirement in security if "bearer" in requirement]
         if not found or not found[0]:

@@ -78,6 +78,7 @@ class Operation:
     summary: str
     description: str
     roles: tuple[str, ...] | None
+    cookie: str | None
     rate_class: str
     parameters: tuple[Parameter, ...]
     body: Body | None

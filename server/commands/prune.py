@@ -1,4 +1,4 @@
-"""Delete sessions 30 days after they expired, and audit logs after AUDIT_RETENTION_DAYS.
+"""Delete sessions 30 days after they expired, counts of wrong passwords after a day, old audit logs.
 
 Run it once a day. Requests are answered meanwhile: it deletes in small batches, each of which stays deleted.
 """
@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from persistence import retention
 from persistence.engine import Transaction
-from persistence.tables import AuditLog, Session
+from persistence.tables import AuditLog, LoginThrottle, Session
 from server.settings import Settings
 from server.storage import connected, opened
 
@@ -28,6 +28,7 @@ class Kept(NamedTuple):
 def kept(settings: Settings) -> list[Kept]:
     return [
         Kept(Session.expires_at, timedelta(days=30)),
+        Kept(LoginThrottle.updated_at, timedelta(days=1)),
         Kept(AuditLog.occurred_at, timedelta(days=settings.audit_retention_days)),
     ]
 

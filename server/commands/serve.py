@@ -35,28 +35,46 @@ def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         _ = settings.signing_key  # made now, that the workers find it
         with opened(settings) as url:
-            prepare(url, settings)
+            if prepare(url, settings):
+                make_first_superuser(url, settings)
             return serve(listener, settings)
     finally:
         listener.close()
 
 
-def prepare(url: str, settings: Settings) -> None:
-    """Migrate the database, or make sure that it is not ahead of us. A server may wait for a database that is away."""
+def prepare(url: str, settings: Settings) -> bool:
+    """Migrate the database, or make sure that it is not ahead of us; whether it is ready.
+
+    A server may wait for a database that is away.
+    """
     try:
         if asyncio.run(revision.current(url)) == revision.head():
-            return
+            return True
     except Unreachable as unreachable:
         if settings.migrates:
             raise
         say(f"{unreachable}; /readyz fails until it does")
-        return
+        return False
     from server import migrations  # noqa: PLC0415 - 11 MB and 0.1 s that most starts do without
 
     if settings.migrates:
         migrations.upgrade(url)
-    elif pending := asyncio.run(migrations.schema(url)).pending:
+        return True
+    pending = asyncio.run(migrations.schema(url)).pending
+    if pending:
         say(f"The schema is {len(pending)} behind: run `python -m server migrate apply`; /readyz fails until then")
+    return not pending
+
+
+def make_first_superuser(url: str, settings: Settings) -> None:
+    """Make the superuser that the settings name, if no account has that e-mail. Raises CommandError."""
+    email, password = settings.first_superuser_email, settings.first_superuser_password
+    if email is None or password is None:
+        return
+    from server import superuser  # noqa: PLC0415 - libraries that most starts do without
+
+    if asyncio.run(superuser.make(url, settings, email, password.get_secret_value())) == "is none":
+        say("FIRST_SUPERUSER_EMAIL has an account that is no superuser: see `python -m server create-superuser --help`")
 
 
 def serve(listener: socket.socket, settings: Settings) -> int:

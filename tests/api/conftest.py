@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,13 +10,14 @@ from asyncpg import Connection
 from fastapi import FastAPI
 
 from persistence.access import Caller
-from persistence.engine import Database
+from persistence.engine import Database, Pool
 from security.keys import Keys
 from security.tokens import Tokens
 from server.app import AUDIENCE, ISSUER, create_app
 from server.settings import Settings, load
 from tests.client import ApiClient
 from tests.conftest import Bench
+from tests.factories import NOW, Factory
 
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
 
@@ -72,3 +73,22 @@ async def client_of(app: FastAPI, settings: Settings, address: str = "127.0.0.1"
     transport = httpx.ASGITransport(app, client=(address, 123))
     async with httpx.AsyncClient(transport=transport, base_url="http://docket") as http:
         yield ApiClient(http, sign)
+
+
+@pytest.fixture
+async def pair(settings: Settings, fresh: Pool) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
+    """Two instances upon one database of their own, which commits."""
+    async with serving(settings, fresh) as one, serving(settings, fresh) as other:
+        yield one, other
+
+
+@pytest.fixture
+def commit(fresh: Pool) -> Factory:
+    """Makes rows that `pair` sees."""
+    return Factory(fresh)
+
+
+def refresh_token(settings: Settings, caller: Caller, generation: int = 0) -> str:
+    """The refresh token of a session that the factory made."""
+    tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
+    return tokens.issue_refresh(caller.id, caller.session_id, generation, NOW, NOW + timedelta(days=7))

@@ -15,7 +15,7 @@ from contract.binding import Binding
 from contract.exchange import Exchange, Message, Scope
 from contract.vocabulary import Operation
 from generated.operations import OPERATIONS
-from handlers import audit, auth, meta, tasks
+from handlers import audit, auth, meta, tasks, users
 from persistence.engine import Pool
 from server import edge, observability
 from server.app import process_of
@@ -49,9 +49,10 @@ class Modules:
     """Handlers by tag, as `generated.operations.Handlers` has them, but of any kind."""
 
     def __init__(self, *changed: ModuleType) -> None:
-        modules = {module.__name__.rpartition(".")[2]: module for module in (meta, auth, tasks, audit, *changed)}
-        self.meta, self.auth, self.tasks = modules["meta"], modules["auth"], modules["tasks"]
-        self.audit = modules["audit"]
+        known = (meta, auth, users, tasks, audit)
+        modules = {module.__name__.rpartition(".")[2]: module for module in (*known, *changed)}
+        self.meta, self.auth, self.users = modules["meta"], modules["auth"], modules["users"]
+        self.tasks, self.audit = modules["tasks"], modules["audit"]
 
 
 def changed(module: ModuleType, **members: object) -> ModuleType:
@@ -66,7 +67,7 @@ def changed(module: ModuleType, **members: object) -> ModuleType:
 async def answering(handlers: Modules, *, check_rate: float = 1, db: Pool | None = None) -> AsyncIterator[ApiClient]:
     """A client of the contract's operations, answered by these handlers."""
     settings = load(environment="staging", secret_key=SECRET)
-    calls = Calls(process_of(settings), None)
+    calls = Calls(process_of(settings), None, ())
     calls.db = db or Pool(NOWHERE)
     binding = Binding(OPERATIONS, handlers, DOCUMENT, calls, pages={}, check_rate=check_rate)
     app = FastAPI(openapi_url=None)

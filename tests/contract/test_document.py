@@ -124,9 +124,16 @@ class TestOperations:
 
     def test_it_can_be_called_by_both_schemes_or_by_anybody(self, path: str, method: str) -> None:
         security = DOCUMENT["paths"][path][method].get("security", DOCUMENT["security"])
+        without_cookie = [one for one in security if one != {"refreshCookie": []}]
 
-        assert security == [] or [list(one) for one in security] == [["bearer"], ["password"]]
-        assert security == [] or (security[0]["bearer"] and not security[1]["password"])
+        assert without_cookie in ([], [{}]) or [list(one) for one in without_cookie] == [["bearer"], ["password"]]
+        assert without_cookie in ([], [{}]) or (security[0]["bearer"] and not security[1]["password"])
+
+    def test_only_what_renews_or_ends_a_session_takes_its_cookie(self, path: str, method: str) -> None:
+        operation = DOCUMENT["paths"][path][method]
+        takes = {"refreshCookie": []} in operation.get("security", [])
+
+        assert takes == (operation["operationId"] in {"refreshTokens", "logout"})
 
     def test_its_links_lead_to_operations_and_parameters(self, path: str, method: str) -> None:
         for answer in map(resolved, DOCUMENT["paths"][path][method]["responses"].values()):

@@ -31,7 +31,7 @@ CHANGES = {
     "TRUNCATE": "TRUNCATE audit_logs",
     "TRUNCATE with others": "TRUNCATE tasks, audit_logs CASCADE",
 }
-CLIENT = Client("2001:db8::7", "curl/8", "the-request")
+CLIENT = Client("2001:db8::7", "curl/8", "the-request", None)
 FILTERS: dict[str, Any] = {
     "occurred_at": Filters(),
     "action": Filters(action="auth.login"),

@@ -34,7 +34,7 @@ async def test_a_session_is_what_was_asked_for(db: Bench, make: Factory) -> None
     ada = await make.user()
     session = new(ada.id, device_name="Phone", user_agent="curl/8", ip_address="2001:db8::1")
 
-    assert await sessions.insert(db, session, verified=hashed_password())
+    assert await sessions.insert(db, session, verified=hashed_password(), most=100)
 
     [record] = await db.fetch("SELECT * FROM sessions WHERE id = $1", [session.id])
     assert dict(record) == {
@@ -57,7 +57,7 @@ async def test_a_session_that_began_is_one_to_call_with(db: Bench, make: Factory
 
     with pytest.raises(SessionOver):
         await users.find_me(db, by=caller)
-    await sessions.insert(db, session, verified=hashed_password())
+    await sessions.insert(db, session, verified=hashed_password(), most=100)
 
     assert (await users.find_me(db, by=caller)).id == ada.id
 
@@ -65,21 +65,21 @@ async def test_a_session_that_began_is_one_to_call_with(db: Bench, make: Factory
 async def test_an_account_that_was_deactivated_meanwhile_begins_none(db: Bench, make: Factory) -> None:
     ada = await make.user(is_active=False)
 
-    assert not await sessions.insert(db, new(ada.id), verified=hashed_password())
+    assert not await sessions.insert(db, new(ada.id), verified=hashed_password(), most=100)
 
 
 async def test_a_password_that_was_changed_meanwhile_begins_none(db: Bench, make: Factory) -> None:
     ada = await make.user(hashed_password="another")
 
-    assert not await sessions.insert(db, new(ada.id), verified=hashed_password())
+    assert not await sessions.insert(db, new(ada.id), verified=hashed_password(), most=100)
 
 
 async def test_nobody_begins_none(db: Bench) -> None:
-    assert not await sessions.insert(db, new(uuid4()), verified=hashed_password())
+    assert not await sessions.insert(db, new(uuid4()), verified=hashed_password(), most=100)
 
 
 async def test_an_address_that_is_none_is_refused(db: Bench, make: Factory) -> None:
     ada = await make.user()
 
     with pytest.raises(asyncpg.InvalidTextRepresentationError):
-        await sessions.insert(db, new(ada.id, ip_address="nowhere"), verified=hashed_password())
+        await sessions.insert(db, new(ada.id, ip_address="nowhere"), verified=hashed_password(), most=100)

@@ -36,6 +36,7 @@ CLAIMS: dict[str, Any] = {
 }
 REFRESH_HEADER = HEADER | {"typ": "refresh+jwt"}
 REFRESH_CLAIMS: dict[str, Any] = {
+    "sub": str(ADA),
     "sid": str(SESSION),
     "generation": 7,
     "iat": NOON,
@@ -47,7 +48,7 @@ Part = bytes | dict[str, Any]
 
 tokens = Tokens(KEYS, "https://docket.example", "docket", timedelta(minutes=15))
 access = tokens.issue_access(ADA, SESSION, NOW)
-refresh = tokens.issue_refresh(SESSION, 7, NOW, NOW + timedelta(days=7))
+refresh = tokens.issue_refresh(ADA, SESSION, 7, NOW, NOW + timedelta(days=7))
 
 
 def segment(part: Part) -> str:

@@ -118,29 +118,30 @@ def test_a_token_that_is_refused_is_not_remembered() -> None:
     assert tokens.verify_access(good, NOW) is known
 
 
-def test_a_refresh_token_says_the_session_and_its_generation(tokens: Tokens) -> None:
-    token = tokens.issue_refresh(SESSION, 7, NOW, NOW + WEEK)
+def test_a_refresh_token_says_the_account_the_session_and_its_generation(tokens: Tokens) -> None:
+    token = tokens.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK)
 
-    assert tokens.verify_refresh(token) == RefreshClaims(SESSION, 7)
+    assert tokens.verify_refresh(token) == RefreshClaims(ADA, SESSION, 7)
 
 
 def test_a_refresh_token_issued_again_is_the_same_to_the_byte() -> None:
     one, other = issuer_of(Keys(NEW)), issuer_of(Keys(NEW, OLD))
 
-    assert one.issue_refresh(SESSION, 7, NOW, NOW + WEEK) == other.issue_refresh(SESSION, 7, NOW, NOW + WEEK)
+    assert one.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK) == other.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK)
 
 
 def test_a_refresh_token_differs_with_everything_it_is_made_of(tokens: Tokens) -> None:
     issued = {
-        tokens.issue_refresh(SESSION, 7, NOW, NOW + WEEK),
-        tokens.issue_refresh(ADA, 7, NOW, NOW + WEEK),
-        tokens.issue_refresh(SESSION, 8, NOW, NOW + WEEK),
-        tokens.issue_refresh(SESSION, 7, NOW + SECOND, NOW + WEEK),
-        tokens.issue_refresh(SESSION, 7, NOW, NOW + WEEK + SECOND),
-        issuer_of(Keys(OLD)).issue_refresh(SESSION, 7, NOW, NOW + WEEK),
+        tokens.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK),
+        tokens.issue_refresh(SESSION, SESSION, 7, NOW, NOW + WEEK),
+        tokens.issue_refresh(ADA, ADA, 7, NOW, NOW + WEEK),
+        tokens.issue_refresh(ADA, SESSION, 8, NOW, NOW + WEEK),
+        tokens.issue_refresh(ADA, SESSION, 7, NOW + SECOND, NOW + WEEK),
+        tokens.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK + SECOND),
+        issuer_of(Keys(OLD)).issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK),
     }
 
-    assert len(issued) == 6
+    assert len(issued) == 7
 
 
 def test_tokens_issued_by_earlier_releases_are_accepted(tokens: Tokens) -> None:
@@ -152,19 +153,20 @@ def test_tokens_issued_by_earlier_releases_are_accepted(tokens: Tokens) -> None:
         "YdRClWiVQzr88DXkeTHPGAI"
     )
     refresh = (
-        "eyJhbGciOiJIUzI1NiIsImtpZCI6IjJ0N1l0VFJpZnRWcyIsInR5cCI6InJlZnJlc2grand0In0.eyJzaWQiOiI1ZDBjMWIxZS0z"
-        "ZjYwLTRjNTUtOWQ1ZS0xZjFjMmQzZTRmNTAiLCJnZW5lcmF0aW9uIjo3LCJpYXQiOjE3NDA4MzA0MDAsImV4cCI6MTc0MTQzNTIw"
-        "MCwidHlwZSI6InJlZnJlc2gifQ.Nxg5bLe_wnaXiakgY4NQj8MHsZu-ii6PAoAzSZcUUlk"
+        "eyJhbGciOiJIUzI1NiIsImtpZCI6IjJ0N1l0VFJpZnRWcyIsInR5cCI6InJlZnJlc2grand0In0.eyJzdWIiOiIwMTk1ZjBhMS03Y"
+        "zAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMGEiLCJzaWQiOiI1ZDBjMWIxZS0zZjYwLTRjNTUtOWQ1ZS0xZjFjMmQzZTRmNTAiLCJnZW"
+        "5lcmF0aW9uIjo3LCJpYXQiOjE3NDA4MzA0MDAsImV4cCI6MTc0MTQzNTIwMCwidHlwZSI6InJlZnJlc2gifQ.Kgnpe0sulmxIWa8C"
+        "QWd0Lhieo1IZYHC7G59M0EKwHCI"
     )
 
     assert tokens.verify_access(access, NOW) == Claims(ADA, SESSION, NOW, NOW + LIFETIME)
-    assert tokens.verify_refresh(refresh) == RefreshClaims(SESSION, 7)
-    assert tokens.issue_refresh(SESSION, 7, NOW, NOW + WEEK) == refresh
+    assert tokens.verify_refresh(refresh) == RefreshClaims(ADA, SESSION, 7)
+    assert tokens.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK) == refresh
 
 
 def test_tokens_of_the_previous_key_are_accepted_until_that_key_is_dropped() -> None:
     before, during, after = issuer_of(Keys(OLD)), issuer_of(Keys(NEW, OLD)), issuer_of(Keys(NEW))
-    access, refresh = before.issue_access(ADA, SESSION, NOW), before.issue_refresh(SESSION, 7, NOW, NOW + WEEK)
+    access, refresh = before.issue_access(ADA, SESSION, NOW), before.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK)
 
     assert during.verify_access(access, NOW).session_id == SESSION
     assert during.verify_refresh(refresh).session_id == SESSION
@@ -178,7 +180,7 @@ def test_new_tokens_are_signed_with_the_current_key() -> None:
     during, after = issuer_of(Keys(NEW, OLD)), issuer_of(Keys(NEW))
 
     assert after.verify_access(during.issue_access(ADA, SESSION, NOW), NOW).user_id == ADA
-    assert after.verify_refresh(during.issue_refresh(SESSION, 7, NOW, NOW + WEEK)).generation == 7
+    assert after.verify_refresh(during.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK)).generation == 7
 
 
 def test_secrets_are_not_shown_by_a_representation(tokens: Tokens) -> None:

@@ -231,7 +231,7 @@ class Runner:
     """Runs attempts as handlers of a request, and counts them."""
 
     def __init__(self, settings: Settings, db: Database) -> None:
-        self.calls = Calls(process_of(settings), None)
+        self.calls = Calls(process_of(settings), None, ())
         self.calls.db = db
         self.tries = 0
 

@@ -280,3 +280,29 @@ class TestDevelopmentKey:
         assert line == (
             f"SECRET_KEY: the key in {folder / 'secret-key'} is cut short: remove the file, or set SECRET_KEY"
         )
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        ("text", "origins"),
+        [
+            ("", set()),
+            (" , ", set()),
+            ("https://App.example.com/", {"https://app.example.com"}),
+            ("https://a.example, http://localhost:3000", {"https://a.example", "http://localhost:3000"}),
+            ('["https://a.example","https://b.example"]', {"https://a.example", "https://b.example"}),
+            ("[]", set()),
+        ],
+    )
+    def test_they_are_a_list_with_commas_or_a_json_array(
+        self, monkeypatch: pytest.MonkeyPatch, text: str, origins: set[str]
+    ) -> None:
+        monkeypatch.setenv("BACKEND_CORS_ORIGINS", text)
+
+        assert load().backend_cors_origins == origins
+
+    @pytest.mark.parametrize(
+        "text", ["*", "app.example.com", "https://a.example/path", "https://*.example", "[1]", '["https://a', "[*]"]
+    )
+    def test_what_is_no_origin_is_refused(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        assert complaint(monkeypatch, BACKEND_CORS_ORIGINS=text).startswith("BACKEND_CORS_ORIGINS: is no ")

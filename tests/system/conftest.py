@@ -24,8 +24,8 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # The one name that resolves. It is not that of a local host, where ReDoc's telemetry is silent anyway.
-    "--host-resolver-rules=MAP docket.test 127.0.0.1, MAP * ~NOTFOUND",
+    # The names that resolve. The first is not that of a local host, where ReDoc's telemetry is silent anyway.
+    "--host-resolver-rules=MAP docket.test 127.0.0.1, MAP localhost 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
 )
 
 

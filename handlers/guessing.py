@@ -1,0 +1,34 @@
+"""A password, looked at: counted first, so that nobody tries more than five wrong ones in a row."""
+
+import math
+from datetime import timedelta
+from uuid import UUID
+
+from generated.operations import TooManyAttempts
+from handlers.call import PublicCall
+from persistence import throttle
+from security.passwords import HashingBusy, Verdict
+
+LOCK = timedelta(minutes=15)
+
+
+async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUID | str) -> Verdict:
+    """Whether a password is that of an account, by its id, or of nobody, by the identifier that was given.
+
+    Raises TooManyAttempts and HashingBusy, and then no attempt was made.
+    """
+    kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
+    key = call.process.keys.digest("throttle", f"{kind} {of}")
+    if not await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK):
+        until = await throttle.find_lock(call.db, key) or call.now
+        seconds = max(1, math.ceil((until - call.now).total_seconds()))
+        detail = f"Too many wrong passwords. Try again in {seconds} seconds."
+        raise TooManyAttempts("account_locked", detail, retry_after=seconds)
+    try:
+        verdict = await call.process.passwords.verify(password, hashed)
+    except HashingBusy:
+        await throttle.give_back(call.db, key)
+        raise
+    if verdict.right:
+        await throttle.reset(call.db, key)
+    return verdict

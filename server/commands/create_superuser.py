@@ -1,0 +1,47 @@
+"""Make a superuser.
+
+A terminal is asked for the e-mail and, unseen, for the password; without one, both are read from the standard input,
+each from a line of its own.
+"""
+
+import argparse
+import asyncio
+import sys
+from getpass import getpass
+
+from server import superuser
+from server.commands import CommandError
+from server.settings import Settings
+from server.storage import opened
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--promote", action="store_true", help="make one of an account that exists; it keeps its password"
+    )
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    email, password = asked() if sys.stdin.isatty() else read()
+    with opened(settings) as url:
+        outcome = asyncio.run(superuser.make(url, settings, email, password, promote=arguments.promote))
+    if outcome == "is none":
+        raise CommandError(f"{email} has an account already: make a superuser of it with --promote")
+    said = {"made": "is now a superuser", "promoted": "is now a superuser and keeps its password"}
+    print(f"{email} {said.get(outcome, 'is a superuser already')}")  # noqa: T201 - what the operator asked for
+    return 0
+
+
+def asked() -> tuple[str, str]:
+    """The e-mail and the password that somebody types."""
+    email = input("E-mail: ").strip()
+    password = getpass("Password: ")
+    if getpass("Password again: ") != password:
+        raise CommandError("The two passwords differ")
+    return email, password
+
+
+def read() -> tuple[str, str]:
+    """The first two lines of the standard input."""
+    email, password = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    return email.strip(), password

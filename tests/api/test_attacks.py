@@ -1,0 +1,166 @@
+"""What a caller might try beside guessing: members that are not theirs, headers in texts, keys that change."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from persistence.access import Caller
+from server.settings import Settings, load
+from tests.api.conftest import client_of, refresh_token, serving, started
+from tests.client import DOCUMENT, Answer, ApiClient
+from tests.conftest import Bench
+from tests.factories import PASSWORD, Factory
+
+NEW_PASSWORD = "a heron counts the tram stops"
+LATER_KEY = "the-key-that-comes-next-0123456789abcdef"
+BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "UserRegister": ("POST", "/auth/register", {"email": "new@example.com", "password": NEW_PASSWORD}),
+    "LoginRequest": ("POST", "/auth/login", {"email": "ada@example.com", "password": PASSWORD}),
+    "RefreshRequest": ("POST", "/auth/refresh", {}),
+    "PasswordChange": ("PUT", "/users/me/password", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}),
+}
+
+
+def members(schema: str) -> set[str]:
+    return set(DOCUMENT["components"]["schemas"][schema]["properties"])
+
+
+READ_ONLY = sorted(members("User") | members("Session") | members("TokenPair") | {"hashed_password", "role", "user_id"})
+CASES = [(body, name) for body in BODIES for name in READ_ONLY if name not in members(body)]
+
+
+@pytest.mark.parametrize(("body", "name"), CASES, ids="-".join)
+async def test_what_only_the_server_writes_is_refused(api: ApiClient, make: Factory, body: str, name: str) -> None:
+    ada = await make.user(email="ada@example.com")
+    method, path, wanted = BODIES[body]
+
+    problem = await api.as_(ada).send(method, path, expect=422, json=wanted | {name: True})
+
+    assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [(f"/{name}", "unknown_field")]
+
+
+async def login(api: ApiClient, *, expect: int = 200, **more: Any) -> Answer:
+    return await api.post("/auth/login", {"email": "ada@example.com", "password": PASSWORD} | more, expect=expect)
+
+
+@pytest.mark.parametrize("name", ["Phone\r\nSet-Cookie: a=b", "\x1b[31mred", "nul\0", "two\nlines"])
+async def test_a_device_name_is_one_line(api: ApiClient, make: Factory, name: str) -> None:
+    await make.user(email="ada@example.com")
+
+    problem = await login(api, expect=422, device_name=name)
+
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/device_name"]
+
+
+@pytest.mark.parametrize(
+    "agent", ["<script>alert(1)</script>", "'; DROP TABLE sessions; --", "%0d%0aSet-Cookie: a=b", "\u00e4"]
+)
+async def test_a_user_agent_is_a_text_like_any_other(api: ApiClient, make: Factory, agent: str) -> None:
+    await make.user(email="ada@example.com")
+
+    tokens = await login(api.with_headers(User_Agent=agent))
+
+    me = api.with_headers(Authorization=f"Bearer {tokens['access_token']}")
+    page = await me.get("/auth/sessions")
+    assert agent in {one["user_agent"] for one in page["items"]}
+    assert "set-cookie" not in tokens.headers
+    assert page.headers["content-type"] == "application/json"
+
+
+async def test_a_login_begins_another_session_whatever_tokens_come_with_it(
+    api: ApiClient, make: Factory, settings: Settings
+) -> None:
+    ada, eve = await make.user(email="ada@example.com"), await make.user()
+    fixed = api.as_(eve).with_headers(Cookie=f"__Host-refresh={refresh_token(settings, eve)}", Origin="http://docket")
+
+    tokens = await login(fixed)
+
+    assert tokens["session_id"] not in {str(ada.session_id), str(eve.session_id)}
+    me = api.with_headers(Authorization=f"Bearer {tokens['access_token']}")
+    assert (await me.get("/auth/me"))["id"] == str(ada.id)
+
+
+class TestKeyRotation:
+    """`SECRET_KEY` becomes `SECRET_KEY_PREVIOUS`, another takes its place: nobody notices."""
+
+    @pytest.fixture
+    def rotated(self, settings: Settings) -> Settings:
+        before = settings.signing_key
+        return load(environment="staging", secret_key=LATER_KEY, secret_key_previous=before, rate_limits_enabled=False)
+
+    async def test_tokens_and_cursors_of_the_key_before_are_accepted(
+        self, api: ApiClient, make: Factory, *, settings: Settings, rotated: Settings, db: Bench
+    ) -> None:
+        ada = await make.user()
+        await make.session(ada.id)
+        cursor = (await api.as_(ada).get("/auth/sessions", limit=1))["next_cursor"]
+        async with started(rotated, db) as app, client_of(app, settings) as after:
+            assert len((await after.as_(ada).get("/auth/sessions", limit=1, cursor=cursor))["items"]) == 1
+            body = {"refresh_token": refresh_token(settings, ada)}
+            tokens = await after.post("/auth/refresh", body, expect=200)
+            again = await after.post("/auth/refresh", {"refresh_token": tokens["refresh_token"]}, expect=200)
+
+        alone = rotated.model_copy(update={"secret_key_previous": None})
+        async with started(alone, db) as app, client_of(app, alone) as later:
+            await later.post("/auth/refresh", {"refresh_token": again["refresh_token"]}, expect=200)
+
+    async def test_the_key_before_is_refused_once_it_is_dropped(
+        self, make: Factory, settings: Settings, rotated: Settings, db: Bench
+    ) -> None:
+        ada = await make.user()
+        alone = rotated.model_copy(update={"secret_key_previous": None})
+        async with started(alone, db) as app, client_of(app, settings) as later:
+            assert (await later.as_(ada).get("/auth/me", expect=401))["code"] == "invalid_token"
+            await later.post("/auth/refresh", {"refresh_token": refresh_token(settings, ada)}, expect=401)
+
+
+class TestPasswordChange:
+    async def change(self, api: ApiClient, *, expect: int = 204, **members: str) -> Answer:
+        wanted = {"current_password": PASSWORD, "new_password": NEW_PASSWORD} | members
+        return await api.put("/users/me/password", wanted, expect=expect)
+
+    async def test_the_new_one_signs_in_and_the_old_one_does_not(self, api: ApiClient, make: Factory) -> None:
+        ada = await make.user(email="ada@example.com")
+        before = await api.as_(ada).get("/auth/me")
+
+        await self.change(api.as_(ada))
+
+        await login(api, expect=401)
+        await login(api, password=NEW_PASSWORD)
+        assert (await api.as_(ada).get("/auth/me"))["version"] == before["version"] + 1
+
+    async def test_a_wrong_current_password_changes_nothing(self, api: ApiClient, make: Factory) -> None:
+        ada = await make.user(email="ada@example.com")
+        phone = replace(ada, session_id=await make.session(ada.id))
+
+        assert (await self.change(api.as_(ada), current_password="wrong", expect=403))["code"] == "wrong_password"
+
+        await api.as_(phone).get("/auth/me")
+        await login(api)
+
+    @pytest.mark.parametrize(
+        ("password", "code"), [("P@ssw0rd1!", "password_too_common"), ("ada@example.com", "password_too_common")]
+    )
+    async def test_the_new_one_must_be_hard_to_guess(
+        self, api: ApiClient, make: Factory, password: str, code: str
+    ) -> None:
+        ada = await make.user(email="ada@example.com")
+
+        assert (await self.change(api.as_(ada), new_password=password, expect=422))["code"] == code
+
+        await login(api)
+
+    async def test_an_account_without_a_password_has_none_to_change(self, api: ApiClient, make: Factory) -> None:
+        external: Caller = await make.user(email=None, hashed_password=None)
+
+        await self.change(api.as_(external), expect=403)
+
+    async def test_the_number_of_changes_is_limited(self, settings: Settings, make: Factory, db: Bench) -> None:
+        ada = await make.user()
+        async with serving(settings.model_copy(update={"rate_limits_enabled": True}), db) as api:
+            bodies = [{"current_password": "wrong", "new_password": NEW_PASSWORD}] * 5
+            for body in bodies:
+                await api.as_(ada).put("/users/me/password", body, expect=403)
+
+            assert (await self.change(api.as_(ada), expect=429))["code"] == "rate_limit_exceeded"

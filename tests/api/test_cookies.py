@@ -1,0 +1,165 @@
+"""The refresh token as a cookie, which pages of others cannot use (RFC 6265, RFC 6454, Fetch Metadata)."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from server.settings import Settings
+from tests.api.conftest import refresh_token, serving
+from tests.client import Answer, ApiClient
+from tests.conftest import Bench
+from tests.factories import PASSWORD, Factory
+
+FRONT = "https://app.example.com"
+HOME = {"Origin": "http://docket"}
+
+
+@pytest.fixture
+async def front(settings: Settings, db: Bench) -> AsyncIterator[ApiClient]:
+    """A client of a server that has a front end at FRONT."""
+    async with serving(settings.model_copy(update={"backend_cors_origins": frozenset([FRONT])}), db) as client:
+        yield client
+
+
+def bearing(api: ApiClient, token: str, **headers: str) -> ApiClient:
+    return api.with_headers(Cookie=f"theme={{dark}}; __Host-refresh={token}; x", **headers)
+
+
+async def refresh(api: ApiClient, *, expect: int = 200) -> Answer:
+    return await api.send("POST", "/auth/refresh", expect=expect)
+
+
+def cookie_of(answer: Answer) -> tuple[str, set[str]]:
+    """The token of a cookie, and its attributes."""
+    pair, *attributes = answer.headers["set-cookie"].split("; ")
+    name, _, value = pair.partition("=")
+    assert name == "__Host-refresh"
+    return value, set(attributes)
+
+
+async def test_who_asks_for_it_at_login_gets_a_cookie_and_no_token_in_the_body(api: ApiClient, make: Factory) -> None:
+    await make.user(email="ada@example.com")
+    wanted = {"email": "ada@example.com", "password": PASSWORD, "token_transport": "cookie"}
+
+    login = await api.post("/auth/login", wanted, expect=200)
+
+    token, attributes = cookie_of(login)
+    assert attributes == {"Max-Age=604800", "Path=/", "HttpOnly", "Secure", "SameSite=Strict"}
+    assert login["refresh_token"] is None
+    assert token not in login.content.decode()
+    await refresh(bearing(api, token, **HOME))
+
+
+async def test_a_refresh_by_cookie_sets_the_next_cookie(api: ApiClient, make: Factory, settings: Settings) -> None:
+    first = refresh_token(settings, await make.user())
+
+    answer = await refresh(bearing(api, first, **HOME))
+
+    token, attributes = cookie_of(answer)
+    assert answer["refresh_token"] is None
+    assert token != first
+    assert {"Path=/", "HttpOnly", "Secure", "SameSite=Strict"} <= attributes
+    assert cookie_of(await refresh(bearing(api, first, **HOME)))[0] == token
+
+
+async def test_the_token_in_the_body_counts_before_the_cookie(
+    api: ApiClient, make: Factory, settings: Settings
+) -> None:
+    ada, bob = await make.user(), await make.user()
+    both = bearing(api, refresh_token(settings, ada), **HOME)
+
+    answer = await both.post("/auth/refresh", {"refresh_token": refresh_token(settings, bob)}, expect=200)
+
+    assert answer["session_id"] == str(bob.session_id)
+    assert answer["refresh_token"] is not None
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("by_cookie_alone", [True, False])
+async def test_logout_ends_the_session_and_clears_the_cookie(
+    api: ApiClient, make: Factory, settings: Settings, *, by_cookie_alone: bool
+) -> None:
+    ada = await make.user()
+    browser = bearing(api if by_cookie_alone else api.as_(ada), refresh_token(settings, ada), **HOME)
+
+    answer = await browser.send("POST", "/auth/logout", expect=204)
+
+    assert cookie_of(answer) == ("", {"Max-Age=0", "Path=/", "HttpOnly", "Secure", "SameSite=Strict"})
+    assert (await api.as_(ada).get("/auth/me", expect=401))["code"] == "token_revoked"
+    assert (await refresh(browser, expect=401))["code"] == "invalid_refresh_token"
+
+
+async def test_logout_without_a_cookie_clears_none(api: ApiClient, make: Factory) -> None:
+    answer = await api.as_(await make.user()).send("POST", "/auth/logout", expect=204)
+
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("value", ["", "rubbish", '"quoted"', "\u00e4"])
+async def test_a_cookie_that_is_none_of_ours_opens_nothing(api: ApiClient, value: str) -> None:
+    browser = bearing(api, value, **HOME)
+
+    assert (await refresh(browser, expect=401))["code"] == "invalid_refresh_token"
+    assert (await browser.send("POST", "/auth/logout", expect=401))["code"] == "invalid_token"
+
+
+async def test_it_opens_nothing_else(api: ApiClient, make: Factory, settings: Settings) -> None:
+    ada = await make.user()
+    browser = bearing(api, refresh_token(settings, ada), **HOME)
+
+    assert (await browser.get("/auth/me", expect=401))["code"] == "authentication_required"
+    await browser.send("POST", "/auth/logout-all", expect=401)
+    await browser.put("/users/me/password", {"current_password": "x", "new_password": "x" * 8}, expect=401)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://docket"},
+        {"Origin": "https://docket"},
+        {"Origin": "https://docket", "Sec_Fetch_Site": "same-origin"},
+        {"Origin": FRONT},
+        {"Origin": FRONT, "Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "same-origin"},
+    ],
+    ids=str,
+)
+async def test_our_pages_may_use_it(
+    front: ApiClient, make: Factory, settings: Settings, headers: dict[str, str]
+) -> None:
+    await refresh(bearing(front, refresh_token(settings, await make.user()), **headers))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://[docket"},
+        {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site"},
+        {"Origin": "https://evil.example", "Sec_Fetch_Site": "same-origin"},
+        {"Origin": "https://docket.evil.example"},
+        {"Origin": "https://evil.example/docket"},
+        {"Origin": "https://docket:8443"},
+        {"Origin": "https://docket@evil.example"},
+        {"Origin": "http://app.example.com"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://docket", "Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "none"},
+        {"Sec_Fetch_Site": ""},
+    ],
+    ids=str,
+)
+async def test_other_pages_may_not_and_nothing_happens(
+    front: ApiClient, make: Factory, settings: Settings, headers: dict[str, str]
+) -> None:
+    ada = await make.user()
+    browser = bearing(front, refresh_token(settings, ada), **headers)
+
+    assert (await refresh(browser, expect=403))["code"] == "csrf_failed"
+    assert (await browser.send("POST", "/auth/logout", expect=403))["code"] == "csrf_failed"
+
+    await front.as_(ada).get("/auth/me")

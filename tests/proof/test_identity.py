@@ -1,0 +1,189 @@
+"""Sessions and passwords under races, stopwatches and storms, with the numbers that were measured."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from persistence import sessions, users
+from persistence.access import Caller, NotVisible, SessionOver
+from persistence.engine import Pool
+from persistence.sessions import NewSession
+from server.settings import Settings
+from tests.api.conftest import client_of, refresh_token, settings, started
+from tests.client import ApiClient
+from tests.factories import NOW, PASSWORD, Factory, hashed_password
+
+__all__ = ["settings"]
+
+ROUNDS = 250
+LOGINS = 200
+WRONG = "not the password at all"
+STORM, QUIET_READS = 50, 300
+
+
+@pytest.fixture
+async def pair(settings: Settings, fresh: Pool) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
+    """Two instances upon one database."""
+    async with (
+        started(settings, fresh) as one,
+        started(settings, fresh) as other,
+        client_of(one, settings) as first,
+        client_of(other, settings) as second,
+    ):
+        yield first, second
+
+
+async def jittered(work: Awaitable[httpx.Response]) -> httpx.Response:
+    """The answer, asked for at some moment of the next 2 ms, so that every order happens."""
+    await asyncio.sleep(random.uniform(0, 0.002))  # noqa: S311 - jitter, no secret
+    return await work
+
+
+def post(api: ApiClient, path: str, caller: Caller | None = None, **body: str) -> Awaitable[httpx.Response]:
+    headers = dict(api.as_(caller).headers) if caller else {}
+    return jittered(api.http.post(f"/api/v1/auth/{path}", headers=headers, json=body or None))
+
+
+async def test_after_logout_against_refresh_nothing_opens_the_session(
+    pair: tuple[ApiClient, ApiClient], fresh: Pool, settings: Settings
+) -> None:
+    outcomes: Counter[tuple[int, int]] = Counter()
+    ada = await Factory(fresh).user()
+    for _ in range(ROUNDS):
+        caller = replace(ada, session_id=await Factory(fresh).session(ada.id))
+
+        logout, refresh = await asyncio.gather(
+            post(pair[0], "logout", caller), post(pair[1], "refresh", refresh_token=refresh_token(settings, caller))
+        )
+
+        outcomes[logout.status_code, refresh.status_code] += 1
+        if refresh.status_code == httpx.codes.OK:
+            after = await post(pair[0], "refresh", refresh_token=refresh.json()["refresh_token"])
+            headers = {"Authorization": f"Bearer {refresh.json()['access_token']}"}
+            assert after.status_code == 401
+            assert (await pair[1].http.get("/api/v1/auth/me", headers=headers)).status_code == 401
+    print(f"\nlogout against refresh, {ROUNDS} rounds: {dict(outcomes)}")  # noqa: T201 - the measurement
+    assert set(outcomes) <= {(204, 200), (204, 401)}
+
+
+async def test_no_session_of_the_old_password_outlives_its_change(fresh: Pool) -> None:
+    """The statements themselves: hashing would make the race a rare one."""
+    begun = Counter[bool]()
+    for _ in range(ROUNDS):
+        ada = await Factory(fresh).user()
+        session = NewSession(uuid4(), ada.id, None, None, None, NOW, ada.now.replace(year=NOW.year + 1))
+
+        async def change(ada: Caller = ada) -> None:
+            async with fresh.transaction() as db:
+                await users.set_my_password(db, by=ada, verified=hashed_password(), hashed="another")
+                await sessions.revoke_others(db, by=ada, reason="password_changed")
+
+        async def login(session: NewSession = session) -> bool:
+            await asyncio.sleep(random.uniform(0, 0.003))  # noqa: S311 - as above
+            return await sessions.insert(fresh, session, verified=hashed_password(), most=100)
+
+        _, began = await asyncio.gather(change(), login())
+
+        begun[began] += 1
+        [live] = await fresh.fetch("SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL", [ada.id])
+        assert live[0] == 1
+    print(f"\npassword change against login, {ROUNDS} rounds: the session began {begun[True]} times, lived on 0 times")  # noqa: T201 - the measurement
+
+
+async def test_of_two_revocations_one_ends_the_session(fresh: Pool) -> None:
+    ada = await Factory(fresh).user()
+    outcomes: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        session_id = await Factory(fresh).session(ada.id)
+
+        async def revoke(session_id: UUID = session_id) -> str:
+            try:
+                await sessions.revoke(fresh, session_id, by=ada, reason="revoked")
+            except (NotVisible, SessionOver) as refused:
+                return type(refused).__name__
+            return "ended"
+
+        both = await asyncio.gather(revoke(), revoke())
+
+        outcomes.update(["/".join(sorted(both))])
+    print(f"\ntwo revocations, {ROUNDS} rounds: {dict(outcomes)}")  # noqa: T201 - the measurement
+    assert outcomes == {"NotVisible/ended": ROUNDS}
+
+
+async def test_20_parallel_refreshes_are_one_lineage(
+    pair: tuple[ApiClient, ApiClient], fresh: Pool, settings: Settings
+) -> None:
+    ada = await Factory(fresh).user()
+    for _ in range(ROUNDS):
+        token = refresh_token(settings, replace(ada, session_id=await Factory(fresh).session(ada.id)))
+
+        answers = await asyncio.gather(*[post(pair[n % 2], "refresh", refresh_token=token) for n in range(20)])
+
+        assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+    print(f"\n20 parallel refreshes, {ROUNDS} rounds: one lineage each")  # noqa: T201 - the measurement
+
+
+async def test_the_time_of_a_login_does_not_tell_whether_there_is_an_account(
+    pair: tuple[ApiClient, ApiClient], fresh: Pool
+) -> None:
+    known = [f"{number}@example.com" for number in range(LOGINS)]
+    for email in known:
+        await Factory(fresh).user(email=email)
+    took: dict[bool, list[float]] = {True: [], False: []}
+    for number, email in enumerate(known):
+        for there in random.sample([True, False], 2):
+            body = {"email": email if there else f"{number}@nowhere.example", "password": WRONG}
+            began = time.perf_counter()
+            answer = await pair[0].http.post("/api/v1/auth/login", json=body)
+            took[there].append(time.perf_counter() - began)
+            assert answer.status_code == 401
+
+    wins = sum((known > unknown) + (known == unknown) / 2 for known in took[True] for unknown in took[False])
+    auc = wins / LOGINS**2
+    medians = [statistics.median(took[there]) * 1000 for there in (True, False)]
+    print(f"\n{LOGINS} logins each: known {medians[0]:.1f} ms, unknown {medians[1]:.1f} ms, AUC {auc:.3f}")  # noqa: T201 - the measurement
+    assert 0.4 <= auc <= 0.6
+
+
+async def test_reads_go_on_while_fifty_people_sign_in(pair: tuple[ApiClient, ApiClient], fresh: Pool) -> None:
+    api = pair[0]
+    ada = await Factory(fresh).user()
+    for number in range(STORM):
+        await Factory(fresh).user(email=f"{number}@example.com")
+    headers = api.as_(ada).headers
+
+    async def read() -> float:
+        began = time.perf_counter()
+        assert (await api.http.get("/api/v1/auth/me", headers=headers)).status_code == 200
+        return time.perf_counter() - began
+
+    async def sign_in(number: int) -> int:
+        body = {"email": f"{number}@example.com", "password": PASSWORD}
+        return (await api.http.post("/api/v1/auth/login", json=body)).status_code
+
+    quiet = [await read() for _ in range(QUIET_READS)]
+    logins = [asyncio.create_task(sign_in(number)) for number in range(STORM)]
+    stormy = [await read()]
+    gap, last = 0.0, time.perf_counter()
+    while not all(login.done() for login in logins):
+        stormy.append(await read())
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        gap, last = max(gap, now - last), now
+
+    before, during = (statistics.quantiles(each, n=20)[-1] * 1000 for each in (quiet, stormy))
+    answered = Counter(login.result() for login in logins)
+    print(  # noqa: T201 - the measurement
+        f"\n{STORM} logins: {dict(answered)}; {len(stormy)} reads, p95 {before:.1f} ms quiet, {during:.1f} ms stormy;"
+    )
+    print(f"longest turn of the loop with a read in it {gap * 1000:.1f} ms")  # noqa: T201 - the measurement
+    assert answered == {200: STORM}
+    assert during <= 2 * before or during < 25

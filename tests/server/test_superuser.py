@@ -1,0 +1,191 @@
+"""The first superuser: made by a command or at start, once, and never with a password that anyone would guess."""
+
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from persistence.engine import Pool
+from server.commands import CommandError
+from server.commands.serve import make_first_superuser
+from server.settings import Settings, SettingsError, load
+from tests.api.conftest import SECRET, serving
+from tests.conftest import ROOT
+from tests.factories import Factory
+
+EMAIL, PASSWORD = "Root@Example.com", "nine lives of a lighthouse"
+Told = Callable[[], str]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """What the operator reads."""
+    return lambda: capsys.readouterr().err
+
+
+def settings_for(url: str, **given: object) -> Settings:
+    wanted = {"first_superuser_email": EMAIL, "first_superuser_password": PASSWORD} | given
+    return load(environment="production", secret_key=SECRET, database_url=url, rate_limits_enabled=False, **wanted)
+
+
+def command(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """`create-superuser`, and the environment to type it in."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATABASE_URL": url, "DATA_DIR": str(folder)}
+    return [sys.executable, "-m", "server", "create-superuser"], environment
+
+
+async def typed(url: str, folder: Path, lines: str, *arguments: str) -> tuple[int, str]:
+    """The exit status and what is said when these lines are piped into the command."""
+    program, environment = command(url, folder)
+    process = await asyncio.create_subprocess_exec(
+        *program,
+        *arguments,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said, _ = await process.communicate(lines.encode())
+    return process.returncode or 0, said.decode()
+
+
+async def accounts(fresh: Pool) -> list[tuple[str, bool]]:
+    records = await fresh.fetch("SELECT email, is_superuser FROM users", [])
+    return [(record["email"], record["is_superuser"]) for record in records]
+
+
+class TestCommand:
+    async def test_it_makes_one_who_can_sign_in(
+        self, fresh_url: str, fresh: Pool, tmp_path: Path, settings: Settings
+    ) -> None:
+        status, said = await typed(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+
+        assert (status, said) == (0, f"{EMAIL} is now a superuser\n")
+        async with serving(settings, fresh) as api:
+            tokens = await api.post("/auth/login", {"email": EMAIL, "password": PASSWORD}, expect=200)
+            me = await api.with_headers(Authorization=f"Bearer {tokens['access_token']}").get("/auth/me")
+        assert me["is_superuser"]
+
+    async def test_an_account_that_exists_is_promoted_only_by_order_and_keeps_its_password(
+        self, fresh_url: str, fresh: Pool, tmp_path: Path
+    ) -> None:
+        await Factory(fresh).user(email=EMAIL)
+        before = await fresh.fetch("SELECT hashed_password FROM users", [])
+
+        refused = await typed(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+        promoted = await typed(fresh_url, tmp_path, f"{EMAIL.lower()}\n{PASSWORD}\n", "--promote")
+        again = await typed(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+
+        assert refused == (1, f"docket: {EMAIL} has an account already: make a superuser of it with --promote\n")
+        assert promoted == (0, f"{EMAIL.lower()} is now a superuser and keeps its password\n")
+        assert again == (0, f"{EMAIL} is a superuser already\n")
+        assert await fresh.fetch("SELECT hashed_password FROM users", []) == before
+        assert await accounts(fresh) == [(EMAIL, True)]
+
+    @pytest.mark.parametrize(
+        ("lines", "said"),
+        [
+            ("", "docket: The superuser's email: Must have at least 3 characters"),
+            ("nobody\n" + PASSWORD, "docket: The superuser's email: Must be a valid email"),
+            (f"{EMAIL}\n", "docket: The superuser's password: Must have at least 8 characters"),
+            (f"{EMAIL}\npassword123\n", "docket: The superuser's password: This password is among the first"),
+            (f"{EMAIL}\nroot@example.com\n", "docket: The superuser's password: This password is made of your e-mail"),
+        ],
+    )
+    async def test_what_the_api_would_refuse_is_refused(
+        self, fresh_url: str, fresh: Pool, *, tmp_path: Path, lines: str, said: str
+    ) -> None:
+        status, line = await typed(fresh_url, tmp_path, lines)
+
+        assert (status, line.startswith(said), line.count("\n")) == (1, True, 1)
+        assert await accounts(fresh) == []
+
+    @pytest.mark.parametrize("again", [PASSWORD, "another"])
+    async def test_a_terminal_is_asked_and_shows_no_password(
+        self, fresh_url: str, fresh: Pool, tmp_path: Path, again: str
+    ) -> None:
+        status, said = await asyncio.to_thread(answered, fresh_url, tmp_path, [EMAIL, PASSWORD, again])
+
+        assert PASSWORD not in said
+        assert (status, await accounts(fresh)) == ((0, [(EMAIL, True)]) if again == PASSWORD else (1, []))
+        assert ("is now a superuser" if again == PASSWORD else "docket: The two passwords differ") in said
+
+
+def answered(url: str, folder: Path, answers: list[str]) -> tuple[int, str]:
+    """The exit status and what the terminal shows when its questions are answered."""
+    program, environment = command(url, folder)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        program, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        for answer in answers:
+            while not shown.endswith(b": "):
+                shown += os.read(ours, 1)
+            os.write(ours, answer.encode() + b"\n")
+            shown += os.read(ours, 1)
+        while chunk := os.read(ours, 1024):
+            shown += chunk
+    except OSError:  # it has ended
+        pass
+    os.close(ours)
+    return process.wait(timeout=60), shown.decode()
+
+
+class TestStart:
+    async def test_the_first_start_makes_one_and_the_next_changes_nothing(
+        self, fresh_url: str, fresh: Pool, told: Told
+    ) -> None:
+        await asyncio.to_thread(make_first_superuser, fresh_url, settings_for(fresh_url))
+        before = await fresh.fetch("SELECT * FROM users", [])
+
+        other = settings_for(fresh_url, first_superuser_password="weak", first_superuser_email="root@example.com")
+        await asyncio.to_thread(make_first_superuser, fresh_url, other)
+
+        assert (await fresh.fetch("SELECT * FROM users", []), await accounts(fresh)) == (before, [(EMAIL, True)])
+        assert told() == ""
+
+    async def test_of_four_servers_that_start_at_once_one_makes_it(self, fresh_url: str, fresh: Pool) -> None:
+        settings = settings_for(fresh_url)
+
+        await asyncio.gather(*[asyncio.to_thread(make_first_superuser, fresh_url, settings) for _ in range(4)])
+
+        assert await accounts(fresh) == [(EMAIL, True)]
+        [organizations] = await fresh.fetch("SELECT count(*) FROM organizations", [])
+        assert organizations[0] == 1
+
+    async def test_an_account_that_is_none_is_left_alone_and_told_of(
+        self, fresh_url: str, fresh: Pool, told: Told
+    ) -> None:
+        await Factory(fresh).user(email=EMAIL)
+
+        await asyncio.to_thread(make_first_superuser, fresh_url, settings_for(fresh_url))
+
+        assert await accounts(fresh) == [(EMAIL, False)]
+        assert told().startswith("FIRST_SUPERUSER_EMAIL has an account that is no superuser")
+
+    async def test_none_is_made_where_none_is_named(self, fresh_url: str, fresh: Pool) -> None:
+        plain = settings_for(fresh_url, first_superuser_email=None, first_superuser_password=None)
+
+        await asyncio.to_thread(make_first_superuser, fresh_url, plain)
+
+        assert await accounts(fresh) == []
+
+    async def test_a_weak_password_keeps_the_server_from_starting(self, fresh_url: str) -> None:
+        weak = settings_for(fresh_url, first_superuser_password="password123")
+
+        with pytest.raises(CommandError, match=r"^The superuser's password: [^\n]*$"):
+            await asyncio.to_thread(make_first_superuser, fresh_url, weak)
+
+    @pytest.mark.parametrize("name", ["first_superuser_email", "first_superuser_password"])
+    def test_one_of_the_two_settings_is_not_enough(self, name: str) -> None:
+        with pytest.raises(SettingsError, match="go together"):
+            settings_for("postgresql://db", **{name: None})

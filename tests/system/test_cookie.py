@@ -1,0 +1,58 @@
+"""The cookie of a refresh token in a real browser, without TLS as in development."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page
+
+PASSWORD = "nine lives of a lighthouse"
+FETCH = """async ([path, body]) => {
+  const answer = await fetch("/api/v1/auth/" + path, {
+    method: "POST", headers: body ? {"Content-Type": "application/json"} : {}, body: body && JSON.stringify(body)});
+  const text = await answer.text();
+  return [answer.status, text && JSON.parse(text)];
+}"""
+
+
+@pytest.fixture
+async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
+    context = await chromium.new_context()
+    yield context
+    await context.close()
+
+
+async def signed_in(context: BrowserContext, server_url: str, host: str) -> Page:
+    """A page of this server, by this name of its host, whose reader has just signed in, by cookie."""
+    email = f"reader@{host}.example"
+    async with httpx.AsyncClient(base_url=server_url) as client:
+        await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+    page = await context.new_page()
+    await page.goto(f"{server_url.replace('127.0.0.1', host)}/docs")
+    wanted = {"email": email, "password": PASSWORD, "token_transport": "cookie"}
+    status, body = await page.evaluate(FETCH, ["login", wanted])
+    assert (status, body["refresh_token"]) == (200, None)
+    return page
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_it_is_kept_out_of_reach_and_sent_to_refresh_until_logout(
+    context: BrowserContext, server_url: str, host: str
+) -> None:
+    page = await signed_in(context, server_url, host)
+
+    [cookie] = await context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["secure"]) == ("__Host-refresh", True, True)
+    assert await page.evaluate("document.cookie") == ""
+    status, refreshed = await page.evaluate(FETCH, ["refresh", None])
+    assert (status, refreshed["refresh_token"]) == (200, None)
+    assert (await context.cookies())[0]["value"] != cookie["value"]
+    assert (await page.evaluate(FETCH, ["logout", None]))[0] == 204
+    assert await context.cookies() == []
+    assert (await page.evaluate(FETCH, ["refresh", None]))[0] == 401
+
+
+async def test_another_host_without_tls_does_not_keep_it(context: BrowserContext, server_url: str) -> None:
+    await signed_in(context, server_url, "docket.test")
+
+    assert await context.cookies() == []
