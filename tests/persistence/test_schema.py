@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import BigInteger, DateTime, SmallInteger, Uuid
+from sqlalchemy import BigInteger, DateTime, LargeBinary, SmallInteger, Uuid
 
 from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
 from tests.conftest import Bench
@@ -84,16 +84,16 @@ async def test_every_reference_can_be_looked_up_from_the_other_side(db: Bench) -
 def test_no_id_is_a_serial_number() -> None:
     for table in TABLES:
         for column in table.primary_key.columns:
-            assert isinstance(column.type, Uuid)
+            assert isinstance(column.type, Uuid | LargeBinary)
             assert column.server_default is None
             assert column.identity is None
 
 
-def test_every_moment_has_a_time_zone_and_no_number_is_small_but_the_rank() -> None:
+def test_every_moment_has_a_time_zone_and_no_number_is_small_but_ranks_and_attempts() -> None:
     for table in TABLES:
         for column in table.columns:
             assert not isinstance(column.type, DateTime) or column.type.timezone
-            assert not isinstance(column.type, SmallInteger) or column.name == "priority_rank"
+            assert not isinstance(column.type, SmallInteger) or column.name in {"priority_rank", "attempts"}
             assert column.name != "version" or isinstance(column.type, BigInteger)
 
 

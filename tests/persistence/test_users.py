@@ -19,6 +19,7 @@ def new(**values: Any) -> NewUser:
         "username": "Ada",
         "full_name": "Ada Lovelace",
         "hashed_password": "hashed",
+        "is_superuser": False,
         "created_at": NOW,
         "organization_name": "Ada's tasks",
     }

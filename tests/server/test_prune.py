@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from persistence.engine import Pool
+from persistence.tables import LoginThrottle
 from server.__main__ import main
 from server.commands.prune import kept, prune
 from server.settings import load
@@ -46,10 +47,21 @@ async def test_sessions_go_30_days_after_they_expired(fresh: Pool, fresh_url: st
     young = await make.session(ada.id, expires_at=today - month + minute)
     revoked = await make.session(ada.id, expires_at=today, revoked_at=today - 2 * month, revoke_reason="logout")
 
-    assert await pruned(fresh_url) == [("sessions", 1), ("audit_logs", 0)]
+    assert await pruned(fresh_url) == [("sessions", 1), ("login_throttle", 0), ("audit_logs", 0)]
 
     left = {row["id"] for row in await fresh.fetch("SELECT id FROM sessions", [])}
     assert left == {ada.session_id, young, revoked}
+
+
+async def test_wrong_passwords_are_forgotten_after_a_day(fresh: Pool, fresh_url: str, today: datetime) -> None:
+    make = Factory(fresh)
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+    await make.row(LoginThrottle, {"key": b"old", "attempts": 4, "updated_at": today - day - minute})
+    await make.row(LoginThrottle, {"key": b"young", "attempts": 4, "updated_at": today - day + minute})
+
+    assert await pruned(fresh_url) == [("sessions", 0), ("login_throttle", 1), ("audit_logs", 0)]
+
+    assert [row["key"] for row in await fresh.fetch("SELECT key FROM login_throttle", [])] == [b"young"]
 
 
 @pytest.mark.parametrize("days", [1, 365])
@@ -59,7 +71,11 @@ async def test_audit_logs_go_when_their_time_is_over(fresh: Pool, fresh_url: str
     await make.audit_log(occurred_at=today - time - minute)
     young = await make.audit_log(occurred_at=today - time + minute)
 
-    assert await pruned(fresh_url, audit_retention_days=days) == [("sessions", 0), ("audit_logs", 1)]
+    assert await pruned(fresh_url, audit_retention_days=days) == [
+        ("sessions", 0),
+        ("login_throttle", 0),
+        ("audit_logs", 1),
+    ]
 
     assert [row["id"] for row in await fresh.fetch("SELECT id FROM audit_logs", [])] == [young]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -72,7 +88,7 @@ async def test_it_takes_a_thousand_in_a_transaction(fresh: Pool, fresh_url: str)
     connection = await asyncpg.connect(fresh_url)
     await connection.execute(BATCHES)
 
-    assert await pruned(fresh_url) == [("sessions", 2500), ("audit_logs", 0)]
+    assert await pruned(fresh_url) == [("sessions", 2500), ("login_throttle", 0), ("audit_logs", 0)]
 
     batches = await connection.fetch("SELECT transaction, rows FROM batches ORDER BY transaction")
     assert [batch["rows"] for batch in batches] == [1000, 1000, 500]
@@ -86,9 +102,9 @@ async def test_it_waits_for_nobody(fresh: Pool, fresh_url: str) -> None:
     async with fresh.transaction() as other:
         [held] = await other.fetch("SELECT id FROM sessions WHERE expires_at < now() LIMIT 1 FOR UPDATE", [])
 
-        assert await pruned(fresh_url) == [("sessions", 2), ("audit_logs", 0)]
+        assert await pruned(fresh_url) == [("sessions", 2), ("login_throttle", 0), ("audit_logs", 0)]
 
-    assert await pruned(fresh_url) == [("sessions", 1), ("audit_logs", 0)]
+    assert await pruned(fresh_url) == [("sessions", 1), ("login_throttle", 0), ("audit_logs", 0)]
     assert await fresh.fetch("SELECT FROM sessions WHERE id = $1", [held["id"]]) == []
 
 
@@ -102,7 +118,11 @@ async def test_an_operator_reads_a_line_for_each_table(
     assert await asyncio.to_thread(main, ["prune"]) == 0
 
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert said == [["sessions", "12", "rows", "deleted"], ["audit_logs", "0", "rows", "deleted"]]
+    assert said == [
+        ["sessions", "12", "rows", "deleted"],
+        ["login_throttle", "0", "rows", "deleted"],
+        ["audit_logs", "0", "rows", "deleted"],
+    ]
 
 
 async def test_a_database_that_was_never_migrated_is_one_line(
