@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -21,6 +21,10 @@ SETTINGS = {
     "RATE_LIMITS_ENABLED": "false",
     "RESPONSE_CHECK_RATE": "1",
 }
+PARTS = (
+    ["--phases=examples,coverage,fuzzing"],
+    ["--phases=stateful", "--max-time=60"],  # repeated for a minute, since by chance it ends soon
+)
 READY = "Docket answers at "
 PATIENCE = 60  # seconds for the server to start, and to end
 LAST = 20  # lines of its log that are shown when something is wrong
@@ -31,19 +35,31 @@ def main(options: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that the server ends too
     folder = Path(tempfile.mkdtemp(prefix="docket-fuzz-"))
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
-    log, report = folder / "log", folder / "report.ndjson"
+    log = folder / "log"
+    runs = {folder / f"{number}.ndjson": part for number, part in enumerate(parts(options))}
     try:
         with served(folder, log) as url:
-            command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.yaml", "--url", url]
-            reporting = ["--report", "ndjson", "--report-ndjson-path", str(report)]
-            run = subprocess.run([*command, *reporting, *options], check=False)
+            status = max([fuzz(url, report, part) for report, part in runs.items()])
         lines = log.read_text(encoding="utf-8").splitlines()
-        wrong = [*missing(report, options), *errors(lines)]
-        if run.returncode or wrong:
+        wrong = [*missing(runs, options), *errors(lines)]
+        if status or wrong:
             say("The end of the server's log:", *lines[-LAST:], *(f"fuzz: {one}" for one in wrong))
-        return run.returncode or bool(wrong)
+        return status or int(bool(wrong))
     finally:
         shutil.rmtree(folder)
+
+
+def parts(options: Sequence[str]) -> list[list[str]]:
+    """The options of each run of schemathesis: one, if the phases are among them."""
+    if any(option.startswith("--phases") for option in options):
+        return [[*options]]
+    return [[*part, *options] for part in PARTS]
+
+
+def fuzz(url: str, report: Path, options: Sequence[str]) -> int:
+    """Run schemathesis. What comes back is its exit status."""
+    command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.yaml", "--url", url]
+    return subprocess.run([*command, f"--report-ndjson-path={report}", *options], check=False).returncode
 
 
 @contextmanager
@@ -79,9 +95,9 @@ def address(server: subprocess.Popen[bytes], log: Path) -> str:
     raise SystemExit(f"fuzz: the server does not start:\n{log.read_text(encoding='utf-8')}")
 
 
-def missing(report: Path, options: Sequence[str]) -> list[str]:
+def missing(reports: Iterable[Path], options: Sequence[str]) -> list[str]:
     """Say what was answered. What comes back are the successes that were not, unless only a part was asked for."""
-    seen = statuses.seen(report)
+    seen = sum(map(statuses.seen, reports), statuses.Seen())
     say(statuses.table(seen))
     if any(option.startswith(("--include-", "--exclude-")) for option in options):
         return []
