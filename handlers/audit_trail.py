@@ -1,10 +1,11 @@
 """What handlers write down: who did what, from where, and how it ended."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTarget
+from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTarget, AuditTargetType
 from handlers.call import Call, PublicCall
 from persistence import audit
 from persistence.access import Caller
@@ -46,3 +47,11 @@ async def record(
         changes=changes,
     )
     await audit.insert(db, entry)
+
+
+def user(user_id: UUID) -> AuditTarget:
+    return AuditTarget(type=AuditTargetType.user, id=user_id)
+
+
+def session(session_id: UUID) -> AuditTarget:
+    return AuditTarget(type=AuditTargetType.session, id=session_id)

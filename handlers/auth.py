@@ -9,7 +9,7 @@ from pydantic import MISSING
 
 from contract.vocabulary import Json
 from generated import models
-from generated.models import TokenPair, TokenTransport
+from generated.models import AuditAction, AuditOutcome, TokenPair, TokenTransport
 from generated.operations import (
     AccountDisabled,
     GetCurrentUser200,
@@ -26,10 +26,12 @@ from generated.operations import (
     RevokeSession204,
     TokenRefused,
 )
-from handlers import accounts, cookies, guessing, lists
+from handlers import accounts, audit_trail, cookies, guessing, lists
+from handlers.audit_trail import record
 from handlers.call import Call, PublicCall
 from handlers.versions import etag
 from persistence import sessions, users
+from persistence.access import Caller
 from persistence.engine import Database
 from persistence.sessions import Lineage, NewSession
 from persistence.users import Credentials, key
@@ -37,6 +39,7 @@ from security import strength
 from security.tokens import InvalidToken, RefreshClaims
 
 SESSION_LIFETIME = timedelta(days=7)
+SUCCESS, FAILURE = AuditOutcome.success, AuditOutcome.failure
 GRACE = timedelta(seconds=10)  # in which the refresh token before may be sent again
 Find: TypeAlias = Callable[[Database, str], Awaitable[Credentials | None]]
 
@@ -57,7 +60,9 @@ async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> Re
         account = await accounts.new(body, call.process.passwords, call.now)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
-    user = await users.insert(call.db, account)
+    async with call.db.transaction() as db:
+        user = await users.insert(db, account)
+        await record(db, call, AuditAction.auth_registered, SUCCESS, target=audit_trail.user(user.id))
     return RegisterUser201(body=user, location=f"/api/v1/users/{user.id}", etag=etag(user))
 
 
@@ -97,12 +102,17 @@ async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | M
 
 
 async def logout(call: Call, /) -> Logout204:
-    await sessions.revoke_this(call.db, by=call.caller, reason="logout")
+    ours = audit_trail.session(call.caller.session_id)
+    async with call.db.transaction() as db:
+        await sessions.revoke_this(db, by=call.caller, reason="logout")
+        await record(db, call, AuditAction.auth_logout, SUCCESS, target=ours)
     return Logout204(set_cookie=None if call.client.refresh_cookie is None else cookies.clear_refresh())
 
 
 async def logout_all(call: Call, /) -> LogoutAll204:
-    await sessions.revoke_all(call.db, by=call.caller, reason="logout_all")
+    async with call.db.transaction() as db:
+        await sessions.revoke_all(db, by=call.caller, reason="logout_all")
+        await record(db, call, AuditAction.auth_logout_all, SUCCESS, target=audit_trail.user(call.caller.id))
     return LogoutAll204()
 
 
@@ -116,7 +126,9 @@ async def list_sessions(call: Call, /, *, limit: int, cursor: str | MISSING) -> 
 
 
 async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204:
-    await sessions.revoke(call.db, session_id, by=call.caller, reason="revoked")
+    async with call.db.transaction() as db:
+        await sessions.revoke(db, session_id, by=call.caller, reason="revoked")
+        await record(db, call, AuditAction.auth_session_revoked, SUCCESS, target=audit_trail.session(session_id))
     return RevokeSession204()
 
 
@@ -131,10 +143,13 @@ async def begin_session(
     """A new session, if the password is right. Raises WrongPassword, AccountDisabled."""
     for _ in range(2):  # another login may have upgraded the hash meanwhile
         found = await find(call.db, identifier)
+        account = None if found is None else audit_trail.user(found.id)
         hashed = await verified(call, found, identifier, password)
         if found is None or hashed is None:
+            await record(call.db, call, AuditAction.auth_login, FAILURE, target=account, reason="wrong_password")
             raise WrongPassword
         if not found.is_active:
+            await record(call.db, call, AuditAction.auth_login, FAILURE, target=account, reason="account_disabled")
             raise AccountDisabled(detail="This account has been deactivated.")
         session = NewSession(
             id=uuid4(),
@@ -145,9 +160,19 @@ async def begin_session(
             created_at=call.now,
             expires_at=call.now + SESSION_LIFETIME,
         )
-        if await sessions.insert(call.db, session, verified=hashed, most=call.process.sessions_per_user):
+        if await begun(call, session, hashed):
             return Standing(session.id, Lineage(session.user_id, 0, session.created_at, session.expires_at))
     raise WrongPassword
+
+
+async def begun(call: PublicCall, session: NewSession, hashed: str) -> bool:
+    """Whether the session began: not when the password was changed meanwhile."""
+    by = Caller(session.user_id, session.id, call.now)
+    async with call.db.transaction() as db:
+        if not await sessions.insert(db, session, verified=hashed, most=call.process.sessions_per_user):
+            return False
+        await record(db, call, AuditAction.auth_login, SUCCESS, by=by, target=audit_trail.session(session.id))
+    return True
 
 
 async def verified(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
@@ -175,6 +200,9 @@ async def advance(call: PublicCall, claims: RefreshClaims) -> Standing:
         if answered_again:
             return Standing(claims.session_id, found)
         await sessions.end(db, claims.session_id, now=call.now, reason="refresh_reuse")
+        by = Caller(claims.user_id, claims.session_id, call.now)
+        ended = audit_trail.session(claims.session_id)
+        await record(db, call, AuditAction.auth_refresh_reuse, AuditOutcome.denied, by=by, target=ended)
     raise refused("refresh_token_reused")
 
 

@@ -4,7 +4,9 @@ import math
 from datetime import timedelta
 from uuid import UUID
 
+from generated.models import AuditAction, AuditOutcome
 from generated.operations import TooManyAttempts
+from handlers.audit_trail import record, user
 from handlers.call import PublicCall
 from persistence import throttle
 from security.passwords import HashingBusy, Verdict
@@ -19,7 +21,8 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
     """
     kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
     key = call.process.keys.digest("throttle", f"{kind} {of}")
-    if not await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK):
+    attempt = await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK)
+    if attempt is None:
         until = await throttle.find_lock(call.db, key) or call.now
         seconds = max(1, math.ceil((until - call.now).total_seconds()))
         detail = f"Too many wrong passwords. Try again in {seconds} seconds."
@@ -31,4 +34,7 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
         raise
     if verdict.right:
         await throttle.reset(call.db, key)
+    elif attempt >= throttle.MOST:
+        account = user(of) if isinstance(of, UUID) else None
+        await record(call.db, call, AuditAction.auth_lockout, AuditOutcome.denied, target=account)
     return verdict

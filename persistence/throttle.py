@@ -1,7 +1,9 @@
 """Queries about wrong passwords in a row. An attempt is counted before its password is looked at."""
 
 from datetime import datetime
+from typing import Any
 
+from asyncpg import Record
 from sqlalchemy import DateTime, case, delete, func, null, or_, select, type_coerce, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -12,14 +14,18 @@ MOST = 5  # wrong passwords in a row, the last of which locks
 INSTANT = DateTime(timezone=True)
 
 
-@query(bool)
+def first_of(records: list[Record]) -> Any:
+    return records[0][0] if records else None
+
+
+@query(first_of)
 def reserve(key: bytes, *, now: datetime, until: datetime) -> Sql:
-    """Whether an attempt may be made; it counts as wrong until `reset`. The fifth locks until `until`."""
+    """Which attempt in a row this is, if it may be made; it counts as wrong until `reset`. The fifth locks."""
     here, later = type_coerce(now, INSTANT), type_coerce(until, INSTANT)
     over = LoginThrottle.locked_until <= here
     attempts = case((over, 1), else_=LoginThrottle.attempts + 1)
-    first = insert(LoginThrottle).values(key=key, attempts=1, updated_at=here)
-    return first.on_conflict_do_update(
+    row = insert(LoginThrottle).values(key=key, attempts=1, updated_at=here)
+    return row.on_conflict_do_update(
         index_elements=[LoginThrottle.key],
         set_={
             "attempts": attempts,
@@ -30,7 +36,7 @@ def reserve(key: bytes, *, now: datetime, until: datetime) -> Sql:
     ).returning(LoginThrottle.attempts)
 
 
-@query(lambda records: records[0][0] if records else None)
+@query(first_of)
 def find_lock(key: bytes) -> Sql:
     """Until when a key is locked, if it is."""
     return select(LoginThrottle.locked_until).where(LoginThrottle.key == key)

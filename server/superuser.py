@@ -3,15 +3,19 @@
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Literal
+from uuid import UUID
 
 import asyncpg
 from pydantic_core import from_json
+from uuid_utils.compat import uuid7
 
 from contract.validation import faults, validators
 from generated import models
+from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
 from handlers import accounts
-from persistence import users
-from persistence.engine import Transaction
+from persistence import audit, users
+from persistence.audit import Entry
+from persistence.engine import Database, Transaction
 from security.passwords import Passwords
 from security.strength import PasswordRefused
 from server.commands import CommandError
@@ -32,7 +36,10 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
         try:
             found = await users.find_by_email(db, users.key(email))
             if found is None:
-                await users.insert(db, await account(settings, email, password))
+                made = await account(settings, email, password)
+                async with db.transaction() as together:
+                    await users.insert(together, made)
+                    await note(together, made.id)
                 return "made"
         except asyncpg.UniqueViolationError:  # another server that starts was first
             found = await users.find_by_email(db, users.key(email))
@@ -40,8 +47,34 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
             raise CommandError("The database was never migrated: run `python -m server migrate apply`") from None
         if found is None or found.is_superuser or not promote:
             return "is one" if found is None or found.is_superuser else "is none"
-        await users.promote(db, found.id, now=datetime.now(UTC))
+        async with db.transaction() as together:
+            await users.promote(together, found.id, now=datetime.now(UTC))
+            await note(together, found.id)
         return "promoted"
+
+
+async def note(db: Database, user_id: UUID) -> None:
+    """Write down that an operator made a superuser."""
+    await audit.insert(
+        db,
+        Entry(
+            id=uuid7(),
+            occurred_at=datetime.now(UTC),
+            actor_type=AuditActorType.system,
+            actor_id=None,
+            action=AuditAction.user_created_superuser,
+            outcome=AuditOutcome.success,
+            reason=None,
+            target_type=AuditTargetType.user,
+            target_id=user_id,
+            organization_id=None,
+            session_id=None,
+            ip_address=None,
+            user_agent=None,
+            request_id="create-superuser",
+            changes=["is_superuser"],
+        ),
+    )
 
 
 async def account(settings: Settings, email: str, password: str) -> users.NewUser:

@@ -60,6 +60,12 @@ async def accounts(fresh: Pool) -> list[tuple[str, bool]]:
     return [(record["email"], record["is_superuser"]) for record in records]
 
 
+async def noted(fresh: Pool) -> list[tuple[str, str]]:
+    """Who made superusers, by the audit log."""
+    records = await fresh.fetch("SELECT actor_type, action FROM audit_logs ORDER BY id", [])
+    return [(record["actor_type"], record["action"]) for record in records]
+
+
 class TestCommand:
     async def test_it_makes_one_who_can_sign_in(
         self, fresh_url: str, fresh: Pool, tmp_path: Path, settings: Settings
@@ -87,6 +93,7 @@ class TestCommand:
         assert again == (0, f"{EMAIL} is a superuser already\n")
         assert await fresh.fetch("SELECT hashed_password FROM users", []) == before
         assert await accounts(fresh) == [(EMAIL, True)]
+        assert await noted(fresh) == [("system", "user.created_superuser")]
 
     @pytest.mark.parametrize(
         ("lines", "said"),
@@ -159,6 +166,7 @@ class TestStart:
         await asyncio.gather(*[asyncio.to_thread(make_first_superuser, fresh_url, settings) for _ in range(4)])
 
         assert await accounts(fresh) == [(EMAIL, True)]
+        assert await noted(fresh) == [("system", "user.created_superuser")]
         [organizations] = await fresh.fetch("SELECT count(*) FROM organizations", [])
         assert organizations[0] == 1
 
