@@ -100,7 +100,14 @@ async def test_of_200_parallel_guesses_on_two_instances_exactly_five_are_tried(
 ) -> None:
     await commit.user(email=ADA)
 
-    assert await statuses([*pair] * 100, email) == {401: ENOUGH, 429: 195}
+    answered = await statuses([*pair] * 100, email)
+
+    assert answered[401] == ENOUGH
+    assert set(answered) <= {
+        401,
+        429,
+        503,
+    }  # 503: on a slow machine some wait in vain for a connection, and try nothing
 
 
 async def test_nothing_in_the_table_tells_whom_it_is_about(pair: Pair, commit: Factory, fresh: Pool) -> None:

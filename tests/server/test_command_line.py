@@ -37,7 +37,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert ended.value.code == 0
     assert said.startswith("usage: python -m server [-h] COMMAND ...")
-    assert [name for name in COMMANDS if f"\n    {name} " not in said] == []
+    assert [name for name in COMMANDS if f"\n    {name}" not in said] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
