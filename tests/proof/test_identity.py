@@ -169,21 +169,28 @@ async def test_reads_go_on_while_fifty_people_sign_in(pair: tuple[ApiClient, Api
         body = {"email": f"{number}@example.com", "password": PASSWORD}
         return (await api.http.post("/api/v1/auth/login", json=body)).status_code
 
+    gaps = [0.0]
+
+    async def tick() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(time.perf_counter() - began - 0.001)
+
     quiet = [await read() for _ in range(QUIET_READS)]
     logins = [asyncio.create_task(sign_in(number)) for number in range(STORM)]
+    ticking = asyncio.create_task(tick())
     stormy = [await read()]
-    gap, last = 0.0, time.perf_counter()
     while not all(login.done() for login in logins):
         stormy.append(await read())
-        await asyncio.sleep(0)
-        now = time.perf_counter()
-        gap, last = max(gap, now - last), now
+    ticking.cancel()
 
     before, during = (statistics.quantiles(each, n=20)[-1] * 1000 for each in (quiet, stormy))
     answered = Counter(login.result() for login in logins)
     print(  # noqa: T201 - the measurement
         f"\n{STORM} logins: {dict(answered)}; {len(stormy)} reads, p95 {before:.1f} ms quiet, {during:.1f} ms stormy;"
     )
-    print(f"longest turn of the loop with a read in it {gap * 1000:.1f} ms")  # noqa: T201 - the measurement
+    print(f"longest gap of the loop {max(gaps) * 1000:.1f} ms")  # noqa: T201 - the measurement
     assert answered == {200: STORM}
-    assert during <= 2 * before or during < 25
+    assert during <= 2 * before
+    assert max(gaps) <= 0.05
