@@ -14,12 +14,15 @@ from pathlib import Path
 from secrets import token_hex
 
 from tests.fuzz import statuses
+from tests.fuzz.people import SUPERUSER
 
 SETTINGS = {
     "ENVIRONMENT": "staging",  # which reads no .env, where a database may be named
     "PORT": "0",
     "RATE_LIMITS_ENABLED": "false",
     "RESPONSE_CHECK_RATE": "1",
+    "FIRST_SUPERUSER_EMAIL": SUPERUSER.email,
+    "FIRST_SUPERUSER_PASSWORD": SUPERUSER.password,
 }
 PARTS = (
     ["--phases=examples,coverage,fuzzing"],

@@ -1,6 +1,7 @@
 """What schemathesis cannot read in the contract: who calls, what belongs to somebody else, what only works once."""
 
 import re
+from itertools import cycle, repeat
 from typing import Any
 from uuid import uuid4
 
@@ -12,72 +13,20 @@ from schemathesis import AuthContext, BaseSchema, Case, CheckContext, Deserializ
 from schemathesis.core.failures import Failure
 from schemathesis.generation.meta import TestPhase
 
-API = "/api/v1"
-PASSWORD = "nine lives of a lighthouse"
-KNOWN = ("ada@example.com", "correct horse battery staple")  # as in schemathesis.toml
+from tests.fuzz.people import API, CALLER, KNOWN, KNOWN_PASSWORD, STRANGER, SUPERUSER, Account, new_email, register
+
 LONGEST_URL = 8192
+MINE = "mine"  # in schemathesis.toml, for what only the caller knows
+COOKIE = "__Host-refresh"
 UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 CURSOR = re.compile(r"(?s).{1,2000}")
 ENTITY_TAGS = r'(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*'
-
-
-class Account:
-    """A user of the server, who is registered anew whenever the sign-in fails.
-
-    `ids` are what belongs to him, by the names that parameters and members have.
-    """
-
-    def __init__(self) -> None:
-        self.email = new_email()
-        self.ids: dict[str, str] = {}
-
-    def sign_in(self, http: httpx.Client) -> str:
-        """Begin a session, which `http` uses from now on. What comes back is its access token."""
-        answer = self.ask_in(http)
-        if answer.is_error:
-            self.email = new_email()
-            register(http, self.email, PASSWORD)
-            answer = self.ask_in(http).raise_for_status()
-        tokens = answer.json()
-        http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        user = http.get(f"{API}/auth/me").raise_for_status().json()["id"]
-        self.ids |= {"session_id": tokens["session_id"], "user_id": user, "organization_id": user}
-        return str(tokens["access_token"])
-
-    def ask_in(self, http: httpx.Client) -> httpx.Response:
-        return http.post(f"{API}/auth/login", json={"email": self.email, "password": PASSWORD})
-
-
-class Stranger(Account):
-    """Another user, whose ids the caller tries in vain."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.http = httpx.Client()
-        self.tasks = b""
-
-    def settle(self, url: str) -> None:
-        """Come into being, with a task."""
-        self.http.base_url = url
-        self.sign_in(self.http)
-        task = self.http.post(f"{API}/tasks", json={"title": "Not yours"}).raise_for_status().json()
-        self.ids["task_id"] = task["id"]
-        self.tasks = self.read_tasks()
-
-    def read_tasks(self) -> bytes:
-        return self.http.get(f"{API}/tasks").raise_for_status().content
-
-
-def register(http: httpx.Client, email: str, password: str) -> None:
-    """The account exists afterwards, whoever made it."""
-    http.post(f"{API}/auth/register", json={"email": email, "password": password})
-
-
-def new_email() -> str:
-    return f"{uuid4().hex}@fuzz.example"
-
-
-CALLER, STRANGER = Account(), Stranger()
+BY_COOKIE = {"logout": cycle((False, True)), "refreshTokens": repeat(True)}  # whether the next call is
+FOR_SUPERUSERS = {"listAuditLogs", "getAuditLog"}
+CALLERS: dict[str, Account] = {MINE: CALLER, "superuser": SUPERUSER}
+WHO = cycle(("superuser", "superuser", "superuser", MINE))  # calls them next
+LAST_CALLS = {"logout", "logoutAll", "revokeSession"}  # which end the session
+LOST = {"changeMyPassword": "account_locked", "refreshTokens": "refresh_token_reused"}  # the account, the session
 TAKEN: set[str] = set()  # the names of those who were registered
 
 
@@ -86,28 +35,76 @@ schemathesis.openapi.format("entity-tags", st.just("*") | st.from_regex(ENTITY_T
 
 @schemathesis.hook
 def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> None:
-    """Say how to make entity tags, since headers whose pattern needs quotes are not made; begin with what matches."""
+    """Say how to make entity tags, since headers whose pattern needs quotes are not made; begin with what is right."""
     components = raw_schema["components"]
     components["schemas"]["EntityTagCondition"]["format"] = "entity-tags"
     components["parameters"]["IfMatch"]["example"] = "*"
+    examples(raw_schema, "/api/v1/auth/refresh", "post")["body"]["value"]["refresh_token"] = MINE
+    examples(raw_schema, "/api/v1/users/me/password", "put")["change"]["value"]["current_password"] = MINE
+
+
+def examples(raw_schema: dict[str, Any], path: str, method: str) -> Any:
+    return raw_schema["paths"][path][method]["requestBody"]["content"]["application/json"]["examples"]
 
 
 @schemathesis.hook
 def after_load_schema(_context: HookContext, schema: BaseSchema) -> None:
     STRANGER.settle(schema.get_base_url())
-    register(STRANGER.http, *KNOWN)
+    for email in KNOWN:
+        register(STRANGER.http, email, KNOWN_PASSWORD)
+    with httpx.Client(base_url=schema.get_base_url()) as http:
+        SUPERUSER.sign_in(http)
+        logs = http.get(f"{API}/audit-logs", params={"target_id": STRANGER.ids["target_id"]}).raise_for_status()
+    for who in (CALLER, STRANGER):
+        who.ids["audit_log_id"] = logs.json()["items"][0]["id"]
 
 
-@schemathesis.auth()
+@schemathesis.auth(refresh_interval=None)
 class SignedIn:
-    """Sends the caller's access token."""
+    """Says who calls, and how, long before it is known by which token."""
 
-    def get(self, _case: Case[Any], context: AuthContext) -> str:
-        with httpx.Client(base_url=context.operation.schema.get_base_url()) as http:
-            return CALLER.sign_in(http)
+    def get(self, case: Case[Any], _context: AuthContext) -> str:
+        return next(WHO) if name_of(case) in FOR_SUPERUSERS else MINE
 
-    def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
-        case.headers["Authorization"] = f"Bearer {data}"
+    def set(self, case: Case[Any], data: str, context: AuthContext) -> None:
+        if next(BY_COOKIE.get(name_of(case), repeat(False))):
+            case.cookies[COOKIE] = data
+            case.headers["Origin"] = context.operation.schema.get_base_url()
+        else:
+            case.headers["Authorization"] = f"Bearer {data}"
+
+
+@schemathesis.hook
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
+    """Put in what only those who call know, and sign them in where they are not."""
+    for name, who in CALLERS.items():
+        who.settle_in(case.operation.schema.get_base_url())
+        if case.headers.get("Authorization") == f"Bearer {name}":
+            case.headers["Authorization"] = f"Bearer {who.token}"
+    if case.cookies.get(COOKIE) == MINE:
+        case.cookies[COOKIE] = CALLER.refresh_token
+    if isinstance(case.body, dict):
+        known = {"refresh_token": CALLER.refresh_token, "current_password": CALLER.password}
+        mine = {name: value for name, value in known.items() if case.body.get(name) == MINE}
+        case.body = {**case.body, **mine} if mine else case.body
+
+
+@schemathesis.hook
+def after_call(_context: HookContext, case: Case[Any], response: Response) -> None:
+    """Learn what has become of those who call."""
+    name, done = name_of(case), succeeded(case, response)
+    if done and name in LAST_CALLS:
+        CALLER.leave()
+    elif done and name == "refreshTokens":
+        CALLER.go_on(response.json(), response.headers.get("set-cookie", []))
+    elif done and name == "changeMyPassword" and isinstance(case.body, dict):
+        CALLER.password = str(case.body["new_password"])
+    elif f'"{LOST.get(name)}"' in response.text:
+        CALLER.leave()
+    elif response.status_code == httpx.codes.UNAUTHORIZED:
+        for who in CALLERS.values():
+            if is_by(who, case):
+                who.leave()
 
 
 @schemathesis.hook("flatmap_path_parameters")
@@ -134,7 +131,7 @@ def map_case(_context: HookContext, case: Case[Any]) -> Case[Any]:
         return case
     if case.meta.phase.name is TestPhase.COVERAGE:
         case.query.pop("cursor", None)
-    if case.operation.definition.raw["operationId"] == "registerUser" and isinstance(case.body, dict):
+    if name_of(case) == "registerUser" and isinstance(case.body, dict):
         case.body = renewed(case.body)
     return case
 
@@ -153,11 +150,26 @@ def filter_failure(_context: HookContext, _failure: Failure, _case: Case[Any], r
     return response.status_code != httpx.codes.REQUEST_URI_TOO_LONG or len(response.request.url or "") <= LONGEST_URL
 
 
+def name_of(case: Case[Any]) -> str:
+    return str(case.operation.definition.raw["operationId"])
+
+
+def succeeded(case: Case[Any], response: Response) -> bool:
+    """Whether the operation did what it is for; some cases have another method."""
+    return case.method == case.operation.method.upper() and response.status_code < httpx.codes.BAD_REQUEST
+
+
+def is_by(who: Account, case: Case[Any]) -> bool:
+    return case.headers.get("Authorization") == f"Bearer {who.token}"
+
+
 @schemathesis.check
 class WhatBelongsToAStranger:
     """No answer to the caller names an id of the stranger, and at the end nothing of his has changed."""
 
-    def after_response(self, _ctx: CheckContext, response: Response, _case: Case[Any]) -> None:
+    def after_response(self, _ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+        if is_by(SUPERUSER, case):
+            return
         answer = f"{response.headers} {response.text}"
         named = [name for name, value in STRANGER.ids.items() if value in answer]
         if named:
@@ -167,6 +179,13 @@ class WhatBelongsToAStranger:
         STRANGER.sign_in(STRANGER.http)
         if STRANGER.read_tasks() != STRANGER.tasks:
             raise AssertionError("Somebody else's tasks have changed")
+
+
+@schemathesis.check
+def what_only_superusers_may(_ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """The caller is none."""
+    if succeeded(case, response) and name_of(case) in FOR_SUPERUSERS and is_by(CALLER, case):
+        raise AssertionError("Who is no superuser did what only superusers may")
 
 
 @schemathesis.deserializer("text/html")

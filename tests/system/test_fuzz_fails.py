@@ -27,6 +27,16 @@ def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> N
     assert "The answer names somebody else's user_id, organization_id, task_id" in run.stdout
 
 
+def test_the_fuzzing_finds_that_everybody_is_a_superuser(tmp_path: Path) -> None:
+    right = "select(User.id, User.is_superuser)"
+    copy = broken(tmp_path, "persistence/access.py", right, 'select(User.id, true().label("is_superuser"))')
+
+    run = fuzzed(copy, "listAuditLogs")
+
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "Who is no superuser did what only superusers may" in run.stdout
+
+
 def broken(folder: Path, module: str, right: str, wrong: str) -> Path:
     """A copy of the project, one of whose modules says something wrong."""
     copy = folder / "copy"

@@ -1,0 +1,92 @@
+"""Who takes part in the fuzzing: who calls, a superuser, a stranger, and those whose passwords are tried."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+API = "/api/v1"
+PASSWORD = "nine lives of a lighthouse"
+KNOWN = ["ada@example.com", *(f"ada.{number}@example.com" for number in range(1, 6))]  # as in schemathesis.toml
+KNOWN_PASSWORD = "correct horse battery staple"
+
+
+class Account:
+    """A user of the server, who is registered anew whenever the sign-in fails.
+
+    `token` is that of a session that goes on, as far as is known; `ids` are what belongs to the user, by the names
+    that parameters and members have.
+    """
+
+    def __init__(self, email: str | None = None, password: str = PASSWORD) -> None:
+        self.email, self.password = email or new_email(), password
+        self.token: str | None = None
+        self.refresh_token = ""
+        self.ids: dict[str, str] = {}
+
+    def settle_in(self, url: str) -> None:
+        """Begin a session, unless one goes on."""
+        if self.token is None:
+            with httpx.Client(base_url=url) as http:
+                self.sign_in(http)
+
+    def sign_in(self, http: httpx.Client) -> None:
+        """Begin a session, which `http` uses from now on."""
+        answer = self.ask_in(http)
+        if answer.is_error:
+            self.email, self.password = new_email(), PASSWORD
+            register(http, self.email, self.password)
+            answer = self.ask_in(http).raise_for_status()
+        tokens = answer.json()
+        self.token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
+        http.headers["Authorization"] = f"Bearer {self.token}"
+        user = http.get(f"{API}/auth/me").raise_for_status().json()["id"]
+        self.ids |= {"session_id": tokens["session_id"]}
+        self.ids |= dict.fromkeys(("user_id", "organization_id", "actor_id", "target_id"), user)
+
+    def ask_in(self, http: httpx.Client) -> httpx.Response:
+        return http.post(f"{API}/auth/login", json={"email": self.email, "password": self.password})
+
+    def go_on(self, tokens: dict[str, Any], cookies: Sequence[str]) -> None:
+        """Keep the next refresh token, if it is of this session."""
+        if tokens["session_id"] == self.ids.get("session_id"):
+            by_cookie = "".join(cookies).partition("=")[2].partition(";")[0]
+            self.refresh_token = tokens["refresh_token"] or by_cookie
+
+    def leave(self) -> None:
+        """The session is over: the next request begins another."""
+        self.token = None
+
+
+class Stranger(Account):
+    """Another user, whose ids the caller tries in vain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.http = httpx.Client()
+        self.tasks = b""
+
+    def settle(self, url: str) -> None:
+        """Come into being, with a task."""
+        self.http.base_url = url
+        self.sign_in(self.http)
+        task = self.http.post(f"{API}/tasks", json={"title": "Not yours"}).raise_for_status().json()
+        self.ids["task_id"] = task["id"]
+        self.tasks = self.read_tasks()
+
+    def read_tasks(self) -> bytes:
+        return self.http.get(f"{API}/tasks").raise_for_status().content
+
+
+def register(http: httpx.Client, email: str, password: str) -> None:
+    """The account exists afterwards, whoever made it."""
+    http.post(f"{API}/auth/register", json={"email": email, "password": password})
+
+
+def new_email() -> str:
+    return f"{uuid4().hex}@fuzz.example"
+
+
+CALLER, STRANGER = Account(), Stranger()
+SUPERUSER = Account("root@fuzz.example", "the lighthouse keeper's cat")  # as __main__ tells the server
