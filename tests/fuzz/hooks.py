@@ -76,9 +76,10 @@ class SignedIn:
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Put in what only those who call know, and sign them in where they are not."""
+    """Put in what only those who call know, sign them in where they are not, and renew what can be deleted once."""
+    url = case.operation.schema.get_base_url()
     for name, who in CALLERS.items():
-        who.settle_in(case.operation.schema.get_base_url())
+        who.settle_in(url)
         if case.headers.get("Authorization") == f"Bearer {name}":
             case.headers["Authorization"] = f"Bearer {who.token}"
     if case.cookies.get(COOKIE) == MINE:
@@ -87,6 +88,8 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any])
         known = {"refresh_token": CALLER.refresh_token, "current_password": CALLER.password}
         mine = {name: value for name, value in known.items() if case.body.get(name) == MINE}
         case.body = {**case.body, **mine} if mine else case.body
+    if name_of(case) == "deleteTask" and is_valid(case, TestPhase.COVERAGE):
+        case.path_parameters["task_id"] = CALLER.another_task(url)
 
 
 @schemathesis.hook
@@ -127,11 +130,9 @@ def fits(pattern: re.Pattern[str], value: object) -> bool:
 @schemathesis.hook
 def map_case(_context: HookContext, case: Case[Any]) -> Case[Any]:
     """Renew what can be registered once; in the coverage, leave out the cursor that it puts into every request."""
-    if case.meta is None or case.meta.generation.mode.is_negative:
-        return case
-    if case.meta.phase.name is TestPhase.COVERAGE:
+    if is_valid(case, TestPhase.COVERAGE):
         case.query.pop("cursor", None)
-    if name_of(case) == "registerUser" and isinstance(case.body, dict):
+    if name_of(case) == "registerUser" and is_valid(case, *TestPhase) and isinstance(case.body, dict):
         case.body = renewed(case.body)
     return case
 
@@ -148,6 +149,12 @@ def renewed(account: dict[str, Any]) -> dict[str, Any]:
 def filter_failure(_context: HookContext, _failure: Failure, _case: Case[Any], response: Response) -> bool:
     """No operation declares that a URL is too long: the contract says so once, for all."""
     return response.status_code != httpx.codes.REQUEST_URI_TOO_LONG or len(response.request.url or "") <= LONGEST_URL
+
+
+def is_valid(case: Case[Any], *phases: TestPhase) -> bool:
+    """Whether the case was made in one of the phases, to be accepted."""
+    meta = case.meta
+    return meta is not None and not meta.generation.mode.is_negative and meta.phase.name in phases
 
 
 def name_of(case: Case[Any]) -> str:

@@ -54,6 +54,11 @@ class Account:
             by_cookie = "".join(cookies).partition("=")[2].partition(";")[0]
             self.refresh_token = tokens["refresh_token"] or by_cookie
 
+    def another_task(self, url: str) -> str:
+        """The id of a task that was made just now."""
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {self.token}"}) as http:
+            return make_task(http)
+
     def leave(self) -> None:
         """The session is over: the next request begins another."""
         self.token = None
@@ -71,8 +76,7 @@ class Stranger(Account):
         """Come into being, with a task."""
         self.http.base_url = url
         self.sign_in(self.http)
-        task = self.http.post(f"{API}/tasks", json={"title": "Not yours"}).raise_for_status().json()
-        self.ids["task_id"] = task["id"]
+        self.ids["task_id"] = make_task(self.http)
         self.tasks = self.read_tasks()
 
     def read_tasks(self) -> bytes:
@@ -82,6 +86,10 @@ class Stranger(Account):
 def register(http: httpx.Client, email: str, password: str) -> None:
     """The account exists afterwards, whoever made it."""
     http.post(f"{API}/auth/register", json={"email": email, "password": password})
+
+
+def make_task(http: httpx.Client) -> str:
+    return str(http.post(f"{API}/tasks", json={"title": "Whose is this?"}).raise_for_status().json()["id"])
 
 
 def new_email() -> str:

@@ -24,7 +24,7 @@ def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> N
     run = fuzzed(copy, "getTask")
 
     assert run.returncode == 1, run.stdout + run.stderr
-    assert "The answer names somebody else's user_id, organization_id, task_id" in run.stdout
+    assert "The answer names somebody else's user_id, organization_id, actor_id, target_id, task_id" in run.stdout
 
 
 def test_the_fuzzing_finds_that_everybody_is_a_superuser(tmp_path: Path) -> None:
