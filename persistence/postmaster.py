@@ -78,6 +78,7 @@ class Postmaster:
 
     def launch(self, programs: Path, account: Account, patience: float) -> None:
         """Start a server where none lives, and wait until it shows or has given up."""
+        self.forget()
         self.clear()
         folders = f'"{self.socket}"'  # it is a list: the quotes keep commas and spaces
         options = {**self.settings, "unix_socket_directories": folders, "cluster_name": self.mark}

@@ -10,8 +10,8 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from contract.exchange import Exchange
-from contract.vocabulary import Headers
-from generated.operations import RATE_CLASSES, TooManyRequests
+from contract.vocabulary import Headers, Operation
+from generated.operations import RATE_CLASSES, TooManyAttempts, TooManyRequests
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,14 @@ class Limits:
         exchange.answer_headers += headers(limit, left, seconds)
         if not passed:
             unit = "second" if seconds == 1 else "seconds"
-            raise TooManyRequests(detail=f"Too many requests. Try again in {seconds} {unit}.", retry_after=seconds)
+            detail = f"Too many requests. Try again in {seconds} {unit}."
+            raise declared(exchange.operation)("rate_limit_exceeded", detail, retry_after=seconds)
+
+
+def declared(operation: Operation | None) -> type[TooManyRequests | TooManyAttempts]:
+    """The problem that an operation declares for one request too many."""
+    attempts = operation is not None and TooManyAttempts in operation.problems
+    return TooManyAttempts if attempts else TooManyRequests
 
 
 def headers(limit: Limit, left: int, seconds: int) -> Headers:

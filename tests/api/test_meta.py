@@ -36,7 +36,7 @@ def methods_of(path: str) -> set[str]:
 
 def whole(path: str, **ids: UUID) -> str:
     """The path as the client takes it; what it names is nothing, but for these ids."""
-    named = {"task_id": uuid4(), "audit_log_id": uuid4(), "code": "not_found"} | ids
+    named = {"task_id": uuid4(), "audit_log_id": uuid4(), "session_id": uuid4(), "code": "not_found"} | ids
     return "/" + re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), path)
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from asyncpg import Record
+from passlib.hash import bcrypt_sha256
 from typing_extensions import override
 
 from persistence.engine import Database
 from server.settings import Settings
 from tests.api.conftest import serving
+from tests.client import Answer
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
 
@@ -29,17 +30,31 @@ class Meanwhile(Bench):
         return records
 
 
-@pytest.mark.parametrize(
-    "change", ["UPDATE users SET is_active = false", "UPDATE users SET hashed_password = 'of another password'"]
-)
-async def test_an_account_that_changes_while_its_password_is_verified_begins_no_session(
-    settings: Settings, db: Bench, make: Factory, change: str
+async def test_an_account_that_is_deactivated_while_its_password_is_verified_begins_no_session(
+    settings: Settings, db: Bench, make: Factory
 ) -> None:
+    problem = await signed_in_meanwhile(settings, db, make, "UPDATE users SET is_active = false", expect=403)
+
+    assert problem["code"] == "account_disabled"
+    assert await db.fetch("SELECT FROM sessions WHERE user_agent IS NOT NULL", []) == []
+
+
+async def test_a_password_that_is_changed_while_it_is_verified_begins_no_session(
+    settings: Settings, db: Bench, make: Factory
+) -> None:
+    another = bcrypt_sha256.using(rounds=5).hash("another password")
+    change = f"UPDATE users SET hashed_password = '{another}'"  # noqa: S608 - a hash of ours
+    problem = await signed_in_meanwhile(settings, db, make, change, expect=401)
+
+    assert problem["code"] == "invalid_credentials"
+    assert await db.fetch("SELECT FROM sessions WHERE user_agent IS NOT NULL", []) == []
+
+
+async def signed_in_meanwhile(settings: Settings, db: Bench, make: Factory, change: str, *, expect: int) -> Answer:
+    """The answer to the right password of an account that changes after it was looked up."""
     await make.user(email="ada@example.com")
     credentials: dict[str, Any] = {"email": "ada@example.com", "password": PASSWORD}
     database: Database = Meanwhile(db, change)
 
     async with serving(settings, database) as api:
-        problem = await api.send("POST", "/auth/login", expect=401, json=credentials)
-
-    assert problem["code"] == "invalid_credentials"
+        return await api.post("/auth/login", credentials, expect=expect)
