@@ -100,6 +100,7 @@ class TestDefault:
         await here.get("//", expect=429)
         await here.as_(await make.user()).get("/tasks")
 
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "Unknown paths and methods are counted too")
     async def test_unknown_paths_and_methods_are_counted_too(self, limited: Clients) -> None:
         here = await (await limited(rate_limit_default=4))(HERE)
 
@@ -170,6 +171,7 @@ class TestDefault:
 
 
 class TestLogin:
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "An address has ten logins a minute")
     async def test_an_address_has_ten_a_minute_for_whomever_it_tries(self, limited: Clients) -> None:
         from_ = await limited()
         here = await from_(HERE)
@@ -185,6 +187,7 @@ class TestLogin:
         assert refused["code"] == "rate_limit_exceeded"
         await (await from_(THERE)).post("/auth/login", UNREADABLE, expect=422)
 
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "Logins of one identifier are counted over all addresses")
     async def test_an_identifier_is_counted_whatever_its_case_wherever_the_calls_come_from(
         self, limited: Clients, make: Factory
     ) -> None:
@@ -222,6 +225,7 @@ class TestLogin:
         assert answer.headers["ratelimit-policy"] == f"{policy('login', 'ip')}, {policy('login', 'identifier')}"
 
 
+@pytest.mark.proves("ASVS 5.0 2.4.1", "An address registers five accounts a minute")
 async def test_an_address_registers_five_accounts_a_minute(limited: Clients) -> None:
     here = await (await limited())(HERE)
 

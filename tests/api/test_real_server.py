@@ -105,6 +105,7 @@ async def test_a_server_says_once_where_it_is_keeps_its_rows_and_ends_cleanly(
     assert [secret for secret in secrets if secret in written] == []
 
 
+@pytest.mark.proves("", "A body of 100 megabytes is refused before it has been sent")
 @pytest.mark.parametrize("told", [True, False], ids=["length told", "length untold"])
 async def test_a_body_of_100_megabytes_is_refused_at_once_and_its_connection_closed(
     shared: Running, *, told: bool
@@ -143,6 +144,7 @@ async def test_a_connection_is_kept_after_a_refusal_that_needed_no_body(shared: 
             assert (answer.status_code, answer.headers.get("connection")) == (401, None)
 
 
+@pytest.mark.proves("ASVS 5.0 4.2.1", "A request whose length can be read in two ways is refused")
 @pytest.mark.parametrize(
     ("request_", "status"),
     [

@@ -54,6 +54,7 @@ class TestJson:
             assert [frame["name"] for frame in told["frames"]][-1] == "fail"
         assert CANARY not in text()
 
+    @pytest.mark.proves("ASVS 5.0 16.2.5", "A logged exception quotes neither rows nor input")
     async def test_an_exception_does_not_quote_rows_or_input(self, db: Bench) -> None:
         statement = "INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)"
         with written("json") as text:

@@ -29,6 +29,7 @@ class Meanwhile(Bench):
         return records
 
 
+@pytest.mark.proves("ASVS 5.0 15.4.2", "An account that changes while its password is verified begins no session")
 @pytest.mark.parametrize(
     "change", ["UPDATE users SET is_active = false", "UPDATE users SET hashed_password = 'of another password'"]
 )

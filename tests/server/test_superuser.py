@@ -180,6 +180,7 @@ class TestStart:
         assert await accounts(fresh) == [(EMAIL, False)]
         assert told().startswith("FIRST_SUPERUSER_EMAIL has an account that is no superuser")
 
+    @pytest.mark.proves("ASVS 5.0 6.3.2", "There is no account that nobody asked for")
     async def test_none_is_made_where_none_is_named(self, fresh_url: str, fresh: Pool) -> None:
         plain = settings_for(fresh_url, first_superuser_email=None, first_superuser_password=None)
 
