@@ -46,11 +46,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str, workers: int = 1) -> AsyncIterator[Running]:
-    """`python -m server serve` in production, from the line on that says it is ready."""
+async def running(folder: Path, url: str, workers: int = 1, **more: str) -> AsyncIterator[Running]:
+    """`python -m server serve` in production with more settings, from the line on that says it is ready."""
     output = folder / "output"
     settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "ENVIRONMENT": "production", "PORT": "0"}
-    settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false"}
+    settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false"} | more
     with output.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "server", "serve",

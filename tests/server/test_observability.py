@@ -103,6 +103,22 @@ class TestConsole:
         assert text().count("ValueError: no good, of 11 characters") == 2
         assert CANARY not in text()
 
+    @pytest.mark.proves("ASVS 5.0 16.2.5", "An exception written for people quotes no rows either")
+    async def test_an_exception_names_its_place_and_cause_and_quotes_no_row(self, db: Bench) -> None:
+        with written("console") as text:
+            try:
+                await db.fetch("INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)", [CANARY])
+            except asyncpg.NotNullViolationError as error:
+                consequence = KeyError("consequence")
+                consequence.__cause__ = error
+                structlog.get_logger("test").error("failed", exc_info=consequence)
+
+        place, told = text().split("NotNullViolationError: ")
+        assert f'File "{__file__}"' in place
+        assert "violates not-null constraint" in told
+        assert told.endswith("KeyError: 'consequence'\n")
+        assert CANARY not in text()
+
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_line_break_in_a_value_makes_no_second_line(form: Literal["json", "console"]) -> None:
