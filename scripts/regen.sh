@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write generated/ from openapi.yaml. `--check` changes nothing and fails when generated/ is stale.
+# Write generated/ from openapi.yaml, and docs/security.md from the tests. `--check` changes nothing and fails when one of
+# them is stale.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -13,3 +14,4 @@ fi
 if [[ "$out" != generated ]]; then
   diff -ru --exclude=__pycache__ generated "$out" || { echo "generated/ is stale: run scripts/regen.sh" >&2; exit 1; }
 fi
+"$python" -m scripts.promises "$@"

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
@@ -25,8 +25,7 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
         shared.append(structlog.processors.ExceptionRenderer(told))
         renderer: Processor = json_line
     else:
-        plain = structlog.dev.plain_traceback  # others show the values of variables, passwords among them
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=tell)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -51,6 +50,13 @@ def told(exc_info: ExcInfo) -> list[dict[str, Any]]:
     for stack in stacks:
         stack["exc_value"] = stack["exc_value"].partition("\n")[0]
     return stacks
+
+
+def tell(out: TextIO, exc_info: ExcInfo) -> None:
+    """Write an exception for people, with no more in it than `told` has."""
+    for stack in reversed(told(exc_info)):
+        places = [f'  File "{at["filename"]}", line {at["lineno"]}, in {at["name"]}' for at in stack["frames"]]
+        out.write("\n".join(["", *places, f"{stack['exc_type']}: {stack['exc_value']}"]))
 
 
 def json_line(_logger: Any, _method: str, event: EventDict) -> str:

@@ -234,6 +234,7 @@ class TestPermission:
         assert (await api.get(path, expect=401))["code"] == "authentication_required"
         assert await written(db) == []
 
+    @pytest.mark.proves("ASVS 5.0 16.4.2", "Only superusers read the audit log")
     @pytest.mark.parametrize("path", ["/audit-logs", "/audit-logs/{known}", f"/audit-logs/{NOBODY}"])
     async def test_nobody_but_a_superuser_reads_them_or_learns_which_there_are(
         self, api: ApiClient, make: Factory, path: str
@@ -274,6 +275,7 @@ class TestPermission:
 
 
 class TestDenials:
+    @pytest.mark.proves("ASVS 5.0 16.3.2", "What a signed-in user is forbidden is written down")
     async def test_what_a_user_is_forbidden_is_written_down(self, api: ApiClient, make: Factory, db: Bench) -> None:
         ada, bob = await make.user(), await make.user()
         task_id = await make.task(await make.team(owner=ada, member=bob), ada)

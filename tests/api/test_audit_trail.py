@@ -42,6 +42,7 @@ async def test_a_registration_that_failed_leaves_none(api: ApiClient, make: Fact
     assert await entries(db) == []
 
 
+@pytest.mark.proves("ASVS 5.0 16.3.1", "A login is written down with session, address and user agent")
 async def test_a_login(session: dict[str, Any], db: Bench) -> None:
     assert await entries(db) == [("auth.login", "success", "user", "session", None)]
     [entry] = await db.fetch("SELECT session_id, ip_address, user_agent, request_id FROM audit_logs", [])
@@ -51,6 +52,7 @@ async def test_a_login(session: dict[str, Any], db: Bench) -> None:
     assert len(entry["request_id"]) == 32
 
 
+@pytest.mark.proves("ASVS 5.0 16.3.1", "Wrong passwords and lockouts are written down")
 @pytest.mark.parametrize(("email", "target"), [(ADA, "user"), ("nobody@example.com", None)])
 async def test_a_wrong_password_and_the_lockout_it_leads_to(
     api: ApiClient, make: Factory, db: Bench, email: str, target: str | None
@@ -73,6 +75,7 @@ async def test_a_login_to_an_account_that_is_disabled(api: ApiClient, make: Fact
     assert await entries(db) == [("auth.login", "failure", "anonymous", "user", "account_disabled")]
 
 
+@pytest.mark.proves("ASVS 5.0 16.3.1", "The end of a session is written down")
 @pytest.mark.parametrize(
     ("request_line", "expected"),
     [
@@ -92,6 +95,7 @@ async def test_the_end_of_a_session(
     assert (await entries(db))[1:] == [expected]
 
 
+@pytest.mark.proves("ASVS 5.0 16.3.3", "The reuse of a refresh token is written down")
 async def test_a_refresh_token_that_comes_twice(api: ApiClient, session: dict[str, Any], db: Bench) -> None:
     token = session["refresh_token"]
     for _ in range(2):
@@ -102,6 +106,7 @@ async def test_a_refresh_token_that_comes_twice(api: ApiClient, session: dict[st
     assert (await entries(db))[1:] == [("auth.refresh_reuse", "denied", "user", "session", None)]
 
 
+@pytest.mark.proves("ASVS 5.0 16.3.1", "Password changes are written down, refused ones too")
 async def test_a_change_of_the_password_and_one_refused(api: ApiClient, session: dict[str, Any], db: Bench) -> None:
     me = api.with_headers(Authorization=f"Bearer {session['access_token']}")
 

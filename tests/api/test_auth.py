@@ -84,6 +84,7 @@ class TestRegister:
 
         assert await db.fetch(count, []) == before
 
+    @pytest.mark.proves("ASVS 5.0 6.2.4", "Nobody registers with a common or easily guessed password")
     @pytest.mark.parametrize(
         ("password", "code"),
         [
@@ -193,6 +194,7 @@ class TestLogin:
 
         await sign_in(api, "ada@example.com", "cafe\u0301 under the seventh pier")
 
+    @pytest.mark.proves("ASVS 5.0 6.2.8, ASVS 5.0 6.2.9", "Passwords of 128 characters are taken whole")
     async def test_nothing_of_a_password_is_cut_off(self, api: ApiClient) -> None:
         long = " ".join(["lighthouse", "marmalade", "quarrel", "zeppelin"] * 4)[:128]
         await api.post("/auth/register", {"email": "ada@example.com", "password": long})
@@ -239,6 +241,7 @@ class TestToken:
             headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
         )
 
+    @pytest.mark.proves("RFC 6749 5.2", "A refused token request is answered with an error of RFC 6749")
     @pytest.mark.parametrize(
         ("members", "error"),
         [

@@ -42,6 +42,7 @@ async def test_who_has_the_newest_version_gets_no_body(api: ApiClient, make: Fac
     assert (same.content, same.headers["etag"], other["version"]) == (b"", '"5"', 5)
 
 
+@pytest.mark.proves("ASVS 5.0 7.4.1", "An access token opens nothing once its session is over")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -71,6 +72,7 @@ async def test_somebody_elses_session_is_none(api: ApiClient, make: Factory, set
     await bearing(api, token_of(settings, ada.id, bob.session_id)).get("/auth/me", expect=401)
 
 
+@pytest.mark.proves("ASVS 5.0 9.2.1", "An access token is refused once its lifetime is over")
 async def test_a_token_expires(api: ApiClient, make: Factory, settings: Settings) -> None:
     ada = await make.user()
     old = token_of(settings, ada.id, ada.session_id, now=NOW - timedelta(minutes=16))
@@ -81,6 +83,7 @@ async def test_a_token_expires(api: ApiClient, make: Factory, settings: Settings
     assert "expired" in problem.headers["www-authenticate"]
 
 
+@pytest.mark.proves("RFC 6750 3.1", "What is no token of ours is answered 401 with invalid_token")
 @pytest.mark.parametrize("token", ["rubbish", "a.b.c", "x" * 5000, "\u00e4\u00f6", "", "two words", "rubbish,"])
 async def test_a_token_that_is_none_of_ours_is_invalid(api: ApiClient, token: str) -> None:
     problem = await bearing(api, token).get("/auth/me", expect=401)
@@ -106,6 +109,7 @@ async def test_a_refresh_token_is_no_access_token(api: ApiClient, make: Factory)
     assert problem["code"] == "invalid_token"
 
 
+@pytest.mark.proves("RFC 6750 3", "Whoever brings no token is asked for one")
 @pytest.mark.parametrize("credentials", [None, "Basic YWRhOmFkYQ==", "Token x", "x", ""])
 async def test_without_a_bearer_token_one_is_asked_for(api: ApiClient, credentials: str | None) -> None:
     caller = api if credentials is None else api.with_headers(Authorization=credentials)

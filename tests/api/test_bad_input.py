@@ -78,6 +78,7 @@ class TestMembers:
             body = {key: value for key, value in operation.good.items() if key != member}
             await prober.is_told(operation, body, f"/{member}", "required")
 
+    @pytest.mark.proves("ASVS 5.0 15.3.3", "A member that the contract does not know is refused")
     @pytest.mark.parametrize("name", WITH_JSON)
     async def test_a_member_that_is_not_known(self, prober: Prober, name: str) -> None:
         operation = ALL[name]
@@ -229,6 +230,7 @@ class TestBodies:
 
         assert (await prober.send(ALL[name], content=content, headers={"Content-Type": ""})).status_code == 415
 
+    @pytest.mark.proves("RFC 9110 15.5.14", "A body of more than a mebibyte is refused")
     @pytest.mark.parametrize("name", WITH_BODY)
     @pytest.mark.parametrize("length", ["told", "untold", "lied about"])
     async def test_more_than_a_mebibyte(self, prober: Prober, name: str, length: str) -> None:
@@ -289,6 +291,7 @@ class TestQueries:
                 codes = {fault["code"] for fault in faults}
                 assert codes <= {"format", "type", "enum", "maximum", "max_length", "pattern"}
 
+    @pytest.mark.proves("ASVS 5.0 15.3.7", "A repeated parameter is refused")
     async def test_a_parameter_that_is_repeated(self, prober: Prober) -> None:
         for operation in ALL.values():
             for parameter in operation.parameters.values():

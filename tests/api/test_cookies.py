@@ -37,6 +37,8 @@ def cookie_of(answer: Answer) -> tuple[str, set[str]]:
     return value, set(attributes)
 
 
+@pytest.mark.proves("ASVS 5.0 3.3.1, ASVS 5.0 3.3.3", "The refresh cookie is Secure and of this host alone")
+@pytest.mark.proves("ASVS 5.0 3.3.4", "The refresh cookie is HttpOnly and its token in no body")
 async def test_who_asks_for_it_at_login_gets_a_cookie_and_no_token_in_the_body(api: ApiClient, make: Factory) -> None:
     await make.user(email="ada@example.com")
     wanted = {"email": "ada@example.com", "password": PASSWORD, "token_transport": "cookie"}
@@ -50,6 +52,7 @@ async def test_who_asks_for_it_at_login_gets_a_cookie_and_no_token_in_the_body(a
     await refresh(bearing(api, token, **HOME))
 
 
+@pytest.mark.proves("ASVS 5.0 3.3.2", "The refresh cookie is SameSite=Strict")
 async def test_a_refresh_by_cookie_sets_the_next_cookie(api: ApiClient, make: Factory, settings: Settings) -> None:
     first = refresh_token(settings, await make.user())
 
@@ -103,6 +106,7 @@ async def test_a_cookie_that_is_none_of_ours_opens_nothing(api: ApiClient, value
     assert (await browser.send("POST", "/auth/logout", expect=401))["code"] == "invalid_token"
 
 
+@pytest.mark.proves("", "The refresh cookie opens nothing but refresh and logout")
 async def test_it_opens_nothing_else(api: ApiClient, make: Factory, settings: Settings) -> None:
     ada = await make.user()
     browser = bearing(api, refresh_token(settings, ada), **HOME)
@@ -130,6 +134,7 @@ async def test_our_pages_may_use_it(
     await refresh(bearing(front, refresh_token(settings, await make.user()), **headers))
 
 
+@pytest.mark.proves("ASVS 5.0 3.5.1", "Pages of other origins can neither refresh nor log out by the cookie")
 @pytest.mark.parametrize(
     "headers",
     [

@@ -37,6 +37,7 @@ async def statuses(clients: list[ApiClient], email: str) -> Counter[int]:
     return Counter(answer.status_code for answer in answers)
 
 
+@pytest.mark.proves("ASVS 5.0 6.3.1", "Five wrong passwords lock an identifier, known or not, and no live session")
 @pytest.mark.parametrize("email", [ADA, "nobody@example.com"])
 async def test_five_wrong_passwords_lock_whether_there_is_an_account_or_not(
     api: ApiClient, make: Factory, email: str
@@ -52,6 +53,7 @@ async def test_five_wrong_passwords_lock_whether_there_is_an_account_or_not(
     await api.as_(ada).get("/auth/me")
 
 
+@pytest.mark.proves("ASVS 5.0 6.3.1", "All ways to try a password are one count")
 async def test_email_username_and_password_change_are_one_count(api: ApiClient, make: Factory) -> None:
     ada = await make.user(email=ADA, username="ada")
     change = {"current_password": WRONG, "new_password": "a heron counts the tram stops"}
@@ -94,6 +96,7 @@ async def test_a_lock_is_over_after_15_minutes(api: ApiClient, make: Factory, db
     await sign_in(api, password=PASSWORD, expect=200)
 
 
+@pytest.mark.proves("ASVS 5.0 6.3.1", "Of 200 parallel guesses on two instances exactly five are tried")
 @pytest.mark.parametrize("email", [ADA, "nobody@example.com"])
 async def test_of_200_parallel_guesses_on_two_instances_exactly_five_are_tried(
     pair: Pair, commit: Factory, email: str
@@ -110,6 +113,7 @@ async def test_of_200_parallel_guesses_on_two_instances_exactly_five_are_tried(
     }  # 503: on a slow machine some wait in vain for a connection, and try nothing
 
 
+@pytest.mark.proves("", "The counts of wrong passwords do not tell whom they are about")
 async def test_nothing_in_the_table_tells_whom_it_is_about(pair: Pair, commit: Factory, fresh: Pool) -> None:
     ada = await commit.user(email=ADA)
     await sign_in(pair[0])
@@ -134,6 +138,7 @@ async def test_a_full_line_of_hashing_gives_the_attempt_back(settings: Settings,
     assert attempts[0] == counted[401]
 
 
+@pytest.mark.proves("ASVS 5.0 6.3.8", "Unknown account, wrong password and account without one are answered alike")
 async def test_no_account_a_wrong_password_and_an_account_without_one_are_answered_alike(
     api: ApiClient, make: Factory
 ) -> None:
@@ -150,6 +155,7 @@ async def test_no_account_a_wrong_password_and_an_account_without_one_are_answer
         assert (len(bodies), len(headers)) == (1, 1)
 
 
+@pytest.mark.proves("", "A hash is upgraded at login once the cost has risen")
 async def test_a_hash_is_upgraded_when_the_cost_rises_and_no_parallel_login_suffers(
     settings: Settings, fresh: Pool, commit: Factory
 ) -> None:

@@ -100,6 +100,7 @@ class TestDefault:
         await here.get("//", expect=429)
         await here.as_(await make.user()).get("/tasks")
 
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "Unknown paths and methods are counted too")
     async def test_unknown_paths_and_methods_are_counted_too(self, limited: Clients) -> None:
         here = await (await limited(rate_limit_default=4))(HERE)
 
@@ -169,7 +170,34 @@ class TestDefault:
         assert left(await here.get("//")) == [("default", 0)]
 
 
+class TestRefresh:
+    async def test_a_session_has_thirty_a_minute(self, limited: Clients, make: Factory) -> None:
+        await make.user(email="ada@example.com")
+        here = await (await limited())(HERE)
+        credentials = {"email": "ada@example.com", "password": PASSWORD}
+        one, other = [await here.post("/auth/login", credentials, expect=200) for _ in range(2)]
+        answer = one
+
+        for _ in range(30):
+            answer = await here.post("/auth/refresh", {"refresh_token": answer["refresh_token"]}, expect=200)
+
+        assert answer.headers["ratelimit-policy"] == policy("refresh", "session")
+        await here.post("/auth/refresh", {"refresh_token": answer["refresh_token"]}, expect=429)
+        await here.post("/auth/refresh", {"refresh_token": other["refresh_token"]}, expect=200)
+
+    async def test_who_has_no_session_is_counted_by_address(self, limited: Clients) -> None:
+        from_ = await limited()
+        here, there = await from_(HERE), await from_(THERE)
+
+        for _ in range(30):
+            await here.post("/auth/refresh", {"refresh_token": "none"}, expect=401)
+
+        await here.post("/auth/refresh", {"refresh_token": "nor-this"}, expect=429)
+        await there.post("/auth/refresh", {"refresh_token": "none"}, expect=401)
+
+
 class TestLogin:
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "An address has ten logins a minute")
     async def test_an_address_has_ten_a_minute_for_whomever_it_tries(self, limited: Clients) -> None:
         from_ = await limited()
         here = await from_(HERE)
@@ -185,6 +213,7 @@ class TestLogin:
         assert refused["code"] == "rate_limit_exceeded"
         await (await from_(THERE)).post("/auth/login", UNREADABLE, expect=422)
 
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "Logins of one identifier are counted over all addresses")
     async def test_an_identifier_is_counted_whatever_its_case_wherever_the_calls_come_from(
         self, limited: Clients, make: Factory
     ) -> None:
@@ -222,6 +251,7 @@ class TestLogin:
         assert answer.headers["ratelimit-policy"] == f"{policy('login', 'ip')}, {policy('login', 'identifier')}"
 
 
+@pytest.mark.proves("ASVS 5.0 2.4.1", "An address registers five accounts a minute")
 async def test_an_address_registers_five_accounts_a_minute(limited: Clients) -> None:
     here = await (await limited())(HERE)
 

@@ -157,6 +157,7 @@ class TestMethods:
         assert set(answer.headers["allow"].split(", ")) == methods_of(path)
         assert answer.content == b""
 
+    @pytest.mark.proves("ASVS 5.0 4.1.4", "Only the methods of the contract are answered")
     @pytest.mark.parametrize("path", PATHS)
     async def test_every_other_method_is_refused_with_those_there_are(self, api: ApiClient, path: str) -> None:
         for method in [*METHODS, "TRACE", "BREW"]:

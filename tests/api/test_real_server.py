@@ -46,11 +46,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str, workers: int = 1) -> AsyncIterator[Running]:
-    """`python -m server serve` in production, from the line on that says it is ready."""
+async def running(folder: Path, url: str, workers: int = 1, **more: str) -> AsyncIterator[Running]:
+    """`python -m server serve` in production with more settings, from the line on that says it is ready."""
     output = folder / "output"
     settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "ENVIRONMENT": "production", "PORT": "0"}
-    settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false"}
+    settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false"} | more
     with output.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "server", "serve",
@@ -105,6 +105,7 @@ async def test_a_server_says_once_where_it_is_keeps_its_rows_and_ends_cleanly(
     assert [secret for secret in secrets if secret in written] == []
 
 
+@pytest.mark.proves("", "A body of 100 megabytes is refused before it has been sent")
 @pytest.mark.parametrize("told", [True, False], ids=["length told", "length untold"])
 async def test_a_body_of_100_megabytes_is_refused_at_once_and_its_connection_closed(
     shared: Running, *, told: bool
@@ -143,6 +144,7 @@ async def test_a_connection_is_kept_after_a_refusal_that_needed_no_body(shared: 
             assert (answer.status_code, answer.headers.get("connection")) == (401, None)
 
 
+@pytest.mark.proves("ASVS 5.0 4.2.1", "A request whose length can be read in two ways is refused")
 @pytest.mark.parametrize(
     ("request_", "status"),
     [

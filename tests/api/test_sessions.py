@@ -33,6 +33,7 @@ async def age(db: Bench, session_id: UUID, seconds: float) -> None:
 
 
 class TestRefresh:
+    @pytest.mark.proves("ASVS 5.0 14.3.2", "An answer that carries tokens may not be kept by any cache")
     async def test_it_answers_the_next_tokens_of_the_session(
         self, api: ApiClient, make: Factory, settings: Settings
     ) -> None:
@@ -46,6 +47,7 @@ class TestRefresh:
         assert (tokens.headers["cache-control"], "set-cookie" in tokens.headers) == ("no-store", False)
         await refresh(api, tokens["refresh_token"])
 
+    @pytest.mark.proves("", "A refresh sent again within 10 seconds gets the same bytes")
     async def test_a_token_sent_again_within_10_seconds_gets_the_same_bytes(
         self, api: ApiClient, make: Factory, settings: Settings, db: Bench
     ) -> None:
@@ -57,6 +59,7 @@ class TestRefresh:
         await age(db, ada.session_id, 9)
         await refresh(api, first)
 
+    @pytest.mark.proves("RFC 9700 4.14.2", "A refresh token sent again after 10 seconds ends its session")
     async def test_a_token_sent_again_after_10_seconds_ends_the_session(
         self, api: ApiClient, make: Factory, settings: Settings, db: Bench
     ) -> None:
@@ -74,6 +77,7 @@ class TestRefresh:
         assert (await refresh(api, second["refresh_token"], expect=401))["code"] == "invalid_refresh_token"
         assert (await api.as_(ada).get("/auth/me", expect=401))["code"] == "token_revoked"
 
+    @pytest.mark.proves("ASVS 5.0 10.4.5", "Any older refresh token ends its session on every instance")
     async def test_an_ancestor_ends_the_session_for_good_on_every_instance(
         self, pair: Pair, commit: Factory, settings: Settings, fresh: Pool
     ) -> None:
@@ -88,6 +92,7 @@ class TestRefresh:
         assert (reused["code"], record["revoke_reason"]) == ("refresh_token_reused", "refresh_reuse")
         await refresh(other, third["refresh_token"], expect=401)
 
+    @pytest.mark.proves("ASVS 5.0 7.3.2, ASVS 5.0 10.4.8", "No refresh prolongs a session beyond its 7 days")
     async def test_the_session_ends_when_it_did_at_login(
         self, api: ApiClient, make: Factory, settings: Settings, db: Bench
     ) -> None:
@@ -118,6 +123,7 @@ class TestRefresh:
     async def test_nothing_at_all_is_no_refresh_token(self, api: ApiClient) -> None:
         assert (await api.send("POST", "/auth/refresh", expect=401))["code"] == "invalid_refresh_token"
 
+    @pytest.mark.proves("ASVS 5.0 9.2.2", "An access token refreshes nothing")
     async def test_neither_an_access_token_nor_somebody_elses_session_is_refreshed(
         self, api: ApiClient, make: Factory, settings: Settings
     ) -> None:
@@ -144,6 +150,7 @@ class TestEndings:
         await refresh(api, refresh_token(settings, caller), expect=401 if answer.status_code == 401 else 200)
         return answer.status_code == 401
 
+    @pytest.mark.proves("ASVS 5.0 7.4.1", "A logout acts on the very next request, on every instance")
     async def test_logout_ends_this_session(self, pair: Pair, commit: Factory, settings: Settings) -> None:
         ada = await commit.user()
         phone = replace(ada, session_id=await commit.session(ada.id))
@@ -152,6 +159,7 @@ class TestEndings:
 
         assert [await self.over(pair[1], settings, each) for each in (ada, phone)] == [True, False]
 
+    @pytest.mark.proves("ASVS 5.0 7.4.1", "A logout everywhere ends all sessions of the account and no others")
     async def test_logout_all_ends_every_one(self, pair: Pair, commit: Factory, settings: Settings) -> None:
         ada, bob = await commit.user(), await commit.user()
         phone = replace(ada, session_id=await commit.session(ada.id))
@@ -171,6 +179,7 @@ class TestEndings:
         assert [await self.over(pair[1], settings, each) for each in (ada, phone)] == [False, True]
         await pair[1].as_(ada).delete(f"/auth/sessions/{phone.session_id}", expect=404)
 
+    @pytest.mark.proves("ASVS 5.0 8.2.2", "Nobody can end a session of somebody else")
     async def test_somebody_elses_session_is_not_there(self, api: ApiClient, make: Factory, settings: Settings) -> None:
         ada, bob = await make.user(is_superuser=True), await make.user()
 
@@ -179,6 +188,7 @@ class TestEndings:
 
         assert not await self.over(api, settings, bob)
 
+    @pytest.mark.proves("ASVS 5.0 7.4.3", "A password change ends every other session of the account")
     async def test_a_password_change_ends_the_others(self, pair: Pair, commit: Factory, settings: Settings) -> None:
         ada = await commit.user()
         phone = replace(ada, session_id=await commit.session(ada.id))
@@ -188,6 +198,7 @@ class TestEndings:
 
         assert [await self.over(pair[1], settings, each) for each in (ada, phone)] == [False, True]
 
+    @pytest.mark.proves("ASVS 5.0 7.4.2", "Deactivating an account ends all its sessions at once")
     async def test_deactivation_ends_every_one(
         self, pair: Pair, commit: Factory, settings: Settings, fresh: Pool
     ) -> None:
@@ -253,6 +264,7 @@ async def sign_in(api: ApiClient, email: str) -> Answer:
 
 
 class TestNumber:
+    @pytest.mark.proves("", "The number of sessions is bounded; the one unused longest goes")
     async def test_the_session_that_was_unused_longest_goes(self, settings: Settings, db: Bench, make: Factory) -> None:
         ada = await make.user(email="ada@example.com")
         used = {seconds: NOW - timedelta(seconds=seconds) for seconds in (30, 20, 10)}

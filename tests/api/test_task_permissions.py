@@ -70,6 +70,7 @@ async def test_a_member_may_read(team: Team, operation: str) -> None:
     await team.attempt(bob, operation)
 
 
+@pytest.mark.proves("ASVS 5.0 8.2.1", "Members may read and not write")
 @pytest.mark.parametrize("operation", WRITES)
 async def test_a_member_may_not_write(team: Team, operation: str) -> None:
     bob = await team.make.user()
@@ -81,6 +82,7 @@ async def test_a_member_may_not_write(team: Team, operation: str) -> None:
     assert await team.is_untouched()
 
 
+@pytest.mark.proves("ASVS 5.0 8.2.2, ASVS 5.0 8.4.1", "Nothing of an organization is there for an outsider")
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_nothing_is_there_for_an_outsider(team: Team, operation: str) -> None:
     problem = await team.attempt(await team.make.user(), operation, expect=404)
@@ -102,6 +104,7 @@ async def test_a_superuser_who_is_a_member_is_still_an_owner(team: Team, operati
     await team.attempt(root, operation)
 
 
+@pytest.mark.proves("ASVS 5.0 8.2.2", "What is personal is there for nobody else, superusers neither")
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("superuser", [False, True], ids=["anybody", "superuser"])
 async def test_what_is_personal_is_there_for_nobody_else(
@@ -126,6 +129,7 @@ async def test_permission_is_judged_before_the_version(team: Team, operation: st
     await stale.attempt(team.author, operation, expect=412)
 
 
+@pytest.mark.proves("ASVS 5.0 8.3.2", "A changed role acts on the very next request")
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_who_has_just_been_removed_or_demoted_feels_it_at_once(team: Team, db: Bench, operation: str) -> None:
     bob = await team.make.user()

@@ -171,6 +171,7 @@ class TestAnswers:
 
         assert reason == "ContractError: getTask raised Forbidden, which the contract does not declare"
 
+    @pytest.mark.proves("ASVS 5.0 16.5.1, ASVS 5.0 16.5.4", "An unexpected error is logged, and not told")
     async def test_an_exception_is_logged_and_not_told(self, logged: Logged) -> None:
         async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
             raise KeyError("a secret")

@@ -253,6 +253,7 @@ class TestBody:
 
         assert problem.headers == (("Accept-Patch", PATCH),)
 
+    @pytest.mark.proves("", "A refusal never quotes what was sent")
     @pytest.mark.parametrize(
         "content",
         [

@@ -183,7 +183,8 @@ class WhatBelongsToAStranger:
             raise AssertionError(f"The answer names somebody else's {', '.join(named)}")
 
     def after_run(self, _ctx: CheckContext) -> None:
-        STRANGER.sign_in(STRANGER.http)
+        if not STRANGER.came_back():
+            raise AssertionError("Somebody else's session has ended")
         if STRANGER.read_tasks() != STRANGER.tasks:
             raise AssertionError("Somebody else's tasks have changed")
 

@@ -79,6 +79,13 @@ class Stranger(Account):
         self.ids["task_id"] = make_task(self.http)
         self.tasks = self.read_tasks()
 
+    def came_back(self) -> bool:
+        """Whether the session goes on, after however long."""
+        answer = self.http.post(f"{API}/auth/refresh", json={"refresh_token": self.refresh_token})
+        if answer.is_success:
+            self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return answer.is_success
+
     def read_tasks(self) -> bytes:
         return self.http.get(f"{API}/tasks").raise_for_status().content
 

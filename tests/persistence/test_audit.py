@@ -43,6 +43,7 @@ FILTERS: dict[str, Any] = {
 
 
 class TestAppendOnly:
+    @pytest.mark.proves("ASVS 5.0 16.4.2", "The owner of the audit log cannot change or delete an entry")
     @pytest.mark.parametrize("change", CHANGES)
     async def test_its_owner_cannot_change_it(self, db: Bench, make: Factory, change: str) -> None:
         await make.audit_log()
@@ -55,6 +56,7 @@ class TestAppendOnly:
         assert str(refused.value) == f"audit_logs is append-only: {change.partition(' ')[0]} is refused"
         assert [row["reason"] for row in await db.fetch("SELECT reason FROM audit_logs", [])] == [None]
 
+    @pytest.mark.proves("ASVS 5.0 16.4.2", "Not even who administers the database can change or delete an entry")
     @pytest.mark.parametrize("change", CHANGES)
     async def test_who_administers_the_server_cannot_either(self, server: Server, fresh_url: str, change: str) -> None:
         database = make_url(fresh_url).database
@@ -156,6 +158,7 @@ class TestRecord:
         row = await self.written(db)
         assert (row["actor_type"], row["actor_id"], row["session_id"]) == ("user", ada.id, ada.session_id)
 
+    @pytest.mark.proves("", "An entry stands and falls with the transaction of its change")
     async def test_a_change_that_is_undone_leaves_no_entry(self, db: Bench, public: PublicCall) -> None:
         async def undone() -> None:
             async with db.transaction() as transaction:
@@ -167,6 +170,7 @@ class TestRecord:
 
         assert await db.fetch("SELECT FROM audit_logs", []) == []
 
+    @pytest.mark.proves("ASVS 5.0 16.2.5", "An entry names changed members and never holds their values")
     async def test_a_value_is_no_name_of_a_member(self, db: Bench, public: PublicCall) -> None:
         with pytest.raises(asyncpg.CheckViolationError, match="ck_audit_logs_changes"):
             await record(

@@ -52,6 +52,7 @@ def post(api: ApiClient, path: str, caller: Caller | None = None, **body: str) -
     return jittered(api.http.post(f"/api/v1/auth/{path}", headers=headers, json=body or None))
 
 
+@pytest.mark.proves("ASVS 5.0 7.4.1", "A refresh that races a logout leaves nothing that opens the session")
 async def test_after_logout_against_refresh_nothing_opens_the_session(
     pair: tuple[ApiClient, ApiClient], fresh: Pool, settings: Settings
 ) -> None:
@@ -74,6 +75,7 @@ async def test_after_logout_against_refresh_nothing_opens_the_session(
     assert set(outcomes) <= {(204, 200), (204, 401)}
 
 
+@pytest.mark.proves("ASVS 5.0 7.4.3", "No session of the old password outlives its change")
 async def test_no_session_of_the_old_password_outlives_its_change(fresh: Pool) -> None:
     """The statements themselves: hashing would make the race a rare one."""
     begun = Counter[bool]()
@@ -98,6 +100,7 @@ async def test_no_session_of_the_old_password_outlives_its_change(fresh: Pool) -
     print(f"\npassword change against login, {ROUNDS} rounds: the session began {begun[True]} times, lived on 0 times")  # noqa: T201 - the measurement
 
 
+@pytest.mark.proves("ASVS 5.0 15.4.2", "Of two revocations exactly one ends the session")
 async def test_of_two_revocations_one_ends_the_session(fresh: Pool) -> None:
     ada = await Factory(fresh).user()
     outcomes: Counter[str] = Counter()
@@ -118,6 +121,7 @@ async def test_of_two_revocations_one_ends_the_session(fresh: Pool) -> None:
     assert outcomes == {"NotVisible/ended": ROUNDS}
 
 
+@pytest.mark.proves("", "Twenty parallel refreshes are one lineage, in every round")
 async def test_20_parallel_refreshes_are_one_lineage(
     pair: tuple[ApiClient, ApiClient], fresh: Pool, settings: Settings
 ) -> None:
@@ -131,6 +135,7 @@ async def test_20_parallel_refreshes_are_one_lineage(
     print(f"\n20 parallel refreshes, {ROUNDS} rounds: one lineage each")  # noqa: T201 - the measurement
 
 
+@pytest.mark.proves("ASVS 5.0 6.3.8", "The time of a login does not tell whether there is an account")
 async def test_the_time_of_a_login_does_not_tell_whether_there_is_an_account(
     pair: tuple[ApiClient, ApiClient], fresh: Pool
 ) -> None:
@@ -153,6 +158,7 @@ async def test_the_time_of_a_login_does_not_tell_whether_there_is_an_account(
     assert 0.4 <= auc <= 0.6
 
 
+@pytest.mark.proves("ASVS 5.0 15.2.2", "Reads go on while fifty people sign in")
 async def test_reads_go_on_while_fifty_people_sign_in(pair: tuple[ApiClient, ApiClient], fresh: Pool) -> None:
     api = pair[0]
     ada = await Factory(fresh).user()

@@ -40,6 +40,7 @@ def test_the_longest_title_makes_a_cursor_that_the_contract_takes(character: str
     assert cursors.open(cursor, SCOPE)[0] == character * 200
 
 
+@pytest.mark.proves("", "A cursor serves the caller and the list it was made for alone")
 @pytest.mark.parametrize(
     "scope", [b"", b"bob listTasks -created_at open", b"ada listTasks created_at open", SCOPE + b" ", SCOPE[:-1]]
 )

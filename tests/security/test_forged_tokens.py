@@ -319,6 +319,9 @@ def test_the_forged_tokens_are_all_different() -> None:
     assert len(set(FORGED.values())) == len(FORGED) > 200
 
 
+@pytest.mark.proves("ASVS 5.0 9.1.1, ASVS 5.0 9.2.3", "More than 200 forged tokens are all refused")
+@pytest.mark.proves("ASVS 5.0 9.1.2, RFC 8725 3.1", "Only HS256 is accepted, whatever algorithm a token names")
+@pytest.mark.proves("ASVS 5.0 9.1.3", "A key that a token brings or points to is never used")
 @pytest.mark.parametrize("token", FORGED.values(), ids=FORGED)
 def test_a_forged_access_token_is_invalid_and_nothing_else(token: str) -> None:
     assert refused(token)
@@ -361,6 +364,7 @@ def test_a_forged_refresh_token_is_invalid_and_nothing_else(token: str) -> None:
     assert refused(token)
 
 
+@pytest.mark.proves("ASVS 5.0 9.2.2, RFC 8725 3.11", "Access and refresh tokens cannot stand for each other")
 def test_a_refresh_token_is_no_access_token_and_back() -> None:
     with pytest.raises(InvalidToken):
         tokens.verify_access(refresh, NOW)
@@ -368,6 +372,7 @@ def test_a_refresh_token_is_no_access_token_and_back() -> None:
         tokens.verify_refresh(access)
 
 
+@pytest.mark.proves("ASVS 5.0 9.1.1", "A token with any character changed is refused")
 def test_a_change_of_any_character_is_invalid() -> None:
     for token in (access, refresh):
         places = [place for place, character in enumerate(token) if character != "."]

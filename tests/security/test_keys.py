@@ -79,6 +79,7 @@ def test_a_key_is_not_shown_by_its_representation() -> None:
     assert NEW not in shown
 
 
+@pytest.mark.proves("RFC 7518 3.2", "A key shorter than 32 bytes is refused")
 @pytest.mark.parametrize("short", ["", "x" * 31, "\u00e9" * 15])
 def test_a_key_shorter_than_32_bytes_is_refused(short: str) -> None:
     with pytest.raises(UnusableKey, match="is shorter than 32 bytes: make one with `openssl rand -hex 32`"):

@@ -55,6 +55,7 @@ async def test_two_hashes_of_one_password_differ(passwords: Passwords) -> None:
     assert await passwords.hash(PASSPHRASE) != await passwords.hash(PASSPHRASE)
 
 
+@pytest.mark.proves("ASVS 5.0 6.2.8", "Every character of the longest password counts")
 async def test_every_character_of_the_longest_password_counts(passwords: Passwords) -> None:
     longest = "\U0001f40e" * 128
     hashed = await passwords.hash(longest)
@@ -121,6 +122,7 @@ async def test_a_hash_is_outdated_once_the_cost_has_risen_and_its_password_is_ri
     dearer.close()
 
 
+@pytest.mark.proves("ASVS 5.0 11.4.2", "Passwords are hashed by bcrypt at cost 12, off the event loop")
 async def test_the_default_cost_is_12_and_the_event_loop_runs_on_meanwhile() -> None:
     passwords = Passwords()
     beats = 0
@@ -140,6 +142,7 @@ async def test_the_default_cost_is_12_and_the_event_loop_runs_on_meanwhile() -> 
     passwords.close()
 
 
+@pytest.mark.proves("ASVS 5.0 6.3.8", "A login of nobody costs what a wrong password costs")
 async def test_nobodys_password_costs_what_a_wrong_one_costs(slow: Passwords) -> None:
     hashed = await slow.hash(PASSPHRASE)
 
@@ -154,6 +157,7 @@ async def test_nobodys_password_costs_what_a_wrong_one_costs(slow: Passwords) ->
     assert min(nobodys) == pytest.approx(min(wrong), rel=0.25)
 
 
+@pytest.mark.proves("ASVS 5.0 15.2.2", "A storm of logins is refused at once where the line is full")
 async def test_a_full_line_refuses_at_once_and_the_others_are_served(slow: Passwords) -> None:
     ended: list[str] = []
 

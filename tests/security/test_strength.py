@@ -40,6 +40,7 @@ def test_a_password_that_is_hard_to_guess_is_accepted(password: str) -> None:
     assert verdict(password) == "accepted"
 
 
+@pytest.mark.proves("ASVS 5.0 6.2.4", "A common password is refused however it is dressed up")
 @pytest.mark.parametrize(
     "password",
     [
@@ -67,6 +68,7 @@ def test_a_common_password_is_refused_however_it_is_dressed_up(password: str) ->
     assert verdict(password) == "password_too_common"
 
 
+@pytest.mark.proves("ASVS 5.0 6.2.11", "A password made of its owner's e-mail address or name is refused")
 @pytest.mark.parametrize(
     "password",
     [
@@ -129,10 +131,12 @@ def test_composition_rules_accept_a_password_that_keeps_them() -> None:
     assert verdict("Violet 9 anchors hum", composition=True) == "accepted"
 
 
+@pytest.mark.proves("ASVS 5.0 6.2.5", "No rule asks for certain kinds of characters, unless the operator does")
 def test_composition_rules_are_off_unless_asked_for() -> None:
     assert verdict("violet anchors hum") == "accepted"
 
 
+@pytest.mark.proves("", "A refusal of a password says nothing of it")
 @pytest.mark.parametrize(
     ("password", "advice"),
     [

@@ -164,6 +164,7 @@ def test_tokens_issued_by_earlier_releases_are_accepted(tokens: Tokens) -> None:
     assert tokens.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK) == refresh
 
 
+@pytest.mark.proves("RFC 7515 4.1.4", "The key of a token is found by its kid")
 def test_tokens_of_the_previous_key_are_accepted_until_that_key_is_dropped() -> None:
     before, during, after = issuer_of(Keys(OLD)), issuer_of(Keys(NEW, OLD)), issuer_of(Keys(NEW))
     access, refresh = before.issue_access(ADA, SESSION, NOW), before.issue_refresh(ADA, SESSION, 7, NOW, NOW + WEEK)

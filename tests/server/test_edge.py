@@ -66,6 +66,7 @@ class TestRequestId:
 
         assert answer.headers["x-request-id"] == answer.json()["request_id"] == given
 
+    @pytest.mark.proves("ASVS 5.0 16.4.1", "A request id that is no plain word is replaced")
     @pytest.mark.parametrize("given", ["", " ", "x" * 129, "a b", "a,b", "ü", "<script>", "a\tb"])
     async def test_another_one_is_replaced(self, http: httpx.AsyncClient, given: str) -> None:
         answer = await http.get("/absent", headers={b"X-Request-ID": given.encode()})
@@ -83,6 +84,7 @@ class TestRequestId:
 
 
 class TestHeaders:
+    @pytest.mark.proves("ASVS 5.0 3.4.4, ASVS 5.0 3.4.5", "Every answer carries the security headers once")
     @pytest.mark.parametrize(
         ("method", "path", "status"),
         [
@@ -140,6 +142,7 @@ class TestLimits:
 
 
 class TestAccessLog:
+    @pytest.mark.proves("ASVS 5.0 16.2.1", "A request is one line with moment, caller, address and outcome")
     async def test_a_request_is_one_line(self, logged: Logged) -> None:
         ada = Caller(uuid4(), uuid4(), NOW)
         async with bound() as api:
@@ -193,6 +196,7 @@ class TestAccessLog:
         assert start["status"] == 200
         assert (line["address"], line["path"]) == (None, "")
 
+    @pytest.mark.proves("ASVS 5.0 16.4.1", "Nothing that is sent can make a second line")
     @pytest.mark.usefixtures("logged")
     @pytest.mark.parametrize("form", ["json", "console"])
     async def test_nothing_sent_can_make_a_second_line(self, form: Any) -> None:

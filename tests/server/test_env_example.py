@@ -48,6 +48,7 @@ def test_it_changes_nothing_but_the_key_when_all_of_it_is_in_force(uncommented: 
     assert told == load(secret_key=EXAMPLE_KEY)
 
 
+@pytest.mark.proves("", "The key of the example is refused in production")
 def test_its_key_is_refused_where_it_would_matter(uncommented: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("SECRET_KEY", EXAMPLE_KEY)

@@ -54,6 +54,7 @@ class TestJson:
             assert [frame["name"] for frame in told["frames"]][-1] == "fail"
         assert CANARY not in text()
 
+    @pytest.mark.proves("ASVS 5.0 16.2.5", "A logged exception quotes neither rows nor input")
     async def test_an_exception_does_not_quote_rows_or_input(self, db: Bench) -> None:
         statement = "INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)"
         with written("json") as text:
@@ -100,6 +101,22 @@ class TestConsole:
                 logging.getLogger("library").exception("failed too")
 
         assert text().count("ValueError: no good, of 11 characters") == 2
+        assert CANARY not in text()
+
+    @pytest.mark.proves("ASVS 5.0 16.2.5", "An exception written for people quotes no rows either")
+    async def test_an_exception_names_its_place_and_cause_and_quotes_no_row(self, db: Bench) -> None:
+        with written("console") as text:
+            try:
+                await db.fetch("INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)", [CANARY])
+            except asyncpg.NotNullViolationError as error:
+                consequence = KeyError("consequence")
+                consequence.__cause__ = error
+                structlog.get_logger("test").error("failed", exc_info=consequence)
+
+        place, told = text().split("NotNullViolationError: ")
+        assert f'File "{__file__}"' in place
+        assert "violates not-null constraint" in told
+        assert told.endswith("KeyError: 'consequence'\n")
         assert CANARY not in text()
 
 

@@ -64,6 +64,7 @@ async def test_wrong_passwords_are_forgotten_after_a_day(fresh: Pool, fresh_url:
     assert [row["key"] for row in await fresh.fetch("SELECT key FROM login_throttle", [])] == [b"young"]
 
 
+@pytest.mark.proves("ASVS 5.0 14.2.7", "Audit logs are deleted when their time is over")
 @pytest.mark.parametrize("days", [1, 365])
 async def test_audit_logs_go_when_their_time_is_over(fresh: Pool, fresh_url: str, today: datetime, days: int) -> None:
     make = Factory(fresh)

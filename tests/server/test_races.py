@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from asyncpg import Record
 from passlib.hash import bcrypt_sha256
 from typing_extensions import override
@@ -30,6 +31,7 @@ class Meanwhile(Bench):
         return records
 
 
+@pytest.mark.proves("ASVS 5.0 15.4.2", "An account that changes while its password is verified begins no session")
 async def test_an_account_that_is_deactivated_while_its_password_is_verified_begins_no_session(
     settings: Settings, db: Bench, make: Factory
 ) -> None:
@@ -48,6 +50,19 @@ async def test_a_password_that_is_changed_while_it_is_verified_begins_no_session
 
     assert problem["code"] == "invalid_credentials"
     assert await db.fetch("SELECT FROM sessions WHERE user_agent IS NOT NULL", []) == []
+
+
+async def test_of_two_changes_of_a_password_the_later_is_refused(settings: Settings, db: Bench, make: Factory) -> None:
+    ada = await make.user()
+    another = bcrypt_sha256.using(rounds=5).hash("another password")
+    change = f"UPDATE users SET hashed_password = '{another}'"  # noqa: S608 - a hash of ours
+
+    async with serving(settings, Meanwhile(db, change)) as api:
+        passwords = {"current_password": PASSWORD, "new_password": "a heron counts the tram stops"}
+        problem = await api.as_(ada).put("/users/me/password", passwords, expect=403)
+
+    assert problem["code"] == "wrong_password"
+    assert await db.fetch("SELECT FROM users WHERE hashed_password = $1", [another]) != []
 
 
 async def signed_in_meanwhile(settings: Settings, db: Bench, make: Factory, change: str, *, expect: int) -> Answer:

@@ -150,6 +150,7 @@ class TestDatabase:
 
 
 class TestComplaints:
+    @pytest.mark.proves("", "A complaint about a setting never tells a secret")
     @pytest.mark.parametrize(
         ("name", "value", "said"),
         [
@@ -192,6 +193,7 @@ class TestComplaints:
 
         assert [line.partition(":")[0] for line in lines] == ["PORT", "WORKERS", "SECRET_KEY"]
 
+    @pytest.mark.proves("", "Outside development nothing starts without a secret key")
     @pytest.mark.parametrize("environment", ["staging", "production"])
     def test_a_key_must_be_set_outside_development(self, monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
         without = complaint(monkeypatch, ENVIRONMENT=environment)
@@ -238,6 +240,7 @@ class TestComplaints:
 
 
 class TestDevelopmentKey:
+    @pytest.mark.proves("", "The key made for development is readable by its owner alone")
     def test_it_is_made_once_and_kept_for_its_owner_alone(self, folder: Path) -> None:
         key = load().signing_key
         kept = folder / ".data" / "secret-key"
