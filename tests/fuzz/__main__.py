@@ -26,7 +26,7 @@ SETTINGS = {
 }
 PARTS = (
     ["--phases=examples,coverage,fuzzing"],
-    ["--phases=stateful", "--max-time=45"],  # repeated for so long, since by chance it ends soon
+    ["--phases=stateful", "--max-time=60"],  # repeated for so long, since by chance it ends soon
 )
 READY = "Docket answers at "
 PATIENCE = 60  # seconds for the server to start, and to end
