@@ -20,6 +20,6 @@ server sed -i '1i local all docket scram-sha-256' "$folder/data/pg_hba.conf"
 settings="-c listen_addresses= -c unix_socket_directories=$folder -c fsync=off -c full_page_writes=off -c max_connections=200"
 server "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -o "$settings" -w start >/dev/null
 server "$bin/psql" -qX -h "$folder" -d postgres \
-  -c "CREATE ROLE docket LOGIN CREATEDB PASSWORD 'docket'" -c 'CREATE DATABASE docket OWNER docket'
+  -c "CREATE ROLE docket LOGIN CREATEDB PASSWORD 'a-secret'" -c 'CREATE DATABASE docket OWNER docket'
 
-DATABASE_URL="postgresql://docket:docket@/docket?host=$folder" "$@"
+DATABASE_URL="postgresql://docket:a-secret@/docket?host=$folder" "$@"

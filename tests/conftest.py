@@ -46,8 +46,17 @@ class Server:
         admin = await asyncpg.connect(self.admin)
         await self.create(admin, name, template)
         yield self.url(name)
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await self.drop(admin, name)
         await admin.close()
+
+    async def drop(self, admin: Connection, name: str) -> None:
+        while True:
+            try:
+                await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            except asyncpg.InsufficientPrivilegeError:  # autovacuum is there, whom only a superuser may end
+                await asyncio.sleep(0.05)
+            else:
+                return
 
     async def create(self, admin: Connection, name: str, template: str = "template0") -> None:
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {make_url(self.owner).username}")

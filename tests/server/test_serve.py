@@ -127,7 +127,10 @@ def test_a_migration_without_a_revision_is_a_mistake_of_ours(monkeypatch: pytest
         head()
 
 
-async def test_without_a_url_the_embedded_database_is_opened_and_left(folder: Path) -> None:
+async def test_without_a_url_the_embedded_database_is_opened_and_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     settings = load(environment="staging", secret_key=SECRET, data_dir=folder)
     async with pooled(settings)() as database:
         assert [record["one"] for record in await database.fetch("SELECT 1 AS one", [])] == [1]
