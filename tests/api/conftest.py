@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from asyncpg import Connection
 from fastapi import FastAPI
+from limits.aio.storage import memory
 
 from persistence.access import Caller
 from persistence.engine import Database, Pool
@@ -19,6 +21,7 @@ from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
+BEGINNING_OF_AN_HOUR = 1_800_000_000.0
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
 
 
@@ -92,3 +95,9 @@ def refresh_token(settings: Settings, caller: Caller, generation: int = 0) -> st
     """The refresh token of a session that the factory made."""
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
     return tokens.issue_refresh(caller.id, caller.session_id, generation, NOW, NOW + timedelta(days=7))
+
+
+@pytest.fixture
+def still_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the limits stands still, so that no window ends while a test counts."""
+    monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: BEGINNING_OF_AN_HOUR + 1))

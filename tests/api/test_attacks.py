@@ -209,6 +209,7 @@ class TestPasswordChange:
 
         await self.change(api.as_(external), expect=403)
 
+    @pytest.mark.usefixtures("still_window")
     async def test_the_number_of_changes_is_limited(self, settings: Settings, make: Factory, db: Bench) -> None:
         ada = await make.user()
         async with serving(settings.model_copy(update={"rate_limits_enabled": True}), db) as api:

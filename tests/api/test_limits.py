@@ -21,7 +21,7 @@ Clients: TypeAlias = Callable[..., Awaitable[Callable[[str], Awaitable[ApiClient
 
 
 @pytest.fixture
-async def limited(settings: Settings, db: Bench) -> AsyncIterator[Clients]:
+async def limited(settings: Settings, db: Bench, still_window: None) -> AsyncIterator[Clients]:
     """A server that counts, with other limits than the contract's where said: `here = (await limited())(HERE)`."""
     async with AsyncExitStack() as stack:
 
