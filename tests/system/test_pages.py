@@ -137,6 +137,7 @@ async def test_redoc_opens_at_an_operation(window: Window) -> None:
 
 async def test_redoc_finds_an_operation_by_its_search(window: Window) -> None:
     await window.open("/redoc")
+    await expect(window.page.get_by_text("Loading...", exact=True)).to_have_count(0)  # its index of words
 
     await window.page.keyboard.press("Control+k")
     await window.page.keyboard.type("Create a task")

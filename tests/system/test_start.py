@@ -17,7 +17,7 @@ import pytest
 
 from tests.system.clones import Clone, Environment, as_stranger, clone, ended, python_for_all
 
-WRONG_PASSWORD = 'DATABASE_URL="${DATABASE_URL/docket:docket/docket:wrong}" exec "$0"'
+WRONG_PASSWORD = 'DATABASE_URL="${DATABASE_URL/:a-secret@/:wrong@}" exec "$0"'
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder(docket: Clone) -> None:
     [
         ("PORT", "abc", "PORT: Input should be a valid integer, unable to parse string as an integer"),
         ("WORKERS", "0", "WORKERS: Input should be greater than or equal to 1"),
-        ("SECRET_KEY", "short", "SECRET_KEY: is shorter than 32 characters: make one with `openssl rand -hex 32`"),
+        ("SECRET_KEY", "short", "SECRET_KEY: is shorter than 32 bytes: make one with `openssl rand -hex 32`"),
         (
             "DATABASE_URL",
             "mysql://ada@localhost/docket",
