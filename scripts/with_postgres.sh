@@ -8,7 +8,7 @@ found=(/usr/lib/postgresql/*/bin)
 if ((${#found[@]} == 0)); then "$(dirname "$(readlink -f "$0")")/install.sh" postgresql; found=(/usr/lib/postgresql/*/bin); fi
 bin=${found[${#found[@]} - 1]}
 
-folder=$(mktemp -d /tmp/docket-XXXXXX)
+folder=$(mktemp -d -t docket-XXXXXX)
 as_server=()  # PostgreSQL does not run for root
 if ((EUID == 0)); then as_server=(runuser -u postgres --); chown postgres "$folder"; fi
 server() { (cd "$folder" && ${as_server[@]+"${as_server[@]}"} "$@"); }
