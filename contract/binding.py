@@ -2,12 +2,12 @@
 
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, NamedTuple, Protocol, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-import jsonschema_rs
 from pydantic import MISSING, BaseModel
 from pydantic_core import from_json, to_json
 
@@ -16,10 +16,14 @@ from contract.conditions import is_named
 from contract.exchange import Exchange
 from contract.reading import Reader
 from contract.routing import Routes
-from contract.vocabulary import ContractError, Headers, Json, Operation, Problem, Result
+from contract.validation import Schemas
+from contract.vocabulary import ContractError, Headers, Json, Operation, Problem, Result, Streamed, Text
 
 Handler: TypeAlias = Callable[..., Awaitable[Result]]
+OWN = {"if_none_match", "idempotency_key"}
+"""Arguments that no handler gets."""
 Page: TypeAlias = Callable[[Any], bytes]
+LARGEST_CHECKED = 1024 * 1024  # bytes of a streamed body, which is not streamed to be held in memory here
 
 
 class Answer(NamedTuple):
@@ -27,20 +31,20 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | Streamed[Any]
 
 
 class Server(Protocol):
     """What the binding leaves to the server: who calls, how often, with what, and what lies outside the contract."""
 
-    def identify(self, exchange: Exchange, /) -> None:
+    async def identify(self, exchange: Exchange, /) -> None:
         """Tell whose access token the request bears, or why it is no good."""
 
     async def admit(self, exchange: Exchange, /) -> None:
         """Count the request. Raises the problem for one too many."""
 
     async def admit_body(self, exchange: Exchange, body: Any, /) -> None:
-        """Count the request by what its body says. Raises the problem for one too many."""
+        """Count the request by what its body says; None was not read. Raises the problem for one too many."""
 
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any], /) -> Result:
         """Run the handler of `exchange.operation`."""
@@ -54,20 +58,28 @@ class Server(Protocol):
     def refused(self, exchange: Exchange, /) -> Problem | None:
         """Why the request may not go on for want of credentials, or for what they are."""
 
+    def mismatched(self, operation: Operation, error: ContractError, /) -> None:
+        """Told of a body that breaks its schema. Raises the error where the body shall not be sent."""
+
 
 class Endpoint:
     """An operation, its handler and its reader."""
 
     def __init__(
-        self, operation: Operation, handler: Handler, schemas: jsonschema_rs.ValidatorMap, page: Page | None
+        self,
+        operation: Operation,
+        handler: Handler,
+        schemas: Schemas,
+        server: Server,
+        page: Page | None,
     ) -> None:
-        self.operation, self.handler, self.page = operation, handler, page
+        self.operation, self.handler, self.server, self.page = operation, handler, server, page
         self.reader = Reader(operation, schemas)
         self.replies = {reply.result: reply for reply in operation.replies}
         self.checks = {reply.result: schemas[reply.schema] for reply in operation.replies if reply.schema is not None}
 
     def written(self, result: Result, exchange: Exchange, if_none_match: str | MISSING, *, check: bool) -> Answer:
-        """The answer for a result. Raises ContractError when it is not what the contract says."""
+        """The answer for a result. Raises ContractError when the operation does not declare it."""
         kind = type(result)
         reply = self.replies.get(kind)
         if reply is None:
@@ -83,23 +95,44 @@ class Endpoint:
         if not kind.media_types:
             return Answer(kind.status, tuple(headers), b"")
         content: Any = result.body  # type: ignore[attr-defined]  # every result with a media type has one
+        if isinstance(content, Text):
+            headers += [("Content-Type", content.media_type), ("Vary", "Accept")]
+            return Answer(kind.status, tuple(headers), content)
         if self.page is not None:
             headers.append(("Vary", "Accept"))
         if self.page is not None and prefers_html(exchange.header("accept")):
             headers.append(("Content-Type", "text/html; charset=utf-8"))
             return Answer(kind.status, tuple(headers), self.page(content))
-        body = text_of(content)
-        if check:
-            self.check(kind, body)
         headers.append(("Content-Type", kind.media_types[0]))
-        return Answer(kind.status, tuple(headers), body)
+        return Answer(kind.status, tuple(headers), self.body(kind, content, check=check))
+
+    def body(self, kind: type[Result], content: Any, *, check: bool) -> bytes | Streamed[Any]:
+        """The content as JSON text."""
+        if isinstance(content, Streamed):
+            return Streamed(self.checked(kind, content.pieces)) if check else content
+        text = text_of(content)
+        if check:
+            self.check(kind, text)
+        return text
+
+    async def checked(self, kind: type[Result], pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """The pieces; the whole of them is checked at the end, unless it is too large to be held."""
+        whole = bytearray()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if len(whole) <= LARGEST_CHECKED:
+                    whole += piece
+                yield piece
+        if len(whole) <= LARGEST_CHECKED:
+            self.check(kind, bytes(whole))
 
     def check(self, kind: type[Result], body: bytes) -> None:
-        """Raises ContractError when the body breaks its schema."""
+        """Tell the server of a body that breaks its schema."""
         wrong = validation.faults("body", self.checks[kind], from_json(body))
         if wrong:
             places = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in wrong)
-            raise ContractError(f"the body of {self.operation.id} {kind.status} breaks its schema: {places}")
+            error = ContractError(f"the body of {self.operation.id} {kind.status} breaks its schema: {places}")
+            self.server.mismatched(self.operation, error)
 
 
 class Binding:
@@ -119,13 +152,13 @@ class Binding:
         pages: Mapping[str, Page],
         check_rate: float,
     ) -> None:
-        schemas = validation.validators(document)
+        schemas = Schemas(document)
         self.server = server
         self.check_rate = check_rate
         self.routes: Routes[Endpoint] = Routes()
         for operation in operations:
             handler = handler_of(operation, handlers)
-            endpoint = Endpoint(operation, handler, schemas, pages.get(operation.id))
+            endpoint = Endpoint(operation, handler, schemas, server, pages.get(operation.id))
             self.routes.add(operation.method, operation.path, endpoint)
 
     async def answer(self, exchange: Exchange) -> Answer:
@@ -135,7 +168,7 @@ class Binding:
         endpoint = methods.get(method) if methods else None
         if endpoint is not None:
             exchange.operation = endpoint.operation
-        self.server.identify(exchange)
+        await self.server.identify(exchange)
         await self.server.admit(exchange)
         if methods is None:
             raise self.server.not_found()
@@ -148,21 +181,33 @@ class Binding:
     async def answer_by(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> Answer:
         operation = endpoint.operation
         try:
-            if refusal := self.server.refused(exchange):
-                raise refusal
-            arguments = await endpoint.reader.read(exchange, segments)
-            if operation.body is not None:
-                await self.server.admit_body(exchange, arguments["body"])
+            arguments = await self.arguments_of(endpoint, exchange, segments)
             if_none_match = arguments.pop("if_none_match", MISSING)
+            exchange.idempotency_key = arguments.pop("idempotency_key", MISSING)
             result = await self.server.call(exchange, endpoint.handler, arguments)
         except Problem as problem:
-            if not isinstance(problem, operation.problems):
+            if not operation.declares(problem):
                 raise ContractError(
                     f"{operation.id} raised {type(problem).__name__}, which the contract does not declare"
                 ) from problem
             raise
         check = self.check_rate > 0 and random.random() < self.check_rate  # noqa: S311 - a sample, no secret
         return endpoint.written(result, exchange, if_none_match, check=check)
+
+    async def arguments_of(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> dict[str, Any]:
+        """What the request says. One with a body is counted by that, or by None when it is refused unread."""
+        has_body = endpoint.operation.body is not None
+        try:
+            if refusal := self.server.refused(exchange):
+                raise refusal
+            arguments = await endpoint.reader.read(exchange, segments)
+        except Problem:
+            if has_body:
+                await self.server.admit_body(exchange, None)
+            raise
+        if has_body:
+            await self.server.admit_body(exchange, arguments["body"])
+        return arguments
 
 
 def allowed(methods: Mapping[str, object]) -> str:
@@ -199,7 +244,7 @@ def handler_of(operation: Operation, handlers: object) -> Handler:
         raise ContractError(f"{where} is missing: the contract has the operation {operation.id}{hint}")
     if not inspect.iscoroutinefunction(handler):
         raise ContractError(f"{where} is no coroutine function")
-    wanted = {p.argument for p in operation.parameters} - {"if_none_match"} | ({"body"} if operation.body else set())
+    wanted = {p.argument for p in operation.parameters} - OWN | ({"body"} if operation.body else set())
     found = inspect.signature(handler).parameters.values()
     names = {p.name for p in found if p.kind is p.KEYWORD_ONLY}
     calls = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

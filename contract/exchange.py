@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from pydantic import MISSING
+
 from contract.vocabulary import Operation, Problem
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -21,13 +23,18 @@ class TooLarge(Exception):  # noqa: N818 - it says what is the case
 
 
 class Principal:
-    """A verified access token: whose, of which session."""
+    """Whom a verified access token stands for, and in which session; one of another issuer says neither by itself."""
 
     __slots__ = ("session_id", "user_id")
 
-    def __init__(self, user_id: UUID, session_id: UUID) -> None:
+    def __init__(self, user_id: UUID | None, session_id: UUID | None) -> None:
         self.user_id = user_id
         self.session_id = session_id
+
+    @property
+    def name(self) -> str:
+        """What the requests of a user are counted by."""
+        return str(self.user_id)
 
 
 class Exchange:
@@ -36,8 +43,10 @@ class Exchange:
     __slots__ = (
         "address",
         "answer_headers",
+        "content",
         "cookie",
         "headers",
+        "idempotency_key",
         "method",
         "operation",
         "path",
@@ -46,6 +55,8 @@ class Exchange:
         "receive",
         "refusal",
         "request_id",
+        "scheme",
+        "trace_id",
     )
 
     def __init__(self, scope: Scope, receive: Receive, request_id: str, address: str | None) -> None:
@@ -55,13 +66,18 @@ class Exchange:
         self.headers = folded(scope["headers"])
         self.receive = receive
         self.request_id = request_id
+        self.trace_id: str | None = None
         self.address = address
+        self.scheme: str = scope.get("scheme", "http")
         self.operation: Operation | None = None
         self.cookie: str | None = None
         """The value of `operation.cookie`, if it may be trusted."""
         self.principal: Principal | None = None
         self.refusal: Problem | None = None
         """Why the access token that was sent is no good."""
+        self.content = b""
+        """The body, once it is read."""
+        self.idempotency_key: str | MISSING = MISSING
         self.answer_headers: list[tuple[str, str]] = []
 
     def header(self, name: str) -> str | None:
@@ -86,7 +102,8 @@ class Exchange:
                 raise TooLarge
             chunks.append(chunk)
             if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                self.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                return self.content
 
 
 def folded(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

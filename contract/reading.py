@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from contract.conditions import strong_tags
 from contract.exchange import Exchange, TooLarge
-from contract.validation import MOST_FAULTS, Where, faults, pointer
+from contract.validation import MOST_FAULTS, Schemas, Where, faults, pointer
 from contract.vocabulary import Body, ContractError, Fault, Operation, Parameter, Problem
 
 LARGEST_BODY = 1024 * 1024
@@ -21,12 +21,14 @@ FORM = "application/x-www-form-urlencoded"
 class Reader:
     """Reads requests for one operation. A fault is raised as the problem that the operation declares for it."""
 
-    def __init__(self, operation: Operation, schemas: jsonschema_rs.ValidatorMap) -> None:
+    def __init__(self, operation: Operation, schemas: Schemas) -> None:
         self.operation = operation
         self.declared = {problem.status: problem for problem in operation.problems}
         self.path = [p for p in operation.parameters if p.where == "path"]
         self.headers = [p for p in operation.parameters if p.where == "header"]
         self.query = {p.name: p for p in operation.parameters if p.where == "query"}
+        self.left_out = {p.argument: p.left_out for p in self.query.values()}
+        self.required = [p.name for p in self.query.values() if p.required]
         self.checks = {p.argument: schemas[p.schema] for p in operation.parameters}
         self.body = (operation.body, schemas[operation.body.schema]) if operation.body else None
         needed = {404: bool(self.path), 400: bool(self.headers), 422: bool(self.query)}
@@ -105,17 +107,14 @@ class Reader:
             else:
                 given.setdefault(key, []).append(text)
         del found[MOST_FAULTS:]
-        for p in self.query.values():
-            self.read_parameter(p, given.get(p.name), arguments, found)
+        arguments |= self.left_out
+        found += [
+            Fault("query", pointer([name]), "required", "Is required") for name in self.required if name not in given
+        ]
+        for key, texts in given.items():
+            self.read_parameter(self.query[key], texts, arguments, found)
 
-    def read_parameter(
-        self, p: Parameter, texts: list[str] | None, arguments: dict[str, Any], found: list[Fault]
-    ) -> None:
-        if texts is None:
-            if p.required:
-                found.append(Fault("query", pointer([p.name]), "required", "Is required"))
-            arguments[p.argument] = MISSING if p.default is None else p.adapter.validate_python(p.default)
-            return
+    def read_parameter(self, p: Parameter, texts: list[str], arguments: dict[str, Any], found: list[Fault]) -> None:
         if p.kind != "array" and len(texts) > 1:
             found.append(Fault("query", pointer([p.name]), "repeated", "Give this parameter once"))
             return

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
+from urllib.parse import quote
 
 import jsonschema_rs
 from jsonschema_rs import ValidationError, Validator
@@ -9,6 +10,7 @@ from jsonschema_rs import ValidationError, Validator
 from contract.vocabulary import Fault
 
 Where = Literal["body", "query", "header"]
+BASE = "urn:docket"
 MOST_FAULTS = 50
 CODES = {
     "required": "required",
@@ -23,6 +25,7 @@ CODES = {
     "exclusiveMinimum": "minimum",
     "maximum": "maximum",
     "exclusiveMaximum": "maximum",
+    "minItems": "min_items",
     "maxItems": "max_items",
     "additionalProperties": "unknown_field",
 }
@@ -33,16 +36,28 @@ SAYINGS = {
     "format": "Must be a valid {format}",
     "minimum": "Must be at least {limit}",
     "maximum": "Must be at most {limit}",
+    "min_items": "Must not have fewer items than {limit}",
     "max_items": "Must have at most {limit} items",
     "required": "Is required",
     "unknown_field": "Is not a member that the contract knows",
     "not_null": "Must not be null",
 }
+FORMATS = {"date-time": "date-time, like 2026-01-31T09:30:00Z"}
 
 
-def validators(document: dict[str, Any]) -> jsonschema_rs.ValidatorMap:
-    """A validator for every schema of the document, by its JSON Pointer."""
-    return jsonschema_rs.validator_map_for(document, validate_formats=True)
+class Schemas:
+    """A validator for a schema of the document, by the JSON Pointer of the schema.
+
+    Each is compiled when it is asked for: those of all the places of the document would take 20 MB.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.registry = jsonschema_rs.Registry([(BASE, document)])
+
+    def __getitem__(self, place: str) -> Validator:
+        return jsonschema_rs.validator_for(
+            {"$ref": BASE + quote(place, safe="#/~")}, registry=self.registry, validate_formats=True
+        )
 
 
 def pointer(parts: Iterable[object]) -> str:
@@ -51,14 +66,18 @@ def pointer(parts: Iterable[object]) -> str:
 
 
 def faults(where: Where, validator: Validator, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
-    """Every place where the value breaks its schema, up to a bound, if it does. The value is never quoted."""
+    """Every place where the value breaks its schema, up to a bound, if it does. The value is never quoted.
+
+    Of a format and a pattern that a text breaks both, the format is named: people can read it.
+    """
     found: list[Fault] = []
     for error in validator.iter_errors(value):
         for leaf in leaves(error):
             found += described(where, leaf, prefix)
         if len(found) >= MOST_FAULTS:
             break
-    return found[:MOST_FAULTS]
+    named = {fault.pointer for fault in found if fault.code == "format"}
+    return [fault for fault in found if fault.code != "pattern" or fault.pointer not in named][:MOST_FAULTS]
 
 
 def leaves(error: ValidationError) -> Iterator[ValidationError]:
@@ -96,4 +115,5 @@ def saying(code: str, facts: dict[str, Any]) -> str:
         return (
             f"Must be one of {', '.join(str(option) for option in facts.get('options', [facts.get('expected_value')]))}"
         )
-    return SAYINGS[code].format(**{"format": "value", **facts})
+    words = {"format": "value", **facts}
+    return SAYINGS[code].format(**words | {"format": FORMATS.get(words["format"], words["format"])})

@@ -1,10 +1,10 @@
 """The words the generated code is written in: operations, parameters, results and problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import MISSING, TypeAdapter
 from pydantic_core import to_json
 from typing_extensions import override
 
@@ -19,6 +19,29 @@ class Json(bytes, Generic[T]):
     """A body that is JSON text already, as PostgreSQL built it. Where responses are checked, it must be a `T`."""
 
     __slots__ = ()
+
+
+class Streamed(Generic[T]):
+    """A body that is JSON text in pieces, made while it is sent. Where responses are checked, the whole must be a `T`.
+
+    What is raised between the pieces cuts the answer: it has begun, so there is no other way to take it back.
+    """
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        self.pieces = pieces
+
+
+class Text(bytes):
+    """A body that is not JSON, and its media type with parameters."""
+
+    media_type: str
+
+    def __new__(cls, content: bytes, media_type: str) -> Self:
+        text = super().__new__(cls, content)
+        text.media_type = media_type
+        return text
 
 
 class Fault(NamedTuple):
@@ -56,6 +79,8 @@ class Problem(Exception):  # noqa: N818 - the contract's word, after RFC 9457
     status: ClassVar[int]
     media_type: ClassVar[str] = PROBLEM_JSON
     constant_headers: ClassVar[Headers] = ()
+    codes: ClassVar[tuple[str, ...]] = ()
+    """Those it is declared with."""
     types: ClassVar[Mapping[str, ProblemType]]
 
     def __init__(
@@ -106,9 +131,13 @@ class Parameter:
     required: bool = False
     default: Any = None
     adapter: TypeAdapter[Any] = field(init=False)
+    left_out: Any = field(init=False)
+    """What the handler is given when the request does not have it: the default, or MISSING."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "adapter", TypeAdapter(self.type))
+        default = MISSING if self.default is None else self.adapter.validate_python(self.default)
+        object.__setattr__(self, "left_out", default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +177,8 @@ class Operation:
     """Who may call; None: anybody."""
     cookie: str | None
     """The cookie that may stand for an access token."""
+    local: Literal["accounts", "session"] | None
+    """What of the server's own it is about: its accounts, or also the caller's session."""
     rate_class: str
     parameters: tuple[Parameter, ...]
     body: Body | None
@@ -155,6 +186,10 @@ class Operation:
     not_modified: bool
     """Whether 304 is declared."""
     problems: tuple[type[Problem], ...]
+
+    def declares(self, problem: Problem) -> bool:
+        """Whether the operation may end in this: its status with its code, whatever the response is called."""
+        return any(one.status == problem.status and problem.code in one.codes for one in self.problems)
 
 
 class ContractError(TypeError):

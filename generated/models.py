@@ -51,9 +51,11 @@ class HealthCheck(BaseModel):
 
 
 class HealthChecks(BaseModel):
-    """What the server depends on."""
+    """What the server depends on. `redis`, where all instances count requests, and `key_set`, the keys of the outside issuer, are there where the operator has set them; the server can do without."""
 
     database: HealthCheck
+    redis: HealthCheck | MISSING = MISSING
+    key_set: HealthCheck | MISSING = MISSING
 
 
 class Environment(StrEnum):
@@ -94,6 +96,10 @@ class ProblemType(BaseModel):
     """What it means and what to do."""
 
 
+Metrics = TypeAliasType("Metrics", str)
+"""Metrics in the text format of Prometheus or OpenMetrics."""
+
+
 Html = TypeAliasType("Html", str)
 """A page for people."""
 
@@ -122,6 +128,7 @@ class FaultCode(StrEnum):
     enum = "enum"
     minimum = "minimum"
     maximum = "maximum"
+    min_items = "min_items"
     max_items = "max_items"
     not_null = "not_null"
     unknown_field = "unknown_field"
@@ -255,6 +262,169 @@ class User(BaseModel):
     """When the account was last changed."""
 
 
+class UserSort(StrEnum):
+    """The order of a list of users; `-` for descending."""
+
+    created_at_ascending = "created_at"
+    created_at_descending = "-created_at"
+    updated_at_ascending = "updated_at"
+    updated_at_descending = "-updated_at"
+    email_ascending = "email"
+    email_descending = "-email"
+
+
+class UserPage(BaseModel):
+    """A page of users."""
+
+    items: list[User]
+    """The users of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+    total_count: Annotated[int | None, Field(ge=0)]
+    """How many users all pages hold together; null unless `include_total` asks."""
+
+
+class UserCreate(BaseModel):
+    """An account to create."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email
+    password: NewPassword
+    username: Username | None | MISSING = MISSING
+    full_name: PersonName | None | MISSING = MISSING
+    is_active: bool | MISSING = MISSING
+    """Whether the account may sign in."""
+    is_superuser: bool | MISSING = MISSING
+    """Whether the account administers the server."""
+
+
+class BulkUserAction(StrEnum):
+    """
+    What to do with each.
+    """
+
+    activate = "activate"
+    deactivate = "deactivate"
+    delete = "delete"
+
+
+class BulkUserUpdate(BaseModel):
+    """What to do, and with whom."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    action: BulkUserAction
+    user_ids: Annotated[list[UUID], Field(max_length=100, min_length=1)]
+    """The ids of the users."""
+
+
+class BulkUserOutcome(BaseModel):
+    """What became of one user."""
+
+    user_id: UUID
+    """The id of the user."""
+    status: Annotated[int, Field(ge=200, le=599)]
+    """The HTTP status of the operation alone."""
+    code: str | None
+    """The `code` of the problem; null when there was none."""
+
+
+class BulkUserResult(BaseModel):
+    """What became of each."""
+
+    results: list[BulkUserOutcome]
+    """In the order sent."""
+
+
+class ProfilePatch(BaseModel):
+    """What to change of the own account. Only what may be empty takes null."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email | MISSING = MISSING
+    username: Username | None | MISSING = MISSING
+    full_name: PersonName | None | MISSING = MISSING
+
+
+class UserReplace(BaseModel):
+    """An account as it shall be."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email
+    username: Username | None | MISSING = MISSING
+    full_name: PersonName | None | MISSING = MISSING
+
+
+class UserPatch(BaseModel):
+    """What to change of an account. Only what may be empty takes null."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email | MISSING = MISSING
+    username: Username | None | MISSING = MISSING
+    full_name: PersonName | None | MISSING = MISSING
+    is_active: bool | MISSING = MISSING
+    """Whether the account may sign in."""
+    is_superuser: bool | MISSING = MISSING
+    """Whether the account administers the server."""
+
+
+class ExportedIdentity(BaseModel):
+    """What another issuer calls a user."""
+
+    issuer: str
+    """Who issues its tokens."""
+    subject: str
+    """The name that they have for the user, unlike that of any other."""
+    created_at: AwareDatetime
+    """When the first of its tokens was seen."""
+
+
+class ExportedSession(BaseModel):
+    """A session."""
+
+    id: UUID
+    """The id of the session."""
+    device_name: str | None
+    """What its owner calls the device."""
+    user_agent: str | None
+    """The `User-Agent` that signed in, its first 500 characters."""
+    ip_address: str | None
+    """The address that signed in."""
+    created_at: AwareDatetime
+    """When it began."""
+    authenticated_at: AwareDatetime
+    """When the password was last given."""
+    last_used_at: AwareDatetime
+    """When its tokens were last fetched."""
+    expires_at: AwareDatetime
+    """When it ends."""
+    revoked_at: AwareDatetime | None
+    """When it was ended before."""
+    revoke_reason: str | None
+    """Why, in a word."""
+
+
+class ExportedRequest(BaseModel):
+    """A request that can be sent again."""
+
+    key: str
+    """Its `Idempotency-Key`."""
+    status: Annotated[int | None, Field(ge=200, le=299)]
+    """What it was answered with; null while it is not."""
+    created_at: AwareDatetime
+    """When it came."""
+
+
 DeviceName = TypeAliasType(
     "DeviceName",
     Annotated[
@@ -364,6 +534,21 @@ class TokenPair(BaseModel):
     """The id of the session."""
 
 
+IdempotencyKey = TypeAliasType(
+    "IdempotencyKey",
+    Annotated[
+        str,
+        Field(
+            examples=["5f0c6a5e-8d3b-4c57-9b52-0f2c4f6d1a90"],
+            max_length=128,
+            min_length=1,
+            pattern="^[\\x21-\\x7E]{1,128}$",
+        ),
+    ],
+)
+"""Any name for a request, best a random one."""
+
+
 EntityTagCondition = TypeAliasType(
     "EntityTagCondition",
     Annotated[
@@ -376,7 +561,7 @@ EntityTagCondition = TypeAliasType(
         ),
     ],
 )
-"""`*`, or a list of entity tags (RFC 9110, 8.8.3)."""
+"""`*`, or a list of entity tags (RFC 9110, 8.8.3), each in its quotes, as `ETag` has it."""
 
 
 class TaskStatus(StrEnum):
@@ -412,6 +597,10 @@ class TaskStatusFilter(StrEnum):
     cancelled = "cancelled"
     open = "open"
     all = "all"
+
+
+TaskScope = TypeAliasType("TaskScope", Literal["all"])
+"""Where to look: `all` is everywhere."""
 
 
 class TaskSort(StrEnum):
@@ -488,6 +677,8 @@ class TaskReplace(BaseModel):
     status: TaskStatus | MISSING = MISSING
     priority: TaskPriority | MISSING = MISSING
     due_date: Instant | None | MISSING = MISSING
+    organization_id: UUID | MISSING = MISSING
+    """The organization to move it to; left out, it stays."""
 
 
 class TaskPatch(BaseModel):
@@ -501,6 +692,8 @@ class TaskPatch(BaseModel):
     status: TaskStatus | MISSING = MISSING
     priority: TaskPriority | MISSING = MISSING
     due_date: Instant | None | MISSING = MISSING
+    organization_id: UUID | MISSING = MISSING
+    """The organization to move it to."""
 
 
 class TaskCompletion(BaseModel):
@@ -551,6 +744,225 @@ class TaskPage(BaseModel):
     """The `cursor` of the next page; null on the last one."""
     has_more: bool
     """Whether there is a next page."""
+    total_count: Annotated[int | None, Field(ge=0)]
+    """How many tasks all pages hold together; null unless `include_total` asks."""
+
+
+class FoundTask(BaseModel):
+    """A task that a search has found."""
+
+    id: UUID
+    """The id of the task."""
+    organization_id: UUID
+    """The organization it lives in."""
+    user_id: UUID | None
+    """Who created it; null when that account is gone."""
+    title: str
+    """What is to be done, in one line."""
+    description: str | None
+    """All there is to say about it."""
+    status: TaskStatus
+    priority: TaskPriority
+    due_date: AwareDatetime | None
+    """When it is due."""
+    completed: bool
+    """Whether `status` is `completed`."""
+    completed_at: AwareDatetime | None
+    """When it was completed."""
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change."""
+    created_at: AwareDatetime
+    """When it was created."""
+    updated_at: AwareDatetime
+    """When it was last changed."""
+    rank: Annotated[float, Field(ge=0.0)]
+    """How well it fits, compared with the others."""
+
+
+class TaskSearchPage(BaseModel):
+    """A page of tasks that a search has found."""
+
+    items: list[FoundTask]
+    """The tasks of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
+class OrganizationKind(StrEnum):
+    """
+    `personal`: that of one user, whose id it has. `team`: one that people share.
+    """
+
+    personal = "personal"
+    team = "team"
+
+
+class OrganizationRole(StrEnum):
+    """
+    `owner`: may do everything. `admin`: manages tasks and members, but no owners. `member`: reads.
+    """
+
+    owner = "owner"
+    admin = "admin"
+    member = "member"
+
+
+OrganizationName = TypeAliasType(
+    "OrganizationName",
+    Annotated[
+        str,
+        Field(
+            examples=["Analytical Engines"],
+            max_length=255,
+            min_length=1,
+            pattern="^[^\\x00-\\x20](?:[^\\x00]*[^\\x00-\\x20])?$",
+        ),
+    ],
+)
+"""What people call it."""
+
+
+Slug = TypeAliasType(
+    "Slug",
+    Annotated[
+        str,
+        Field(
+            examples=["analytical-engines"],
+            max_length=63,
+            min_length=2,
+            pattern="^[a-z0-9][a-z0-9-]{1,62}$",
+        ),
+    ],
+)
+"""A name for addresses, unlike that of any other organization."""
+
+
+OrganizationDescription = TypeAliasType(
+    "OrganizationDescription",
+    Annotated[
+        str,
+        Field(
+            examples=["Everything that can be computed."],
+            max_length=2000,
+            pattern="^[^\\x00]*$",
+        ),
+    ],
+)
+"""What it is for."""
+
+
+class OrganizationCreate(BaseModel):
+    """A team organization to create."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    name: OrganizationName
+    slug: Slug
+    description: OrganizationDescription | None | MISSING = MISSING
+
+
+class OrganizationPatch(BaseModel):
+    """What to change of an organization. Only what may be empty takes null."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    name: OrganizationName | MISSING = MISSING
+    slug: Slug | MISSING = MISSING
+    description: OrganizationDescription | None | MISSING = MISSING
+
+
+class Organization(BaseModel):
+    """An organization."""
+
+    id: UUID
+    """The id of the organization; that of a personal one is the id of its user."""
+    kind: OrganizationKind
+    name: str
+    """What people call it."""
+    slug: str | None
+    """Its name for addresses; null only for a personal one."""
+    description: str | None
+    """What it is for."""
+    member_count: Annotated[int, Field(ge=0)]
+    """How many members it has."""
+    my_role: OrganizationRole | None
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change of it and of its members."""
+    created_at: AwareDatetime
+    """When it was created."""
+    updated_at: AwareDatetime
+    """When it or its members last changed."""
+
+
+class OrganizationPage(BaseModel):
+    """A page of organizations."""
+
+    items: list[Organization]
+    """The organizations of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
+class MemberAdd(BaseModel):
+    """Whom to make a member, and as what."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email
+    role: OrganizationRole | MISSING = MISSING
+
+
+class MemberPatch(BaseModel):
+    """What to change of a member."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    role: OrganizationRole | MISSING = MISSING
+
+
+class MemberUser(BaseModel):
+    """Who a member is."""
+
+    id: UUID
+    """The id of the user."""
+    username: str | None
+    """The name to sign in by."""
+    full_name: str | None
+    """The name as its bearer writes it."""
+    email: str | None
+    """The e-mail address."""
+
+
+class Member(BaseModel):
+    """A user in an organization."""
+
+    user: MemberUser
+    role: OrganizationRole
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change of the role."""
+    created_at: AwareDatetime
+    """When the user joined."""
+    updated_at: AwareDatetime
+    """When the role last changed."""
+
+
+class MemberPage(BaseModel):
+    """A page of members."""
+
+    items: list[Member]
+    """The members of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
 
 
 class AuditAction(StrEnum):
@@ -561,7 +973,12 @@ class AuditAction(StrEnum):
     wrong passwords. `auth.logout`, `auth.logout_all`: a session, or all, ended by its owner. `auth.session_revoked`:
     a session ended from another one. `auth.refresh_reuse`: a refresh token came twice, and its session was ended.
     `auth.password_changed`: a password was changed. `access.denied`: a signed-in user was refused with `403`.
-    `user.created_superuser`: an operator made a superuser.
+    `user.created_superuser`: an operator made a superuser. `user.updated`: an account was changed; `changes` says
+    what of it. `user.created`, `user.deleted`: an account was made by a superuser, or deleted; `changes` says
+    `is_superuser` where one was made a superuser. `user.unlocked`: its wrong passwords were forgotten. `user.sessions_revoked`: its sessions were ended by a superuser.
+    `user.exported`: it fetched everything that is stored about it.
+    `organization.created`, `.updated`, `.deleted`: an organization was. `organization.member_added`,
+    `.member_updated`, `.member_removed`: a member was, by an admin, by leaving, or with its account.
 
     """
 
@@ -575,6 +992,18 @@ class AuditAction(StrEnum):
     auth_password_changed = "auth.password_changed"
     access_denied = "access.denied"
     user_created_superuser = "user.created_superuser"
+    user_updated = "user.updated"
+    user_created = "user.created"
+    user_deleted = "user.deleted"
+    user_unlocked = "user.unlocked"
+    user_sessions_revoked = "user.sessions_revoked"
+    user_exported = "user.exported"
+    organization_created = "organization.created"
+    organization_updated = "organization.updated"
+    organization_deleted = "organization.deleted"
+    organization_member_added = "organization.member_added"
+    organization_member_updated = "organization.member_updated"
+    organization_member_removed = "organization.member_removed"
 
 
 AuditActionFilter = TypeAliasType(
@@ -680,6 +1109,21 @@ class AuditLogPage(BaseModel):
 TaskIdParameter = TypeAliasType("TaskIdParameter", UUID)
 
 
+UserQueryParameter = TypeAliasType(
+    "UserQueryParameter",
+    Annotated[str, Field(max_length=200, min_length=1, pattern="^[^\\x00]*$")],
+)
+
+
+ActiveFilterParameter = TypeAliasType("ActiveFilterParameter", bool)
+
+
+SuperuserFilterParameter = TypeAliasType("SuperuserFilterParameter", bool)
+
+
+UserIdParameter = TypeAliasType("UserIdParameter", UUID)
+
+
 SessionIdParameter = TypeAliasType("SessionIdParameter", UUID)
 
 
@@ -689,13 +1133,37 @@ LimitParameter = TypeAliasType("LimitParameter", Annotated[int, Field(ge=1, le=2
 CursorParameter = TypeAliasType("CursorParameter", Annotated[str, Field(max_length=2000, min_length=1)])
 
 
+SearchTextParameter = TypeAliasType(
+    "SearchTextParameter",
+    Annotated[str, Field(max_length=200, min_length=1, pattern="^[^\\x00]*$")],
+)
+
+
 TaskStatusFilterParameter = TypeAliasType(
     "TaskStatusFilterParameter",
     Annotated[list[TaskStatusFilter], Field(max_length=6, min_length=1)],
 )
 
 
+TaskCompletedFilterParameter = TypeAliasType("TaskCompletedFilterParameter", bool)
+
+
+TaskPriorityFilterParameter = TypeAliasType(
+    "TaskPriorityFilterParameter",
+    Annotated[list[TaskPriority], Field(max_length=4, min_length=1)],
+)
+
+
+TaskAuthorFilterParameter = TypeAliasType("TaskAuthorFilterParameter", UUID)
+
+
 OrganizationFilterParameter = TypeAliasType("OrganizationFilterParameter", UUID)
+
+
+IncludeTotalParameter = TypeAliasType("IncludeTotalParameter", bool)
+
+
+OrganizationIdParameter = TypeAliasType("OrganizationIdParameter", UUID)
 
 
 AuditLogIdParameter = TypeAliasType("AuditLogIdParameter", UUID)
@@ -746,6 +1214,11 @@ TooManyAttemptsResponseRetryAfterHeader = TypeAliasType(
 )
 
 
+KeyInProgressResponseRetryAfterHeader = TypeAliasType(
+    "KeyInProgressResponseRetryAfterHeader", Annotated[int, Field(ge=1)]
+)
+
+
 UnsupportedMediaTypeResponseAcceptHeader = TypeAliasType("UnsupportedMediaTypeResponseAcceptHeader", str)
 
 
@@ -753,6 +1226,9 @@ UnsupportedPatchTypeResponseAcceptPatchHeader = TypeAliasType("UnsupportedPatchT
 
 
 LocationHeader = TypeAliasType("LocationHeader", str)
+
+
+IdempotencyReplayedHeader = TypeAliasType("IdempotencyReplayedHeader", Literal["true"])
 
 
 LinkHeader = TypeAliasType("LinkHeader", str)
@@ -779,6 +1255,27 @@ class Problem(BaseModel):
     """Every place that is wrong; empty when no place is."""
 
 
+class ExportedMembership(BaseModel):
+    """An organization and what a user is there."""
+
+    organization_id: UUID
+    """The id of the organization."""
+    kind: OrganizationKind
+    name: str
+    """What people call it."""
+    slug: str | None
+    """Its name for addresses; null only for a personal one."""
+    description: str | None
+    """What it is for."""
+    role: OrganizationRole
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change of the role."""
+    created_at: AwareDatetime
+    """When the user joined."""
+    updated_at: AwareDatetime
+    """When the role last changed."""
+
+
 class LoginRequest(BaseModel):
     """Credentials."""
 
@@ -789,3 +1286,23 @@ class LoginRequest(BaseModel):
     password: Password
     device_name: DeviceName | None | MISSING = MISSING
     token_transport: TokenTransport | MISSING = MISSING
+
+
+class Export(BaseModel):
+    """Everything that is stored about a user."""
+
+    exported_at: AwareDatetime
+    """When this was asked for."""
+    profile: User
+    identities: list[ExportedIdentity]
+    """What other issuers call the user."""
+    sessions: list[ExportedSession]
+    """The sessions, those that are over too, until they are deleted."""
+    memberships: list[ExportedMembership]
+    """The organizations, the personal one too, and what the user is there."""
+    requests: list[ExportedRequest]
+    """The requests of the last day that had an `Idempotency-Key`; what they were answered is kept, too."""
+    tasks: list[Task]
+    """First the tasks that the user wrote, in organizations of which it is a member, then those of others in its personal organization."""
+    audit_logs: list[AuditLog]
+    """First what the user did, then what others did to it."""

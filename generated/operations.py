@@ -22,6 +22,8 @@ from contract.vocabulary import (
     ProblemType,
     Reply,
     Result,
+    Streamed,
+    Text,
 )
 from generated import models
 
@@ -35,7 +37,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "malformed_request": ProblemType(
         400,
         "Malformed request",
-        "The body is not JSON (RFC 8259) in UTF-8, or is cut short. Send it again, well formed.",
+        "The request is not HTTP, is for a host that this server does not answer for, or its body is not JSON (RFC 8259) in UTF-8, or is cut short. Send it again, well formed.",
     ),
     "invalid_header": ProblemType(
         400,
@@ -55,12 +57,12 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "invalid_token": ProblemType(
         401,
         "Invalid token",
-        "The access token was not issued by this server or has been altered.",
+        "The access token was not issued by this server, nor by an issuer that it trusts, or has been altered.",
     ),
     "token_expired": ProblemType(
         401,
         "Token expired",
-        "The access token has expired. Sign in again.",
+        "The access token has expired. Fetch another one with the refresh token, or sign in again.",
     ),
     "token_revoked": ProblemType(
         401,
@@ -75,17 +77,27 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "invalid_refresh_token": ProblemType(
         401,
         "Invalid refresh token",
-        "The refresh token was not issued by this server, or its session is over. Sign in again.",
+        "No refresh token came, in the body or as the cookie, or it was not issued by this server, or its session is over. Sign in again.",
     ),
     "refresh_token_reused": ProblemType(
         401,
         "Refresh token reused",
         "The refresh token had been exchanged before, so that somebody else may have it. The session has been ended; sign in again.",
     ),
+    "reauthentication_required": ProblemType(
+        401,
+        "Reauthentication required",
+        "This needs a sign-in of the last 10 minutes. Sign in again and repeat it with the new access token.",
+    ),
     "wrong_password": ProblemType(
         403,
         "Wrong password",
         "The current password is not the one that was sent.",
+    ),
+    "https_required": ProblemType(
+        403,
+        "HTTPS required",
+        "The request came without TLS, and may have been read on its way. Send it to the `https` address of this server.",
     ),
     "csrf_failed": ProblemType(
         403,
@@ -107,10 +119,20 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Not found",
         "There is no such resource, or the caller may not see it.",
     ),
+    "feature_disabled": ProblemType(
+        404,
+        "Feature disabled",
+        "This server leaves it to another issuer, or the caller comes from there and has no session here.",
+    ),
     "method_not_allowed": ProblemType(
         405,
         "Method not allowed",
         "The path has no such method; `Allow` names those it has.",
+    ),
+    "request_timeout": ProblemType(
+        408,
+        "Request timeout",
+        "The request did not arrive in time: its header section within 3 seconds, its body within 6.",
     ),
     "email_already_registered": ProblemType(
         409,
@@ -121,6 +143,41 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         409,
         "Username taken",
         "Another account has this username.",
+    ),
+    "last_owner": ProblemType(
+        409,
+        "Last owner",
+        "A team always has an owner, and this is the only one.",
+    ),
+    "last_superuser": ProblemType(
+        409,
+        "Last superuser",
+        "There must always be an active superuser, and this is the only one.",
+    ),
+    "self_action_forbidden": ProblemType(
+        409,
+        "Not to oneself",
+        "Nobody deactivates or deletes the own account as an administrator; `DELETE /api/v1/users/me` is the way.",
+    ),
+    "idempotency_in_progress": ProblemType(
+        409,
+        "Request in progress",
+        "A request with this `Idempotency-Key` is not answered yet. Send it again after `Retry-After`.",
+    ),
+    "slug_taken": ProblemType(
+        409,
+        "Slug taken",
+        "Another organization has this slug.",
+    ),
+    "already_member": ProblemType(
+        409,
+        "Already a member",
+        "The account is a member of the organization already. Change its role instead.",
+    ),
+    "personal_organization": ProblemType(
+        409,
+        "Personal organization",
+        "The organization is a personal one: it has one member, its name can be changed, and it goes with its user.",
     ),
     "precondition_failed": ProblemType(
         412,
@@ -141,6 +198,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         415,
         "Unsupported media type",
         "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names the one it takes.",
+    ),
+    "idempotency_key_reused": ProblemType(
+        422,
+        "Idempotency key reused",
+        "This `Idempotency-Key` came with another request in the last 24 hours. Use a key for one request only.",
     ),
     "validation_error": ProblemType(
         422,
@@ -192,7 +254,10 @@ RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
     "refresh": {"session": (30, 60)},
     "password": {"user": (5, 60)},
     "sensitive": {"user": (10, 60)},
-    "audit": {"ip": (30, 60), "user": (30, 60)},
+    "search": {"user": (60, 60)},
+    "admin": {"user": (60, 60)},
+    "bulk": {"user": (10, 60)},
+    "audit": {"user": (30, 60)},
 }
 
 # Problems: what a handler raises.
@@ -202,6 +267,7 @@ class ValidationFailed(Problem):
     """422: The request breaks this contract."""
 
     status: ClassVar[int] = 422
+    codes = ("validation_error",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -218,6 +284,7 @@ class TooManyRequests(Problem):
     """429: Too many requests."""
 
     status: ClassVar[int] = 429
+    codes = ("rate_limit_exceeded",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -235,6 +302,7 @@ class InternalError(Problem):
     """500: The server made a mistake."""
 
     status: ClassVar[int] = 500
+    codes = ("internal_error",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -251,6 +319,7 @@ class ServiceUnavailable(Problem):
     """503: The server cannot answer just now."""
 
     status: ClassVar[int] = 503
+    codes = ("service_unavailable",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -264,10 +333,34 @@ class ServiceUnavailable(Problem):
         super().__init__(code, detail, errors=errors, headers=(("Retry-After", str(retry_after)),))
 
 
+class Unauthorized(Problem):
+    """401: There is no access token, or it is no good."""
+
+    status: ClassVar[int] = 401
+    codes = (
+        "authentication_required",
+        "invalid_token",
+        "token_expired",
+        "token_revoked",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["authentication_required", "invalid_token", "token_expired", "token_revoked"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
+
+
 class NotFound(Problem):
     """404: There is no such resource, or the caller may not see it."""
 
     status: ClassVar[int] = 404
+    codes = ("not_found",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -284,6 +377,7 @@ class MalformedBody(Problem):
     """400: The body cannot be read."""
 
     status: ClassVar[int] = 400
+    codes = ("malformed_request",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -296,10 +390,31 @@ class MalformedBody(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class FeatureDisabled(Problem):
+    """404: This server leaves it to another issuer, or the caller has no session here."""
+
+    status: ClassVar[int] = 404
+    codes = ("feature_disabled",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["feature_disabled"] = "feature_disabled",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class AccountConflict(Problem):
     """409: Another account has this e-mail or username."""
 
     status: ClassVar[int] = 409
+    codes = (
+        "email_already_registered",
+        "username_taken",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
@@ -316,6 +431,7 @@ class ContentTooLarge(Problem):
     """413: The body is larger than 1 MiB."""
 
     status: ClassVar[int] = 413
+    codes = ("content_too_large",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -332,6 +448,7 @@ class UnsupportedMediaType(Problem):
     """415: The operation does not take this content type."""
 
     status: ClassVar[int] = 415
+    codes = ("unsupported_media_type",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -349,6 +466,11 @@ class PasswordRefused(Problem):
     """422: The request breaks this contract, or the password is no good."""
 
     status: ClassVar[int] = 422
+    codes = (
+        "validation_error",
+        "password_too_weak",
+        "password_too_common",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
@@ -365,6 +487,7 @@ class InvalidCredentials(Problem):
     """401: The e-mail or the password is wrong."""
 
     status: ClassVar[int] = 401
+    codes = ("invalid_credentials",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -382,6 +505,7 @@ class AccountDisabled(Problem):
     """403: The account has been deactivated."""
 
     status: ClassVar[int] = 403
+    codes = ("account_disabled",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -398,6 +522,10 @@ class TooManyAttempts(Problem):
     """429: Too many requests, or too many wrong passwords."""
 
     status: ClassVar[int] = 429
+    codes = (
+        "rate_limit_exceeded",
+        "account_locked",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
@@ -415,6 +543,11 @@ class TokenRefused(OAuthProblem):
     """400: The grant was refused (RFC 6749, 5.2)."""
 
     status: ClassVar[int] = 400
+    codes = (
+        "invalid_request",
+        "invalid_grant",
+        "unsupported_grant_type",
+    )
     types = PROBLEM_TYPES
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
 
@@ -432,6 +565,7 @@ class InvalidHeader(Problem):
     """400: A header cannot be read."""
 
     status: ClassVar[int] = 400
+    codes = ("invalid_header",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -444,27 +578,14 @@ class InvalidHeader(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class Unauthorized(Problem):
-    """401: There is no access token, or it is no good."""
-
-    status: ClassVar[int] = 401
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal["authentication_required", "invalid_token", "token_expired", "token_revoked"],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        www_authenticate: str,
-    ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
-
-
 class RefreshRefused(Problem):
     """401: The refresh token is no good."""
 
     status: ClassVar[int] = 401
+    codes = (
+        "invalid_refresh_token",
+        "refresh_token_reused",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
@@ -482,6 +603,7 @@ class CrossSite(Problem):
     """403: The request bears the cookie but comes from a foreign page."""
 
     status: ClassVar[int] = 403
+    codes = ("csrf_failed",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -498,6 +620,7 @@ class InvalidCursor(Problem):
     """400: The cursor cannot be read."""
 
     status: ClassVar[int] = 400
+    codes = ("invalid_cursor",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -510,15 +633,19 @@ class InvalidCursor(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class WrongPassword(Problem):
-    """403: The current password is wrong."""
+class SessionNotFound(Problem):
+    """404: There is no such session for the caller, or sessions are another issuer's affair."""
 
-    status: ClassVar[int] = 403
+    status: ClassVar[int] = 404
+    codes = (
+        "not_found",
+        "feature_disabled",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["wrong_password"] = "wrong_password",
+        code: Literal["not_found", "feature_disabled"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -530,6 +657,7 @@ class Forbidden(Problem):
     """403: The caller may not do this."""
 
     status: ClassVar[int] = 403
+    codes = ("permission_denied",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -546,6 +674,10 @@ class MalformedBodyOrHeader(Problem):
     """400: The body or a header cannot be read."""
 
     status: ClassVar[int] = 400
+    codes = (
+        "malformed_request",
+        "invalid_header",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
@@ -558,10 +690,101 @@ class MalformedBodyOrHeader(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class UserNotCreated(Problem):
+    """409: Another account has this e-mail or username, or a request with this key is being answered."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "email_already_registered",
+        "username_taken",
+        "idempotency_in_progress",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["email_already_registered", "username_taken", "idempotency_in_progress"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class UserRefused(Problem):
+    """422: The request breaks this contract, the password is no good, or the key came with another request."""
+
+    status: ClassVar[int] = 422
+    codes = (
+        "validation_error",
+        "password_too_weak",
+        "password_too_common",
+        "idempotency_key_reused",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["validation_error", "password_too_weak", "password_too_common", "idempotency_key_reused"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class RecentLoginNeeded(Problem):
+    """401: There is no access token, it is no good, or its owner signed in too long ago."""
+
+    status: ClassVar[int] = 401
+    codes = (
+        "authentication_required",
+        "invalid_token",
+        "token_expired",
+        "token_revoked",
+        "reauthentication_required",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal[
+            "authentication_required", "invalid_token", "token_expired", "token_revoked", "reauthentication_required"
+        ],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
+
+
+class DeletionConflict(Problem):
+    """409: A team or the server would be left without anybody, or it is the own account."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "last_owner",
+        "last_superuser",
+        "self_action_forbidden",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["last_owner", "last_superuser", "self_action_forbidden"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class PreconditionFailed(Problem):
     """412: The resource has changed; `ETag` carries its current entity tag."""
 
     status: ClassVar[int] = 412
+    codes = ("precondition_failed",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -579,6 +802,7 @@ class UnsupportedPatchType(Problem):
     """415: The operation does not take this content type."""
 
     status: ClassVar[int] = 415
+    codes = ("unsupported_media_type",)
     types = PROBLEM_TYPES
 
     def __init__(
@@ -590,6 +814,164 @@ class UnsupportedPatchType(Problem):
         accept_patch: str,
     ) -> None:
         super().__init__(code, detail, errors=errors, headers=(("Accept-Patch", str(accept_patch)),))
+
+
+class WrongPassword(Problem):
+    """403: The current password is wrong."""
+
+    status: ClassVar[int] = 403
+    codes = ("wrong_password",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["wrong_password"] = "wrong_password",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class UserConflict(Problem):
+    """409: Another account has this e-mail or username, or this may not be done to this user."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "email_already_registered",
+        "username_taken",
+        "last_superuser",
+        "self_action_forbidden",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["email_already_registered", "username_taken", "last_superuser", "self_action_forbidden"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class KeyInProgress(Problem):
+    """409: A request with this key is being answered."""
+
+    status: ClassVar[int] = 409
+    codes = ("idempotency_in_progress",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["idempotency_in_progress"] = "idempotency_in_progress",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class CreationRefused(Problem):
+    """422: The request breaks this contract, or its key came with another one."""
+
+    status: ClassVar[int] = 422
+    codes = (
+        "validation_error",
+        "idempotency_key_reused",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["validation_error", "idempotency_key_reused"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class OrganizationNotCreated(Problem):
+    """409: Another organization has this slug, or a request with this key is being answered."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "slug_taken",
+        "idempotency_in_progress",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["slug_taken", "idempotency_in_progress"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class OrganizationConflict(Problem):
+    """409: Another organization has this slug, or the organization is a personal one."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "slug_taken",
+        "personal_organization",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["slug_taken", "personal_organization"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class MemberNotAdded(Problem):
+    """409: The account is a member already, the organization is a personal one, or a request with this key is being answered."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "already_member",
+        "personal_organization",
+        "idempotency_in_progress",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["already_member", "personal_organization", "idempotency_in_progress"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class MemberConflict(Problem):
+    """409: The members cannot become what was asked for."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "already_member",
+        "last_owner",
+        "personal_organization",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["already_member", "last_owner", "personal_organization"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
 
 
 # Results: what a handler returns.
@@ -654,6 +1036,19 @@ class GetReadiness503(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.Probe | Json[models.Probe]
     retry_after: int
+
+
+@dataclass(slots=True, kw_only=True)
+class GetMetrics200(Result):
+    """The metrics of all processes of this instance."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = (
+        "text/plain",
+        "application/openmetrics-text",
+    )
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: Text
 
 
 @dataclass(slots=True, kw_only=True)
@@ -757,8 +1152,146 @@ class RevokeSession204(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class ListUsers200(Result):
+    """A page of users."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.UserPage | Json[models.UserPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CreateUser201(Result):
+    """The account."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.User | Json[models.User]
+    location: str
+    etag: str
+    idempotency_replayed: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class BulkUpdateUsers200(Result):
+    """What became of each."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.BulkUserResult | Json[models.BulkUserResult]
+
+
+@dataclass(slots=True, kw_only=True)
+class GetMyProfile200(Result):
+    """The account."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.User | Json[models.User]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteMyAccount204(Result):
+    """Deleted."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateMyProfile200(Result):
+    """The account as it now is."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.User | Json[models.User]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
 class ChangeMyPassword204(Result):
     """The password is changed."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class ExportMyData200(Result):
+    """The data."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: Streamed[models.Export]
+
+
+@dataclass(slots=True, kw_only=True)
+class GetUser200(Result):
+    """The account."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.User | Json[models.User]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ReplaceUser200(Result):
+    """The account as it now is."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.User | Json[models.User]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteUser204(Result):
+    """Deleted."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateUser200(Result):
+    """The account as it now is."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.User | Json[models.User]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ListUserSessions200(Result):
+    """A page of sessions."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.SessionPage | Json[models.SessionPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RevokeUserSessions204(Result):
+    """They are over."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class UnlockUser204(Result):
+    """The account is not locked."""
 
     status: ClassVar[int] = 204
 
@@ -784,6 +1317,18 @@ class CreateTask201(Result):
     body: models.Task | Json[models.Task]
     location: str
     etag: str
+    idempotency_replayed: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class SearchTasks200(Result):
+    """A page of tasks."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.TaskSearchPage | Json[models.TaskSearchPage]
+    link: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -835,6 +1380,123 @@ class ToggleTaskCompletion200(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
     body: models.Task | Json[models.Task]
     etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ListOrganizations200(Result):
+    """A page of organizations."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.OrganizationPage | Json[models.OrganizationPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CreateOrganization201(Result):
+    """The organization."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.Organization | Json[models.Organization]
+    location: str
+    etag: str
+    idempotency_replayed: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GetOrganization200(Result):
+    """The organization."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.Organization | Json[models.Organization]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteOrganization204(Result):
+    """Deleted."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateOrganization200(Result):
+    """The organization as it now is."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.Organization | Json[models.Organization]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ListMembers200(Result):
+    """A page of members."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.MemberPage | Json[models.MemberPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AddMember201(Result):
+    """The member."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.Member | Json[models.Member]
+    location: str
+    etag: str
+    idempotency_replayed: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GetMember200(Result):
+    """The member."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.Member | Json[models.Member]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class RemoveMember204(Result):
+    """Removed."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateMember200(Result):
+    """The member as it now is."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    body: models.Member | Json[models.Member]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ListOrganizationAuditLogs200(Result):
+    """A page of audit logs."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.AuditLogPage | Json[models.AuditLogPage]
+    link: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -920,6 +1582,20 @@ class MetaOperations(Protocol[Public_contra]):
         """
         ...
 
+    async def get_metrics(
+        self,
+        call: Public_contra,
+        /,
+    ) -> GetMetrics200:
+        """What monitoring reads.
+
+        Requests, durations, the pool and more, for Prometheus; `Accept` may ask for OpenMetrics. Needs the bearer token that the operator has set; where there is none, nothing is at this path, except in development. Query parameters are ignored.
+
+        Source: GET /metrics
+        Raises: Unauthorized, NotFound, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
     async def get_problem_type(
         self,
         call: Public_contra,
@@ -952,7 +1628,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Makes the account and its personal organization. Sign in afterwards.
 
         Source: POST /api/v1/auth/register
-        Raises: MalformedBody, AccountConflict, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, FeatureDisabled, AccountConflict, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -970,7 +1646,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         `cookie` the refresh token comes as the cookie `__Host-refresh`, which scripts cannot read, and not in the body.
 
         Source: POST /api/v1/auth/login
-        Raises: MalformedBody, InvalidCredentials, AccountDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, InvalidCredentials, AccountDisabled, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyAttempts, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -987,7 +1663,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         username. Unknown and empty members and `Authorization` are ignored.
 
         Source: POST /api/v1/auth/token
-        Raises: TokenRefused, ContentTooLarge, UnsupportedMediaType, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: TokenRefused, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, TooManyAttempts, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1019,7 +1695,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         one ends the session: somebody else may have it. The session ends when it did at sign-in.
 
         Source: POST /api/v1/auth/refresh
-        Raises: MalformedBody, RefreshRefused, CrossSite, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, RefreshRefused, CrossSite, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1033,7 +1709,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Ends the session of the access token or of the cookie `__Host-refresh`, and clears the cookie. Its tokens are refused from now on.
 
         Source: POST /api/v1/auth/logout
-        Raises: Unauthorized, CrossSite, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, CrossSite, FeatureDisabled, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1047,7 +1723,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Ends every session of the account, this one too.
 
         Source: POST /api/v1/auth/logout-all
-        Raises: Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, FeatureDisabled, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1064,7 +1740,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         One page of the sessions that are not over, newest first.
 
         Source: GET /api/v1/auth/sessions
-        Raises: InvalidCursor, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, FeatureDisabled, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1080,13 +1756,64 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         The session is over from now on, on every server; a second request answers `404`.
 
         Source: DELETE /api/v1/auth/sessions/{session_id}
-        Raises: Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
 
-class UsersOperations(Protocol[Call_contra]):
+class ProfileOperations(Protocol[Call_contra]):
     """The own account."""
+
+    async def get_my_profile(
+        self,
+        call: Call_contra,
+        /,
+    ) -> GetMyProfile200:
+        """Get the own profile.
+
+        The account of the caller, as `getCurrentUser` answers it, or `304` while it still has the entity tag named.
+
+        Source: GET /api/v1/users/me
+        Raises: InvalidHeader, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def delete_my_account(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        if_match: EntityTags | MISSING,
+    ) -> DeleteMyAccount204:
+        """Delete the own account.
+
+        The account is gone with its sessions and its personal organization; tasks that it wrote in teams stay, without
+        an author. This needs a sign-in of the last 10 minutes (`reauthentication_required`). The only owner of a team
+        first finds another one (`last_owner`), and the only active superuser stays (`last_superuser`).
+
+        Source: DELETE /api/v1/users/me
+        Raises: InvalidHeader, RecentLoginNeeded, DeletionConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_my_profile(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        if_match: EntityTags | MISSING,
+        body: models.ProfilePatch,
+    ) -> UpdateMyProfile200:
+        """Change the own profile.
+
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        leaves `version` and `ETag` alone. Another e-mail address needs a sign-in of the last 10 minutes
+        (`reauthentication_required`) and ends all other sessions.
+
+        Source: PATCH /api/v1/users/me
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, AccountConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
 
     async def change_my_password(
         self,
@@ -1100,7 +1827,403 @@ class UsersOperations(Protocol[Call_contra]):
         Sets another password and ends all other sessions. Wrong current passwords count as wrong ones at sign-in do.
 
         Source: PUT /api/v1/users/me/password
-        Raises: MalformedBody, Unauthorized, WrongPassword, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, Unauthorized, WrongPassword, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyAttempts, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def export_my_data(
+        self,
+        call: Call_contra,
+        /,
+    ) -> ExportMyData200:
+        """Export the own data.
+
+        Everything that is stored about the caller, as one JSON document that is sent while it is read: the account, its
+        identities at other issuers, its sessions, memberships and requests with an `Idempotency-Key`, the tasks that it
+        wrote and can still see and all others of its personal organization, and the audit log of what it did and what
+        was done to it. Of what other users did the log leaves out their session, address and `User-Agent`.
+
+        Passwords, tokens and keyed hashes are secrets and not part of it. The body has no `Content-Length`; when the
+        session ends meanwhile, or the server fails, the connection is closed before the document is complete.
+
+        Source: GET /api/v1/users/me/export
+        Raises: Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class UsersOperations(Protocol[Call_contra]):
+    """All accounts: superusers administer them, everybody else sees the own one."""
+
+    async def list_users(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+        sort: models.UserSort,
+        q: models.UserQueryParameter | MISSING,
+        is_active: models.ActiveFilterParameter | MISSING,
+        is_superuser: models.SuperuserFilterParameter | MISSING,
+        created_before: models.Instant | MISSING,
+        created_after: models.Instant | MISSING,
+        include_total: models.IncludeTotalParameter,
+    ) -> ListUsers200:
+        """List users.
+
+        One page of all accounts. A user is listed when all filters keep the account.
+
+        Source: GET /api/v1/users
+        Raises: InvalidCursor, Unauthorized, Forbidden, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def create_user(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.UserCreate,
+    ) -> CreateUser201:
+        """Create a user.
+
+        Makes an account and its personal organization, by the rules of `registerUser`. `is_active` is true and
+        `is_superuser` false when they are not sent.
+
+        Source: POST /api/v1/users
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, FeatureDisabled, UserNotCreated, ContentTooLarge, UnsupportedMediaType, UserRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def bulk_update_users(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.BulkUserUpdate,
+    ) -> BulkUpdateUsers200:
+        """Change many users.
+
+        Activates, deactivates or deletes up to 100 users, each for itself: the answer has a result for every id in the
+        order sent, with the status and code that the operation on this user alone would have answered. An id that is
+        repeated is acted on once and answered each time.
+
+        Source: POST /api/v1/users/bulk
+        Raises: MalformedBody, Unauthorized, Forbidden, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_user(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+    ) -> GetUser200:
+        """Get a user.
+
+        The account, or `304` while it still has the entity tag named. Who is no superuser sees the own one only.
+
+        Source: GET /api/v1/users/{user_id}
+        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def replace_user(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.UserReplace,
+    ) -> ReplaceUser200:
+        """Replace a user.
+
+        `username` and `full_name` become null when they are not sent; `is_active` and `is_superuser` stay as they are.
+        Who is no superuser may do this to the own account only. Another e-mail address ends the sessions of the user; a
+        caller who changes the own one needs a sign-in of the last 10 minutes (`reauthentication_required`) and keeps
+        the session of the request.
+
+        Source: PUT /api/v1/users/{user_id}
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, NotFound, AccountConflict, PreconditionFailed, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def delete_user(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+    ) -> DeleteUser204:
+        """Delete a user.
+
+        The account is gone with its sessions and its personal organization; tasks that it wrote in teams stay, without
+        an author. The only owner of a team first finds another one (`last_owner`). Nobody deletes the own account here
+        (`self_action_forbidden`).
+
+        Source: DELETE /api/v1/users/{user_id}
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, DeletionConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_user(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.UserPatch,
+    ) -> UpdateUser200:
+        """Change a user.
+
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        leaves `version` and `ETag` alone. Who is no superuser may change the own account only, and neither `is_active`
+        nor `is_superuser` of it. Nobody deactivates the own account (`self_action_forbidden`), and one active superuser
+        always remains (`last_superuser`). Deactivation ends the sessions of the user, and so does another e-mail
+        address; a caller who changes the own one needs a sign-in of the last 10 minutes (`reauthentication_required`)
+        and keeps the session of the request.
+
+        Source: PATCH /api/v1/users/{user_id}
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, Forbidden, NotFound, UserConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def list_user_sessions(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListUserSessions200:
+        """List the sessions of a user.
+
+        One page of the sessions that go on, newest first.
+
+        Source: GET /api/v1/users/{user_id}/sessions
+        Raises: InvalidCursor, Unauthorized, Forbidden, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def revoke_user_sessions(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+    ) -> RevokeUserSessions204:
+        """End the sessions of a user.
+
+        All of them, at once. The account stays active; its owner may sign in again.
+
+        Source: DELETE /api/v1/users/{user_id}/sessions
+        Raises: Unauthorized, Forbidden, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def unlock_user(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+    ) -> UnlockUser204:
+        """Unlock a user.
+
+        Forgets the wrong passwords in a row, so that signing in by password works at once (`account_locked`).
+
+        Source: POST /api/v1/users/{user_id}/unlock
+        Raises: Unauthorized, Forbidden, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class OrganizationsOperations(Protocol[Call_contra]):
+    """Where tasks live, and who shares them."""
+
+    async def list_organizations(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListOrganizations200:
+        """List the own organizations.
+
+        One page of the organizations that the caller is a member of, the personal one among them, by name.
+
+        Source: GET /api/v1/organizations
+        Raises: InvalidCursor, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def create_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.OrganizationCreate,
+    ) -> CreateOrganization201:
+        """Create a team organization.
+
+        The caller becomes its owner. The `slug` names it for people, and no other organization has it.
+
+        Source: POST /api/v1/organizations
+        Raises: MalformedBodyOrHeader, Unauthorized, OrganizationNotCreated, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+    ) -> GetOrganization200:
+        """Get an organization.
+
+        The organization, or `304` while it still has the entity tag named.
+
+        Source: GET /api/v1/organizations/{organization_id}
+        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def delete_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        if_match: EntityTags | MISSING,
+    ) -> DeleteOrganization204:
+        """Delete a team organization.
+
+        Its tasks are deleted with it. A second request answers `404`.
+
+        Source: DELETE /api/v1/organizations/{organization_id}
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, OrganizationConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.OrganizationPatch,
+    ) -> UpdateOrganization200:
+        """Change an organization.
+
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        leaves `version` and `ETag` alone. Of a personal organization only the name can be changed.
+
+        Source: PATCH /api/v1/organizations/{organization_id}
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, OrganizationConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class MembersOperations(Protocol[Call_contra]):
+    """Who is in an organization, and as what."""
+
+    async def list_members(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListMembers200:
+        """List the members of an organization.
+
+        One page of its members, in the order in which they joined.
+
+        Source: GET /api/v1/organizations/{organization_id}/members
+        Raises: InvalidCursor, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def add_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        body: models.MemberAdd,
+    ) -> AddMember201:
+        """Add a member to an organization.
+
+        The account with this e-mail becomes a member. An address that no active account has is `404`. Admins add members and
+        admins; only owners add owners.
+
+        Source: POST /api/v1/organizations/{organization_id}/members
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, MemberNotAdded, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+    ) -> GetMember200:
+        """Get a member of an organization.
+
+        The member, or `304` while it still has the entity tag named, which changes with the role and with the account.
+
+        Source: GET /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def remove_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+    ) -> RemoveMember204:
+        """Remove a member, or leave.
+
+        Everybody may leave; admins remove members and admins, owners everybody. The last owner stays. Tasks stay, too.
+
+        Source: DELETE /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, MemberConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.MemberPatch,
+    ) -> UpdateMember200:
+        """Change the role of a member.
+
+        Admins make members admins and admins members; only owners make owners, and change what owners are. An owner hands
+        the organization over by making another member owner, and then stepping down. The last owner cannot step down.
+
+        Source: PATCH /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, MemberConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1117,11 +2240,23 @@ class TasksOperations(Protocol[Call_contra]):
         cursor: models.CursorParameter | MISSING,
         sort: models.TaskSort,
         status: models.TaskStatusFilterParameter | MISSING,
+        completed: models.TaskCompletedFilterParameter | MISSING,
+        priority: models.TaskPriorityFilterParameter | MISSING,
+        due_before: models.Instant | MISSING,
+        due_after: models.Instant | MISSING,
+        created_before: models.Instant | MISSING,
+        created_after: models.Instant | MISSING,
+        updated_before: models.Instant | MISSING,
+        updated_after: models.Instant | MISSING,
+        user_id: models.TaskAuthorFilterParameter | MISSING,
         organization_id: models.OrganizationFilterParameter | MISSING,
+        scope: models.TaskScope | MISSING,
+        include_total: models.IncludeTotalParameter,
     ) -> ListTasks200:
         """List tasks.
 
-        One page of the tasks of the personal organization, or of the one named by `organization_id`.
+        One page of the tasks of the personal organization, of the one named by `organization_id`, or with `scope` `all` of
+        every organization that the caller is a member of. A task is listed when all filters keep it.
 
         Source: GET /api/v1/tasks
         Raises: InvalidCursor, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
@@ -1140,7 +2275,38 @@ class TasksOperations(Protocol[Call_contra]):
         The task lives in the personal organization unless `organization_id` names another one.
 
         Source: POST /api/v1/tasks
-        Raises: MalformedBody, Unauthorized, Forbidden, NotFound, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, KeyInProgress, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def search_tasks(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        q: models.SearchTextParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+        status: models.TaskStatusFilterParameter | MISSING,
+        completed: models.TaskCompletedFilterParameter | MISSING,
+        priority: models.TaskPriorityFilterParameter | MISSING,
+        due_before: models.Instant | MISSING,
+        due_after: models.Instant | MISSING,
+        created_before: models.Instant | MISSING,
+        created_after: models.Instant | MISSING,
+        updated_before: models.Instant | MISSING,
+        updated_after: models.Instant | MISSING,
+        user_id: models.TaskAuthorFilterParameter | MISSING,
+        organization_id: models.OrganizationFilterParameter | MISSING,
+        scope: models.TaskScope | MISSING,
+    ) -> SearchTasks200:
+        """Search tasks.
+
+        One page of the tasks that have the words of `q` in title or description, the best first: a title counts more than
+        a description. Where to look and what to keep is said as for `listTasks`.
+
+        Source: GET /api/v1/tasks/search
+        Raises: InvalidCursor, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1172,7 +2338,8 @@ class TasksOperations(Protocol[Call_contra]):
         """Replace a task.
 
         Everything not sent falls back to what a new task has: `description` and `due_date` to null, `status` to
-        `pending`, `priority` to `medium`. The task stays in its organization.
+        `pending`, `priority` to `medium`. Without `organization_id` the task stays where it is; to move it one must be
+        allowed to write in both organizations.
 
         Source: PUT /api/v1/tasks/{task_id}
         Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
@@ -1208,7 +2375,7 @@ class TasksOperations(Protocol[Call_contra]):
         """Change a task.
 
         A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
-        leaves `version` and `ETag` alone.
+        leaves `version` and `ETag` alone. `organization_id` moves the task, for who may write in both organizations.
 
         Source: PATCH /api/v1/tasks/{task_id}
         Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
@@ -1237,6 +2404,30 @@ class TasksOperations(Protocol[Call_contra]):
 
 class AuditOperations(Protocol[Call_contra]):
     """What happened, and who did it."""
+
+    async def list_organization_audit_logs(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+        action: models.AuditActionFilter | MISSING,
+        actor_id: models.AuditActorFilterParameter | MISSING,
+        target_id: models.AuditTargetFilterParameter | MISSING,
+        outcome: models.AuditOutcome | MISSING,
+        occurred_after: models.Instant | MISSING,
+        occurred_before: models.Instant | MISSING,
+    ) -> ListOrganizationAuditLogs200:
+        """List the audit logs of an organization.
+
+        One page of what was done to the organization and its members, and what was refused there, newest first.
+
+        Source: GET /api/v1/organizations/{organization_id}/audit-logs
+        Raises: InvalidCursor, Unauthorized, Forbidden, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        """
+        ...
 
     async def list_audit_logs(
         self,
@@ -1284,7 +2475,10 @@ class Handlers(Generic[Public_contra, Call_contra]):
 
     meta: MetaOperations[Public_contra]
     auth: AuthOperations[Public_contra, Call_contra]
+    profile: ProfileOperations[Call_contra]
     users: UsersOperations[Call_contra]
+    organizations: OrganizationsOperations[Call_contra]
+    members: MembersOperations[Call_contra]
     tasks: TasksOperations[Call_contra]
     audit: AuditOperations[Call_contra]
 
@@ -1298,6 +2492,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/",
         roles=None,
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(),
         body=None,
@@ -1324,6 +2519,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/health",
         roles=None,
         cookie=None,
+        local=None,
         rate_class="exempt",
         parameters=(),
         body=None,
@@ -1353,6 +2549,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/livez",
         roles=None,
         cookie=None,
+        local=None,
         rate_class="exempt",
         parameters=(),
         body=None,
@@ -1378,6 +2575,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/readyz",
         roles=None,
         cookie=None,
+        local=None,
         rate_class="exempt",
         parameters=(),
         body=None,
@@ -1400,6 +2598,34 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
+        id="getMetrics",
+        tag="meta",
+        name="get_metrics",
+        method="GET",
+        path="/metrics",
+        roles=None,
+        cookie=None,
+        local=None,
+        rate_class="exempt",
+        parameters=(),
+        body=None,
+        replies=(
+            Reply(
+                GetMetrics200,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            NotFound,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
         id="getProblemType",
         tag="meta",
         name="get_problem_type",
@@ -1407,6 +2633,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/problems/{code}",
         roles=None,
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1444,6 +2671,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/register",
         roles=None,
         cookie=None,
+        local="accounts",
         rate_class="register",
         parameters=(),
         body=Body(
@@ -1465,6 +2693,7 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=False,
         problems=(
             MalformedBody,
+            FeatureDisabled,
             AccountConflict,
             ContentTooLarge,
             UnsupportedMediaType,
@@ -1482,6 +2711,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/login",
         roles=None,
         cookie=None,
+        local="accounts",
         rate_class="login",
         parameters=(),
         body=Body(
@@ -1502,6 +2732,7 @@ OPERATIONS: tuple[Operation, ...] = (
             MalformedBody,
             InvalidCredentials,
             AccountDisabled,
+            FeatureDisabled,
             ContentTooLarge,
             UnsupportedMediaType,
             ValidationFailed,
@@ -1518,6 +2749,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/token",
         roles=None,
         cookie=None,
+        local="accounts",
         rate_class="login",
         parameters=(),
         body=Body(
@@ -1536,6 +2768,7 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=False,
         problems=(
             TokenRefused,
+            FeatureDisabled,
             ContentTooLarge,
             UnsupportedMediaType,
             TooManyAttempts,
@@ -1551,6 +2784,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/me",
         roles=("user",),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1589,6 +2823,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/refresh",
         roles=None,
         cookie="__Host-refresh",
+        local="accounts",
         rate_class="refresh",
         parameters=(),
         body=Body(
@@ -1609,6 +2844,7 @@ OPERATIONS: tuple[Operation, ...] = (
             MalformedBody,
             RefreshRefused,
             CrossSite,
+            FeatureDisabled,
             ContentTooLarge,
             UnsupportedMediaType,
             ValidationFailed,
@@ -1625,6 +2861,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/logout",
         roles=("user",),
         cookie="__Host-refresh",
+        local="session",
         rate_class="default",
         parameters=(),
         body=None,
@@ -1639,6 +2876,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             Unauthorized,
             CrossSite,
+            FeatureDisabled,
             ValidationFailed,
             TooManyRequests,
             InternalError,
@@ -1653,6 +2891,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/logout-all",
         roles=("user",),
         cookie=None,
+        local="session",
         rate_class="sensitive",
         parameters=(),
         body=None,
@@ -1666,6 +2905,7 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=False,
         problems=(
             Unauthorized,
+            FeatureDisabled,
             ValidationFailed,
             TooManyRequests,
             InternalError,
@@ -1680,6 +2920,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/sessions",
         roles=("user",),
         cookie=None,
+        local="session",
         rate_class="default",
         parameters=(
             Parameter(
@@ -1714,6 +2955,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            FeatureDisabled,
             ValidationFailed,
             TooManyRequests,
             InternalError,
@@ -1728,6 +2970,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/auth/sessions/{session_id}",
         roles=("user",),
         cookie=None,
+        local="session",
         rate_class="sensitive",
         parameters=(
             Parameter(
@@ -1751,7 +2994,340 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=False,
         problems=(
             Unauthorized,
-            NotFound,
+            SessionNotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listUsers",
+        tag="users",
+        name="list_users",
+        method="GET",
+        path="/api/v1/users",
+        roles=("superuser",),
+        cookie=None,
+        local=None,
+        rate_class="admin",
+        parameters=(
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+            Parameter(
+                "sort",
+                "query",
+                "sort",
+                "string",
+                models.UserSort,
+                "#/components/parameters/UserSort/schema",
+                required=False,
+                default="-created_at",
+            ),
+            Parameter(
+                "q",
+                "query",
+                "q",
+                "string",
+                models.UserQueryParameter,
+                "#/components/parameters/UserQuery/schema",
+                required=False,
+            ),
+            Parameter(
+                "is_active",
+                "query",
+                "is_active",
+                "boolean",
+                models.ActiveFilterParameter,
+                "#/components/parameters/ActiveFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "is_superuser",
+                "query",
+                "is_superuser",
+                "boolean",
+                models.SuperuserFilterParameter,
+                "#/components/parameters/SuperuserFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "created_before",
+                "query",
+                "created_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/CreatedBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "created_after",
+                "query",
+                "created_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/CreatedAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "include_total",
+                "query",
+                "include_total",
+                "boolean",
+                models.IncludeTotalParameter,
+                "#/components/parameters/IncludeTotal/schema",
+                required=False,
+                default=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListUsers200,
+                "#/paths/~1api~1v1~1users/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            Forbidden,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="createUser",
+        tag="users",
+        name="create_user",
+        method="POST",
+        path="/api/v1/users",
+        roles=("superuser",),
+        cookie=None,
+        local="accounts",
+        rate_class="admin",
+        parameters=(
+            Parameter(
+                "Idempotency-Key",
+                "header",
+                "idempotency_key",
+                "string",
+                models.IdempotencyKey,
+                "#/components/parameters/IdempotencyKey/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/json",
+            models.UserCreate,
+            "#/paths/~1api~1v1~1users/post/requestBody/content/application~1json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                CreateUser201,
+                "#/paths/~1api~1v1~1users/post/responses/201/content/application~1json/schema",
+                (
+                    ("Location", "location"),
+                    ("ETag", "etag"),
+                    ("Idempotency-Replayed", "idempotency_replayed"),
+                ),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            Unauthorized,
+            Forbidden,
+            FeatureDisabled,
+            UserNotCreated,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            UserRefused,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="bulkUpdateUsers",
+        tag="users",
+        name="bulk_update_users",
+        method="POST",
+        path="/api/v1/users/bulk",
+        roles=("superuser",),
+        cookie=None,
+        local=None,
+        rate_class="bulk",
+        parameters=(),
+        body=Body(
+            "application/json",
+            models.BulkUserUpdate,
+            "#/paths/~1api~1v1~1users~1bulk/post/requestBody/content/application~1json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                BulkUpdateUsers200,
+                "#/paths/~1api~1v1~1users~1bulk/post/responses/200/content/application~1json/schema",
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBody,
+            Unauthorized,
+            Forbidden,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getMyProfile",
+        tag="profile",
+        name="get_my_profile",
+        method="GET",
+        path="/api/v1/users/me",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "If-None-Match",
+                "header",
+                "if_none_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfNoneMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                GetMyProfile200,
+                "#/paths/~1api~1v1~1users~1me/get/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=True,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="deleteMyAccount",
+        tag="profile",
+        name="delete_my_account",
+        method="DELETE",
+        path="/api/v1/users/me",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="password",
+        parameters=(
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                DeleteMyAccount204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidHeader,
+            RecentLoginNeeded,
+            DeletionConflict,
+            PreconditionFailed,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="updateMyProfile",
+        tag="profile",
+        name="update_my_profile",
+        method="PATCH",
+        path="/api/v1/users/me",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/merge-patch+json",
+            models.ProfilePatch,
+            "#/paths/~1api~1v1~1users~1me/patch/requestBody/content/application~1merge-patch+json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                UpdateMyProfile200,
+                "#/paths/~1api~1v1~1users~1me/patch/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            RecentLoginNeeded,
+            AccountConflict,
+            PreconditionFailed,
+            ContentTooLarge,
+            UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
             InternalError,
@@ -1760,12 +3336,13 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         id="changeMyPassword",
-        tag="users",
+        tag="profile",
         name="change_my_password",
         method="PUT",
         path="/api/v1/users/me/password",
         roles=("user",),
         cookie=None,
+        local="session",
         rate_class="password",
         parameters=(),
         body=Body(
@@ -1786,10 +3363,397 @@ OPERATIONS: tuple[Operation, ...] = (
             MalformedBody,
             Unauthorized,
             WrongPassword,
+            FeatureDisabled,
             ContentTooLarge,
             UnsupportedMediaType,
             PasswordRefused,
             TooManyAttempts,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="exportMyData",
+        tag="profile",
+        name="export_my_data",
+        method="GET",
+        path="/api/v1/users/me/export",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="sensitive",
+        parameters=(),
+        body=None,
+        replies=(
+            Reply(
+                ExportMyData200,
+                "#/paths/~1api~1v1~1users~1me~1export/get/responses/200/content/application~1json/schema",
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getUser",
+        tag="users",
+        name="get_user",
+        method="GET",
+        path="/api/v1/users/{user_id}",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-None-Match",
+                "header",
+                "if_none_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfNoneMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                GetUser200,
+                "#/paths/~1api~1v1~1users~1{user_id}/get/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=True,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            NotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="replaceUser",
+        tag="users",
+        name="replace_user",
+        method="PUT",
+        path="/api/v1/users/{user_id}",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/json",
+            models.UserReplace,
+            "#/paths/~1api~1v1~1users~1{user_id}/put/requestBody/content/application~1json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                ReplaceUser200,
+                "#/paths/~1api~1v1~1users~1{user_id}/put/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            RecentLoginNeeded,
+            NotFound,
+            AccountConflict,
+            PreconditionFailed,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="deleteUser",
+        tag="users",
+        name="delete_user",
+        method="DELETE",
+        path="/api/v1/users/{user_id}",
+        roles=("superuser",),
+        cookie=None,
+        local=None,
+        rate_class="admin",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                DeleteUser204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            DeletionConflict,
+            PreconditionFailed,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="updateUser",
+        tag="users",
+        name="update_user",
+        method="PATCH",
+        path="/api/v1/users/{user_id}",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/merge-patch+json",
+            models.UserPatch,
+            "#/paths/~1api~1v1~1users~1{user_id}/patch/requestBody/content/application~1merge-patch+json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                UpdateUser200,
+                "#/paths/~1api~1v1~1users~1{user_id}/patch/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            RecentLoginNeeded,
+            Forbidden,
+            NotFound,
+            UserConflict,
+            PreconditionFailed,
+            ContentTooLarge,
+            UnsupportedPatchType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listUserSessions",
+        tag="users",
+        name="list_user_sessions",
+        method="GET",
+        path="/api/v1/users/{user_id}/sessions",
+        roles=("superuser",),
+        cookie=None,
+        local="accounts",
+        rate_class="admin",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListUserSessions200,
+                "#/paths/~1api~1v1~1users~1{user_id}~1sessions/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            Forbidden,
+            SessionNotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="revokeUserSessions",
+        tag="users",
+        name="revoke_user_sessions",
+        method="DELETE",
+        path="/api/v1/users/{user_id}/sessions",
+        roles=("superuser",),
+        cookie=None,
+        local="accounts",
+        rate_class="admin",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                RevokeUserSessions204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            Forbidden,
+            SessionNotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="unlockUser",
+        tag="users",
+        name="unlock_user",
+        method="POST",
+        path="/api/v1/users/{user_id}/unlock",
+        roles=("superuser",),
+        cookie=None,
+        local="accounts",
+        rate_class="admin",
+        parameters=(
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                UnlockUser204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            Unauthorized,
+            Forbidden,
+            SessionNotFound,
+            ValidationFailed,
+            TooManyRequests,
             InternalError,
             ServiceUnavailable,
         ),
@@ -1806,6 +3770,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "member",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1847,6 +3812,87 @@ OPERATIONS: tuple[Operation, ...] = (
                 required=False,
             ),
             Parameter(
+                "completed",
+                "query",
+                "completed",
+                "boolean",
+                models.TaskCompletedFilterParameter,
+                "#/components/parameters/TaskCompletedFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "priority",
+                "query",
+                "priority",
+                "array",
+                models.TaskPriorityFilterParameter,
+                "#/components/parameters/TaskPriorityFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "due_before",
+                "query",
+                "due_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/DueBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "due_after",
+                "query",
+                "due_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/DueAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "created_before",
+                "query",
+                "created_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/CreatedBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "created_after",
+                "query",
+                "created_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/CreatedAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "updated_before",
+                "query",
+                "updated_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/UpdatedBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "updated_after",
+                "query",
+                "updated_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/UpdatedAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "user_id",
+                "query",
+                "user_id",
+                "string",
+                models.TaskAuthorFilterParameter,
+                "#/components/parameters/TaskAuthorFilter/schema",
+                required=False,
+            ),
+            Parameter(
                 "organization_id",
                 "query",
                 "organization_id",
@@ -1854,6 +3900,25 @@ OPERATIONS: tuple[Operation, ...] = (
                 models.OrganizationFilterParameter,
                 "#/components/parameters/OrganizationFilter/schema",
                 required=False,
+            ),
+            Parameter(
+                "scope",
+                "query",
+                "scope",
+                "string",
+                models.TaskScope,
+                "#/components/parameters/TaskScope/schema",
+                required=False,
+            ),
+            Parameter(
+                "include_total",
+                "query",
+                "include_total",
+                "boolean",
+                models.IncludeTotalParameter,
+                "#/components/parameters/IncludeTotal/schema",
+                required=False,
+                default=False,
             ),
         ),
         body=None,
@@ -1886,8 +3951,19 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
-        parameters=(),
+        parameters=(
+            Parameter(
+                "Idempotency-Key",
+                "header",
+                "idempotency_key",
+                "string",
+                models.IdempotencyKey,
+                "#/components/parameters/IdempotencyKey/schema",
+                required=False,
+            ),
+        ),
         body=Body(
             "application/json",
             models.TaskCreate,
@@ -1901,17 +3977,190 @@ OPERATIONS: tuple[Operation, ...] = (
                 (
                     ("Location", "location"),
                     ("ETag", "etag"),
+                    ("Idempotency-Replayed", "idempotency_replayed"),
                 ),
             ),
         ),
         not_modified=False,
         problems=(
-            MalformedBody,
+            MalformedBodyOrHeader,
             Unauthorized,
             Forbidden,
             NotFound,
+            KeyInProgress,
             ContentTooLarge,
             UnsupportedMediaType,
+            CreationRefused,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="searchTasks",
+        tag="tasks",
+        name="search_tasks",
+        method="GET",
+        path="/api/v1/tasks/search",
+        roles=(
+            "owner",
+            "admin",
+            "member",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="search",
+        parameters=(
+            Parameter(
+                "q",
+                "query",
+                "q",
+                "string",
+                models.SearchTextParameter,
+                "#/components/parameters/SearchText/schema",
+                required=True,
+            ),
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+            Parameter(
+                "status",
+                "query",
+                "status",
+                "array",
+                models.TaskStatusFilterParameter,
+                "#/components/parameters/TaskStatusFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "completed",
+                "query",
+                "completed",
+                "boolean",
+                models.TaskCompletedFilterParameter,
+                "#/components/parameters/TaskCompletedFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "priority",
+                "query",
+                "priority",
+                "array",
+                models.TaskPriorityFilterParameter,
+                "#/components/parameters/TaskPriorityFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "due_before",
+                "query",
+                "due_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/DueBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "due_after",
+                "query",
+                "due_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/DueAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "created_before",
+                "query",
+                "created_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/CreatedBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "created_after",
+                "query",
+                "created_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/CreatedAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "updated_before",
+                "query",
+                "updated_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/UpdatedBefore/schema",
+                required=False,
+            ),
+            Parameter(
+                "updated_after",
+                "query",
+                "updated_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/UpdatedAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "user_id",
+                "query",
+                "user_id",
+                "string",
+                models.TaskAuthorFilterParameter,
+                "#/components/parameters/TaskAuthorFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "organization_id",
+                "query",
+                "organization_id",
+                "string",
+                models.OrganizationFilterParameter,
+                "#/components/parameters/OrganizationFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "scope",
+                "query",
+                "scope",
+                "string",
+                models.TaskScope,
+                "#/components/parameters/TaskScope/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                SearchTasks200,
+                "#/paths/~1api~1v1~1tasks~1search/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            NotFound,
             ValidationFailed,
             TooManyRequests,
             InternalError,
@@ -1930,6 +4179,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "member",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -1981,6 +4231,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -2041,6 +4292,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -2094,6 +4346,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -2154,6 +4407,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "admin",
         ),
         cookie=None,
+        local=None,
         rate_class="default",
         parameters=(
             Parameter(
@@ -2204,6 +4458,713 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
+        id="listOrganizations",
+        tag="organizations",
+        name="list_organizations",
+        method="GET",
+        path="/api/v1/organizations",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListOrganizations200,
+                "#/paths/~1api~1v1~1organizations/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="createOrganization",
+        tag="organizations",
+        name="create_organization",
+        method="POST",
+        path="/api/v1/organizations",
+        roles=("user",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "Idempotency-Key",
+                "header",
+                "idempotency_key",
+                "string",
+                models.IdempotencyKey,
+                "#/components/parameters/IdempotencyKey/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/json",
+            models.OrganizationCreate,
+            "#/paths/~1api~1v1~1organizations/post/requestBody/content/application~1json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                CreateOrganization201,
+                "#/paths/~1api~1v1~1organizations/post/responses/201/content/application~1json/schema",
+                (
+                    ("Location", "location"),
+                    ("ETag", "etag"),
+                    ("Idempotency-Replayed", "idempotency_replayed"),
+                ),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            Unauthorized,
+            OrganizationNotCreated,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            CreationRefused,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getOrganization",
+        tag="organizations",
+        name="get_organization",
+        method="GET",
+        path="/api/v1/organizations/{organization_id}",
+        roles=(
+            "owner",
+            "admin",
+            "member",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-None-Match",
+                "header",
+                "if_none_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfNoneMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                GetOrganization200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}/get/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=True,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            NotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="deleteOrganization",
+        tag="organizations",
+        name="delete_organization",
+        method="DELETE",
+        path="/api/v1/organizations/{organization_id}",
+        roles=("owner",),
+        cookie=None,
+        local=None,
+        rate_class="sensitive",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                DeleteOrganization204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            OrganizationConflict,
+            PreconditionFailed,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="updateOrganization",
+        tag="organizations",
+        name="update_organization",
+        method="PATCH",
+        path="/api/v1/organizations/{organization_id}",
+        roles=("owner",),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/merge-patch+json",
+            models.OrganizationPatch,
+            "#/paths/~1api~1v1~1organizations~1{organization_id}/patch/requestBody/content/application~1merge-patch+json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                UpdateOrganization200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}/patch/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            OrganizationConflict,
+            PreconditionFailed,
+            ContentTooLarge,
+            UnsupportedPatchType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listMembers",
+        tag="members",
+        name="list_members",
+        method="GET",
+        path="/api/v1/organizations/{organization_id}/members",
+        roles=(
+            "owner",
+            "admin",
+            "member",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListMembers200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1members/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            NotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="addMember",
+        tag="members",
+        name="add_member",
+        method="POST",
+        path="/api/v1/organizations/{organization_id}/members",
+        roles=(
+            "owner",
+            "admin",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="sensitive",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "Idempotency-Key",
+                "header",
+                "idempotency_key",
+                "string",
+                models.IdempotencyKey,
+                "#/components/parameters/IdempotencyKey/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/json",
+            models.MemberAdd,
+            "#/paths/~1api~1v1~1organizations~1{organization_id}~1members/post/requestBody/content/application~1json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                AddMember201,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1members/post/responses/201/content/application~1json/schema",
+                (
+                    ("Location", "location"),
+                    ("ETag", "etag"),
+                    ("Idempotency-Replayed", "idempotency_replayed"),
+                ),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            MemberNotAdded,
+            ContentTooLarge,
+            UnsupportedMediaType,
+            CreationRefused,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getMember",
+        tag="members",
+        name="get_member",
+        method="GET",
+        path="/api/v1/organizations/{organization_id}/members/{user_id}",
+        roles=(
+            "owner",
+            "admin",
+            "member",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-None-Match",
+                "header",
+                "if_none_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfNoneMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                GetMember200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/get/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=True,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            NotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="removeMember",
+        tag="members",
+        name="remove_member",
+        method="DELETE",
+        path="/api/v1/organizations/{organization_id}/members/{user_id}",
+        roles=(
+            "owner",
+            "admin",
+            "member",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                RemoveMember204,
+                None,
+                (),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidHeader,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            MemberConflict,
+            PreconditionFailed,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="updateMember",
+        tag="members",
+        name="update_member",
+        method="PATCH",
+        path="/api/v1/organizations/{organization_id}/members/{user_id}",
+        roles=(
+            "owner",
+            "admin",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="default",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "user_id",
+                "path",
+                "user_id",
+                "string",
+                models.UserIdParameter,
+                "#/components/parameters/UserId/schema",
+                required=True,
+            ),
+            Parameter(
+                "If-Match",
+                "header",
+                "if_match",
+                "string",
+                models.EntityTagCondition,
+                "#/components/parameters/IfMatch/schema",
+                required=False,
+            ),
+        ),
+        body=Body(
+            "application/merge-patch+json",
+            models.MemberPatch,
+            "#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/patch/requestBody/content/application~1merge-patch+json/schema",
+            True,
+        ),
+        replies=(
+            Reply(
+                UpdateMember200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/patch/responses/200/content/application~1json/schema",
+                (("ETag", "etag"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            MalformedBodyOrHeader,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            MemberConflict,
+            PreconditionFailed,
+            ContentTooLarge,
+            UnsupportedPatchType,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listOrganizationAuditLogs",
+        tag="audit",
+        name="list_organization_audit_logs",
+        method="GET",
+        path="/api/v1/organizations/{organization_id}/audit-logs",
+        roles=(
+            "owner",
+            "admin",
+        ),
+        cookie=None,
+        local=None,
+        rate_class="audit",
+        parameters=(
+            Parameter(
+                "organization_id",
+                "path",
+                "organization_id",
+                "string",
+                models.OrganizationIdParameter,
+                "#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                "limit",
+                "query",
+                "limit",
+                "integer",
+                models.LimitParameter,
+                "#/components/parameters/Limit/schema",
+                required=False,
+                default=50,
+            ),
+            Parameter(
+                "cursor",
+                "query",
+                "cursor",
+                "string",
+                models.CursorParameter,
+                "#/components/parameters/Cursor/schema",
+                required=False,
+            ),
+            Parameter(
+                "action",
+                "query",
+                "action",
+                "string",
+                models.AuditActionFilter,
+                "#/components/parameters/AuditActionFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "actor_id",
+                "query",
+                "actor_id",
+                "string",
+                models.AuditActorFilterParameter,
+                "#/components/parameters/AuditActorFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "target_id",
+                "query",
+                "target_id",
+                "string",
+                models.AuditTargetFilterParameter,
+                "#/components/parameters/AuditTargetFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "outcome",
+                "query",
+                "outcome",
+                "string",
+                models.AuditOutcome,
+                "#/components/parameters/AuditOutcomeFilter/schema",
+                required=False,
+            ),
+            Parameter(
+                "occurred_after",
+                "query",
+                "occurred_after",
+                "string",
+                models.Instant,
+                "#/components/parameters/OccurredAfter/schema",
+                required=False,
+            ),
+            Parameter(
+                "occurred_before",
+                "query",
+                "occurred_before",
+                "string",
+                models.Instant,
+                "#/components/parameters/OccurredBefore/schema",
+                required=False,
+            ),
+        ),
+        body=None,
+        replies=(
+            Reply(
+                ListOrganizationAuditLogs200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1audit-logs/get/responses/200/content/application~1json/schema",
+                (("Link", "link"),),
+            ),
+        ),
+        not_modified=False,
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            ValidationFailed,
+            TooManyRequests,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
         id="listAuditLogs",
         tag="audit",
         name="list_audit_logs",
@@ -2211,6 +5172,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/audit-logs",
         roles=("superuser",),
         cookie=None,
+        local=None,
         rate_class="audit",
         parameters=(
             Parameter(
@@ -2314,6 +5276,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/audit-logs/{audit_log_id}",
         roles=("superuser",),
         cookie=None,
+        local=None,
         rate_class="audit",
         parameters=(
             Parameter(

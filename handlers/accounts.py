@@ -6,12 +6,12 @@ from pydantic import MISSING
 from uuid_utils.compat import uuid7
 
 from generated import models
-from persistence.users import NewUser, key
+from persistence.users import NewUser, key, words
 from security.passwords import Passwords
 
 
 async def new(
-    wanted: models.UserRegister, passwords: Passwords, now: datetime, *, is_superuser: bool = False
+    wanted: models.UserRegister | models.UserCreate, passwords: Passwords, now: datetime, *, is_superuser: bool = False
 ) -> NewUser:
     """The account. Raises security.strength.PasswordRefused."""
     username = None if wanted.username is MISSING else wanted.username
@@ -28,5 +28,6 @@ async def new(
         hashed_password=await passwords.hash(wanted.password),
         is_superuser=is_superuser,
         created_at=now,
+        words=words(wanted.email, username, full_name),
         organization_name=full_name or username or wanted.email.partition("@")[0],
     )

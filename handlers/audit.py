@@ -1,6 +1,9 @@
 """The operations tagged `audit`."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import MISSING
@@ -8,9 +11,10 @@ from pydantic import MISSING
 from contract.vocabulary import Json
 from generated import models
 from generated.models import AuditOutcome
-from generated.operations import GetAuditLog200, ListAuditLogs200
+from generated.operations import GetAuditLog200, ListAuditLogs200, ListOrganizationAuditLogs200
 from handlers import lists
 from handlers.call import Call
+from handlers.policy import ROLES, Action
 from persistence import audit
 from persistence.audit import Filters
 
@@ -28,16 +32,6 @@ async def list_audit_logs(
     occurred_after: datetime | MISSING,
     occurred_before: datetime | MISSING,
 ) -> ListAuditLogs200:
-    area = action[:-1] if action is not MISSING and action.endswith(".") else MISSING
-    filters = Filters(
-        action=action if area is MISSING else MISSING,
-        area=area,
-        actor_id=actor_id,
-        target_id=target_id,
-        outcome=outcome,
-        occurred_after=occurred_after,
-        occurred_before=occurred_before,
-    )
     given = {
         "action": action,
         "actor_id": actor_id,
@@ -48,12 +42,57 @@ async def list_audit_logs(
     }
     listing = lists.Listing("/api/v1/audit-logs", given, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
-    page = await audit.list_entries(call.db, by=call.caller, filters=filters, after=after, limit=limit)
+    page = await audit.list_entries(call.db, by=call.caller, filters=chosen(given), after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
     body: Json[models.AuditLogPage] = Json(lists.body(page, following))
     return ListAuditLogs200(body=body, link=listing.link(following, limit))
 
 
+async def list_organization_audit_logs(
+    call: Call,
+    /,
+    *,
+    organization_id: UUID,
+    limit: int,
+    cursor: str | MISSING,
+    action: str | MISSING,
+    actor_id: UUID | MISSING,
+    target_id: UUID | MISSING,
+    outcome: AuditOutcome | MISSING,
+    occurred_after: datetime | MISSING,
+    occurred_before: datetime | MISSING,
+) -> ListOrganizationAuditLogs200:
+    given = {
+        "action": action,
+        "actor_id": actor_id,
+        "target_id": target_id,
+        "outcome": outcome,
+        "occurred_after": occurred_after,
+        "occurred_before": occurred_before,
+    }
+    listing = lists.Listing(f"/api/v1/organizations/{organization_id}/audit-logs", given, call.caller.id)
+    page = await audit.list_in(
+        call.db,
+        organization_id,
+        by=call.caller,
+        roles=ROLES[Action.read_organization_audit_logs],
+        filters=replace(chosen(given), organization_id=organization_id),
+        after=listing.after(cursor, call.process.cursors),
+        limit=limit,
+    )
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.AuditLogPage] = Json(lists.body(page, following))
+    return ListOrganizationAuditLogs200(body=body, link=listing.link(following, limit))
+
+
 async def get_audit_log(call: Call, /, *, audit_log_id: UUID) -> GetAuditLog200:
     body: Json[models.AuditLog] = Json(await audit.find(call.db, audit_log_id, by=call.caller))
     return GetAuditLog200(body=body)
+
+
+def chosen(given: Mapping[str, Any]) -> Filters:
+    """The filters as the contract has them: an `action` that ends in `.` is an area."""
+    action = given["action"]
+    if action is MISSING or not action.endswith("."):
+        return Filters(**given)
+    return Filters(**{**given, "action": MISSING}, area=action[:-1])

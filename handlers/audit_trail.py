@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
+from pydantic import MISSING
 from uuid_utils.compat import uuid7
 
 from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTarget, AuditTargetType
@@ -11,6 +13,8 @@ from persistence import audit
 from persistence.access import Caller
 from persistence.audit import Entry
 from persistence.engine import Database
+
+log = structlog.get_logger("security")
 
 
 async def record(
@@ -21,6 +25,7 @@ async def record(
     *,
     by: Caller | None = None,
     target: AuditTarget | None = None,
+    organization_id: UUID | None = None,
     reason: str | None = None,
     changes: Sequence[str] = (),
 ) -> None:
@@ -39,14 +44,30 @@ async def record(
         reason=reason,
         target_type=None if target is None else target.type,
         target_id=None if target is None else target.id,
-        organization_id=None,
-        session_id=None if actor is None else actor.session_id,
+        organization_id=organization_id,
+        session_id=None if actor is None or actor.session_id is MISSING else actor.session_id,
         ip_address=call.client.address,
         user_agent=call.client.user_agent,
         request_id=call.client.request_id,
         changes=changes,
     )
     await audit.insert(db, entry)
+    if outcome is not AuditOutcome.success:
+        tell(entry)
+
+
+def tell(entry: Entry) -> None:
+    """Log what a guard should hear of at once."""
+    log.warning(
+        entry.action.value,
+        channel="security",
+        outcome=entry.outcome.value,
+        reason=entry.reason,
+        actor_id=entry.actor_id and str(entry.actor_id),
+        target_id=entry.target_id and str(entry.target_id),
+        address=entry.ip_address,
+        request_id=entry.request_id,
+    )
 
 
 def user(user_id: UUID) -> AuditTarget:
@@ -55,3 +76,7 @@ def user(user_id: UUID) -> AuditTarget:
 
 def session(session_id: UUID) -> AuditTarget:
     return AuditTarget(type=AuditTargetType.session, id=session_id)
+
+
+def organization(organization_id: UUID) -> AuditTarget:
+    return AuditTarget(type=AuditTargetType.organization, id=organization_id)

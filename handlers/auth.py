@@ -24,6 +24,7 @@ from generated.operations import (
     RefreshTokens200,
     RegisterUser201,
     RevokeSession204,
+    SessionNotFound,
     TokenRefused,
 )
 from handlers import accounts, audit_trail, cookies, guessing, lists
@@ -31,7 +32,7 @@ from handlers.audit_trail import record
 from handlers.call import Call, PublicCall
 from handlers.versions import etag
 from persistence import sessions, users
-from persistence.access import Caller
+from persistence.access import Caller, NotVisible
 from persistence.engine import Database
 from persistence.sessions import Lineage, NewSession
 from persistence.users import Credentials, key
@@ -102,10 +103,9 @@ async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | M
 
 
 async def logout(call: Call, /) -> Logout204:
-    ours = audit_trail.session(call.caller.session_id)
     async with call.db.transaction() as db:
-        await sessions.revoke_this(db, by=call.caller, reason="logout")
-        await record(db, call, AuditAction.auth_logout, SUCCESS, target=ours)
+        ended = await sessions.revoke_this(db, by=call.caller, reason="logout")
+        await record(db, call, AuditAction.auth_logout, SUCCESS, target=audit_trail.session(ended))
     return Logout204(set_cookie=None if call.client.refresh_cookie is None else cookies.clear_refresh())
 
 
@@ -126,9 +126,12 @@ async def list_sessions(call: Call, /, *, limit: int, cursor: str | MISSING) -> 
 
 
 async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204:
-    async with call.db.transaction() as db:
-        await sessions.revoke(db, session_id, by=call.caller, reason="revoked")
-        await record(db, call, AuditAction.auth_session_revoked, SUCCESS, target=audit_trail.session(session_id))
+    try:
+        async with call.db.transaction() as db:
+            await sessions.revoke(db, session_id, by=call.caller, reason="revoked")
+            await record(db, call, AuditAction.auth_session_revoked, SUCCESS, target=audit_trail.session(session_id))
+    except NotVisible:
+        raise SessionNotFound("not_found") from None
     return RevokeSession204()
 
 

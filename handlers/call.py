@@ -1,15 +1,41 @@
 """What a handler is given besides the arguments of its operation."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol, TypeAlias, TypeVar, cast
 
+from pydantic import MISSING
+
+from contract.vocabulary import Text
 from generated.models import Environment
+from generated.operations import NotFound
 from persistence.access import Caller
 from persistence.engine import Database
 from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[], Awaitable[T]]
+Look: TypeAlias = Callable[[], Awaitable[float | None]]
+"""Asks something that the server can do without, and tells after how many seconds it answered; None: it did not."""
+
+
+class Life:
+    """Whether the process is about to end: it answers still, and asks for no more."""
+
+    __slots__ = ("ending",)
+
+    def __init__(self) -> None:
+        self.ending = False
+
+
+class Metrics(Protocol):
+    """What monitoring reads."""
+
+    async def scrape(self, db: Database, accept: str | None, /) -> Text: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +49,37 @@ class Process:
     passwords: Passwords
     tokens: Tokens
     cursors: Cursors
+    metrics: Metrics
+    life: Life
     sessions_per_user: int
+    looks: Mapping[str, Look]
+    """By the names that `checks` of `/health` has for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
     """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id.
 
-    `refresh_cookie` is the refresh token that it has as a cookie.
+    `refresh_cookie` is the refresh token that it has as a cookie, `accept` what it says it reads.
     """
 
     address: str | None
     user_agent: str | None
     request_id: str
     refresh_cookie: str | None
+    accept: str | None = None
+
+
+class Aside(Exception):  # noqa: N818 - it says what is the case
+    """The handler needs what takes long, and holds a connection: once the work is done elsewhere, run it again."""
+
+    def __init__(self, work: Work[object]) -> None:
+        super().__init__()
+        self.work = work
+
+
+class NoSuchAccount(NotFound):
+    """No active account is what the body names. Who is told so may do it: this is no matter of permission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +90,18 @@ class PublicCall:
     now: datetime
     process: Process
     client: Client
+    is_held: bool = field(default=False, kw_only=True)
+    """Whether `db` is a connection, in a transaction that was begun before the handler."""
+    done: object = field(default=MISSING, kw_only=True)
+    """What the work came to that was done aside."""
+
+    async def aside(self, work: Work[T]) -> T:
+        """What the work comes to, which takes long and so is never done while a connection is held. Once in a call."""
+        if self.done is not MISSING:
+            return cast("T", self.done)
+        if self.is_held:
+            raise Aside(work)
+        return await work()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from generated.operations import TooManyAttempts
 from handlers.audit_trail import record, user
 from handlers.call import PublicCall
 from persistence import throttle
+from persistence.engine import Database
 from security.passwords import HashingBusy, Verdict
 
 LOCK = timedelta(minutes=15)
@@ -19,8 +20,7 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
 
     Raises TooManyAttempts and HashingBusy, and then no attempt was made.
     """
-    kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
-    key = call.process.keys.digest("throttle", f"{kind} {of}")
+    key = counter(call, of)
     attempt = await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK)
     if attempt is None:
         until = await throttle.find_lock(call.db, key) or call.now
@@ -38,3 +38,14 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
         account = user(of) if isinstance(of, UUID) else None
         await record(call.db, call, AuditAction.auth_lockout, AuditOutcome.denied, target=account)
     return verdict
+
+
+async def forget(call: PublicCall, db: Database, user_id: UUID) -> None:
+    """Forget the wrong passwords of an account."""
+    await throttle.reset(db, counter(call, user_id))
+
+
+def counter(call: PublicCall, of: UUID | str) -> bytes:
+    """What wrong passwords are counted by."""
+    kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
+    return call.process.keys.digest("throttle", f"{kind} {of}")

@@ -10,6 +10,7 @@ from generated.operations import (
     GetHealth200,
     GetHealth503,
     GetLiveness200,
+    GetMetrics200,
     GetProblemType200,
     GetReadiness200,
     GetReadiness503,
@@ -35,16 +36,24 @@ async def get_api_info(_call: PublicCall, /) -> GetApiInfo200:
 
 async def get_health(call: PublicCall, /) -> GetHealth200 | GetHealth503:
     seen = await health.look(call.db)
-    status = HealthStatus.failing if seen is None else HealthStatus.passing
-    latency = None if seen is None else round(seen.latency * 1000, 3)
+    others = {name: check(await look(), HealthStatus.warning) for name, look in call.process.looks.items()}
+    database = check(None if seen is None else seen.latency, HealthStatus.failing)
+    limping = any(other.status is HealthStatus.warning for other in others.values())
     body = models.Health(
-        status=status,
+        status=HealthStatus.warning if seen and limping else database.status,
         version=VERSION,
         environment=call.process.environment,
         timestamp=call.now,
-        checks=models.HealthChecks(database=models.HealthCheck(status=status, latency_ms=latency)),
+        checks=models.HealthChecks(database=database, **others),
     )
     return GetHealth200(body=body) if seen else GetHealth503(body=body, retry_after=RETRY_AFTER)
+
+
+def check(seconds: float | None, silent: HealthStatus) -> models.HealthCheck:
+    """What is said of something that answered after so many seconds, or not at all."""
+    if seconds is None:
+        return models.HealthCheck(status=silent, latency_ms=None)
+    return models.HealthCheck(status=HealthStatus.passing, latency_ms=round(seconds * 1000, 3))
 
 
 async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
@@ -52,10 +61,14 @@ async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
 
 
 async def get_readiness(call: PublicCall, /) -> GetReadiness200 | GetReadiness503:
-    seen = await health.look(call.db)
+    seen = None if call.process.life.ending else await health.look(call.db)
     if seen is not None and seen.schema_revision == call.process.schema_revision:
         return GetReadiness200(body=models.Probe(status=HealthStatus.passing))
     return GetReadiness503(body=models.Probe(status=HealthStatus.failing), retry_after=RETRY_AFTER)
+
+
+async def get_metrics(call: PublicCall, /) -> GetMetrics200:
+    return GetMetrics200(body=await call.process.metrics.scrape(call.db, call.client.accept))
 
 
 async def get_problem_type(_call: PublicCall, /, *, code: models.ProblemCode) -> GetProblemType200:

@@ -1,5 +1,8 @@
 """The operations tagged `tasks`."""
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from pydantic import MISSING
@@ -7,25 +10,25 @@ from uuid_utils.compat import uuid7
 
 from contract.vocabulary import EntityTags, Json
 from generated import models
-from generated.models import TaskPriority, TaskStatus, TaskStatusFilter
+from generated.models import TaskPriority, TaskScope, TaskStatus, TaskStatusFilter
 from generated.operations import (
     CreateTask201,
     DeleteTask204,
     GetTask200,
     ListTasks200,
     ReplaceTask200,
+    SearchTasks200,
     ToggleTaskCompletion200,
     UpdateTask200,
 )
-from handlers import lists
+from handlers import lists, task_filters
 from handlers.call import Call
 from handlers.policy import ROLES, Action
 from handlers.versions import etag, versions
-from persistence import tasks
-from persistence.tasks import Filters
+from persistence import search, tasks
+from persistence.access import NotVisible
 
 WRITERS = ROLES[Action.write_tasks]
-OPEN = [TaskStatus.pending, TaskStatus.in_progress]
 
 
 async def list_tasks(
@@ -36,32 +39,104 @@ async def list_tasks(
     cursor: str | MISSING,
     sort: models.TaskSort,
     status: list[TaskStatusFilter] | MISSING,
+    completed: bool | MISSING,
+    priority: list[TaskPriority] | MISSING,
+    due_before: datetime | MISSING,
+    due_after: datetime | MISSING,
+    created_before: datetime | MISSING,
+    created_after: datetime | MISSING,
+    updated_before: datetime | MISSING,
+    updated_after: datetime | MISSING,
+    user_id: UUID | MISSING,
     organization_id: UUID | MISSING,
+    scope: TaskScope | MISSING,
+    include_total: bool,
 ) -> ListTasks200:
-    where = call.caller.id if organization_id is MISSING else organization_id
-    chosen = statuses(status)
-    listing = lists.Listing(
-        "/api/v1/tasks", {"sort": sort, "status": status, "organization_id": organization_id}, call.caller.id
-    )
+    narrowed = {
+        "status": status,
+        "completed": completed,
+        "priority": priority,
+        "due_before": due_before,
+        "due_after": due_after,
+        "created_before": created_before,
+        "created_after": created_after,
+        "updated_before": updated_before,
+        "updated_after": updated_after,
+        "user_id": user_id,
+    }
+    where = task_filters.place(call.caller.id, organization_id, scope)
+    asked = narrowed | {"organization_id": organization_id, "scope": scope, "sort": sort}
+    listing = lists.Listing("/api/v1/tasks", asked, call.caller.id)
     page = await tasks.list_in(
         call.db,
         where,
         by=call.caller,
-        filters=Filters(status=chosen),
+        filters=task_filters.filters(narrowed, sort),
         sort=sort,
+        after=listing.after(cursor, call.process.cursors),
+        limit=limit,
+        total=include_total,
+    )
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.TaskPage] = Json(lists.counted_body(page, following))
+    return ListTasks200(body=body, link=listing.link(following, limit, include_total=include_total or MISSING))
+
+
+async def search_tasks(
+    call: Call,
+    /,
+    *,
+    q: str,
+    limit: int,
+    cursor: str | MISSING,
+    status: list[TaskStatusFilter] | MISSING,
+    completed: bool | MISSING,
+    priority: list[TaskPriority] | MISSING,
+    due_before: datetime | MISSING,
+    due_after: datetime | MISSING,
+    created_before: datetime | MISSING,
+    created_after: datetime | MISSING,
+    updated_before: datetime | MISSING,
+    updated_after: datetime | MISSING,
+    user_id: UUID | MISSING,
+    organization_id: UUID | MISSING,
+    scope: TaskScope | MISSING,
+) -> SearchTasks200:
+    narrowed = {
+        "status": status,
+        "completed": completed,
+        "priority": priority,
+        "due_before": due_before,
+        "due_after": due_after,
+        "created_before": created_before,
+        "created_after": created_after,
+        "updated_before": updated_before,
+        "updated_after": updated_after,
+        "user_id": user_id,
+    }
+    where = task_filters.place(call.caller.id, organization_id, scope)
+    asked = narrowed | {"organization_id": organization_id, "scope": scope, "q": q}
+    listing = lists.Listing("/api/v1/tasks/search", asked, call.caller.id)
+    page = await search.search_in(
+        call.db,
+        where,
+        search.asked(q),
+        by=call.caller,
+        filters=task_filters.filters(narrowed),
         after=listing.after(cursor, call.process.cursors),
         limit=limit,
     )
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.TaskPage] = Json(lists.body(page, following))
-    return ListTasks200(body=body, link=listing.link(following, limit))
+    body: Json[models.TaskSearchPage] = Json(lists.body(page, following))
+    return SearchTasks200(body=body, link=listing.link(following, limit))
 
 
 async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask201:
     where = call.caller.id if body.organization_id is MISSING else body.organization_id
-    body.status = TaskStatus.pending if body.status is MISSING else body.status
-    body.priority = TaskPriority.medium if body.priority is MISSING else body.priority
-    task = await tasks.insert(call.db, uuid7(), body, organization_id=where, by=call.caller, roles=WRITERS)
+    status = TaskStatus.pending if body.status is MISSING else body.status
+    priority = TaskPriority.medium if body.priority is MISSING else body.priority
+    whole = body.model_copy(update={"status": status, "priority": priority})
+    task = await tasks.insert(call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
     return CreateTask201(body=task, location=f"/api/v1/tasks/{task.id}", etag=etag(task))
 
 
@@ -80,35 +155,54 @@ async def replace_task(
         priority=TaskPriority.medium if body.priority is MISSING else body.priority,
         due_date=None if body.due_date is MISSING else body.due_date,
     )
-    task = await tasks.update(call.db, task_id, whole, versions=versions(if_match), by=call.caller, roles=WRITERS)
+    task = await changed(call, task_id, whole, if_match, body.organization_id)
     return ReplaceTask200(body=task, etag=etag(task))
 
 
 async def update_task(
     call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING, body: models.TaskPatch
 ) -> UpdateTask200:
-    task = await tasks.update(call.db, task_id, body, versions=versions(if_match), by=call.caller, roles=WRITERS)
+    destination = body.organization_id
+    patch = body if destination is MISSING else body.model_copy(update={"organization_id": MISSING})
+    task = await changed(call, task_id, patch, if_match, destination)
     return UpdateTask200(body=task, etag=etag(task))
+
+
+async def changed(
+    call: Call, task_id: UUID, patch: models.TaskPatch, if_match: EntityTags | MISSING, destination: UUID | MISSING
+) -> models.Task:
+    """The task with the patch, in the organization that it shall be in."""
+    wanted, by = versions(if_match), call.caller
+    if destination is MISSING:
+        return await found(partial(tasks.update, call.db, task_id, patch, versions=wanted, by=by, roles=WRITERS))
+    async with call.db.transaction() as db:
+        task = await found(partial(tasks.update, db, task_id, patch, versions=wanted, by=by, roles=WRITERS))
+        if task.organization_id == destination:
+            return task
+        source = task.organization_id
+        return await tasks.move(db, task_id, source=source, destination=destination, by=by, roles=WRITERS)
 
 
 async def toggle_task_completion(
     call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING, body: models.TaskCompletion | MISSING
 ) -> ToggleTaskCompletion200:
     completed = MISSING if body is MISSING else body.completed
-    task = await tasks.set_completed(
-        call.db, task_id, completed=completed, versions=versions(if_match), by=call.caller, roles=WRITERS
+    wanted, by = versions(if_match), call.caller
+    task = await found(
+        partial(tasks.set_completed, call.db, task_id, completed=completed, versions=wanted, by=by, roles=WRITERS)
     )
     return ToggleTaskCompletion200(body=task, etag=etag(task))
 
 
 async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING) -> DeleteTask204:
-    await tasks.delete(call.db, task_id, versions=versions(if_match), by=call.caller, roles=WRITERS)
+    wanted, by = versions(if_match), call.caller
+    await found(partial(tasks.delete, call.db, task_id, versions=wanted, by=by, roles=WRITERS))
     return DeleteTask204()
 
 
-def statuses(given: list[TaskStatusFilter] | MISSING) -> list[TaskStatus] | MISSING:
-    """The states that a filter keeps; MISSING: all of them."""
-    if given is MISSING or TaskStatusFilter.all in given:
-        return MISSING
-    chosen = [TaskStatus(one) for one in given if one is not TaskStatusFilter.open]
-    return chosen + OPEN if TaskStatusFilter.open in given else chosen
+async def found(write: Callable[[], Awaitable[models.Task]]) -> models.Task:
+    """The task of the write. It is tried twice: who waited for a task while it was moved finds it the second time."""
+    try:
+        return await write()
+    except NotVisible:
+        return await write()

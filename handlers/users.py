@@ -1,34 +1,189 @@
 """The operations tagged `users`."""
 
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from pydantic import MISSING
+
+from contract.vocabulary import EntityTags, Json
 from generated import models
-from generated.models import AuditAction, AuditOutcome
-from generated.operations import ChangeMyPassword204, PasswordRefused, WrongPassword
-from handlers import audit_trail, guessing
+from generated.models import AuditAction, AuditOutcome, BulkUserAction
+from generated.operations import (
+    BulkUpdateUsers200,
+    CreateUser201,
+    DeleteUser204,
+    DeletionConflict,
+    GetUser200,
+    ListUsers200,
+    ListUserSessions200,
+    NotFound,
+    PasswordRefused,
+    ReplaceUser200,
+    RevokeUserSessions204,
+    UnlockUser204,
+    UpdateUser200,
+    UserConflict,
+)
+from handlers import accounts, audit_trail, guessing, lists
+from handlers.account_changes import change, demand_version
 from handlers.audit_trail import record
 from handlers.call import Call
-from persistence import sessions, users
+from handlers.deletion import erase
+from handlers.versions import etag
+from persistence import sessions, user_lists, users
 from persistence.access import NotVisible
+from persistence.user_lists import Filters, beginnings
+from persistence.users import NewUser
 from security import strength
 
 
-async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> ChangeMyPassword204:
-    me = await users.find_my_password(call.db, by=call.caller)
-    verdict = await guessing.verify(call, body.current_password, me.hashed_password, of=me.id)
-    changed, myself = AuditAction.auth_password_changed, audit_trail.user(me.id)
-    if me.hashed_password is None or not verdict.right:
-        await record(call.db, call, changed, AuditOutcome.failure, target=myself, reason="wrong_password")
-        raise WrongPassword(detail="The current password is wrong.")
-    names = [name for name in (me.username, me.full_name) if name is not None]
+async def list_users(
+    call: Call,
+    /,
+    *,
+    limit: int,
+    cursor: str | MISSING,
+    sort: models.UserSort,
+    q: str | MISSING,
+    is_active: bool | MISSING,
+    is_superuser: bool | MISSING,
+    created_before: datetime | MISSING,
+    created_after: datetime | MISSING,
+    include_total: bool,
+) -> ListUsers200:
+    given = {
+        "sort": sort,
+        "q": q,
+        "is_active": is_active,
+        "is_superuser": is_superuser,
+        "created_before": created_before,
+        "created_after": created_after,
+    }
+    listing = lists.Listing("/api/v1/users", given, call.caller.id)
+    page = await user_lists.list_all(
+        call.db,
+        by=call.caller,
+        filters=Filters(
+            words=MISSING if q is MISSING else beginnings(q), created_before=created_before, created_after=created_after
+        ),
+        is_active=is_active,
+        is_superuser=is_superuser,
+        sort=sort,
+        after=listing.after(cursor, call.process.cursors),
+        limit=limit,
+        total=include_total,
+    )
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.UserPage] = Json(lists.counted_body(page, following))
+    return ListUsers200(body=body, link=listing.link(following, limit, include_total=include_total or MISSING))
+
+
+async def create_user(call: Call, /, *, body: models.UserCreate) -> CreateUser201:
+    await user_lists.demand_superuser(call.db, by=call.caller)
+    account = await call.aside(partial(new_account, call, body))
+    async with call.db.transaction() as db:
+        user = await users.insert(db, replace(account, is_active=body.is_active is not False))
+        made = ["is_superuser"] if user.is_superuser else []
+        target = audit_trail.user(user.id)
+        await record(db, call, AuditAction.user_created, AuditOutcome.success, target=target, changes=made)
+    return CreateUser201(body=user, location=f"/api/v1/users/{user.id}", etag=etag(user))
+
+
+async def new_account(call: Call, body: models.UserCreate) -> NewUser:
     try:
-        await call.process.passwords.check(body.new_password, email=me.email or "", names=names)
+        return await accounts.new(body, call.process.passwords, call.now, is_superuser=body.is_superuser is True)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
-    hashed = await call.process.passwords.hash(body.new_password)
+
+
+async def bulk_update_users(call: Call, /, *, body: models.BulkUserUpdate) -> BulkUpdateUsers200:
+    outcomes: dict[UUID, models.BulkUserOutcome] = {}
+    async with call.db.transaction() as db:
+        await user_lists.demand_superuser(db, by=call.caller)
+        if body.action is not BulkUserAction.activate:
+            await users.hold_superusers(db, body.user_ids, by=call.caller)  # before any of the accounts
+        for user_id in sorted(set(body.user_ids)):  # as every other call does, so that none waits for another in a ring
+            outcomes[user_id] = await outcome(replace(call, db=db), body.action, user_id)
+    return BulkUpdateUsers200(body=models.BulkUserResult(results=[outcomes[user_id] for user_id in body.user_ids]))
+
+
+async def get_user(call: Call, /, *, user_id: UUID) -> GetUser200:
+    user = await users.find(call.db, user_id, by=call.caller)
+    return GetUser200(body=user, etag=etag(user))
+
+
+async def replace_user(
+    call: Call, /, *, user_id: UUID, if_match: EntityTags | MISSING, body: models.UserReplace
+) -> ReplaceUser200:
+    whole = models.UserPatch(
+        email=body.email,
+        username=None if body.username is MISSING else body.username,
+        full_name=None if body.full_name is MISSING else body.full_name,
+    )
+    user = await change(call, user_id, whole, if_match)
+    return ReplaceUser200(body=user, etag=etag(user))
+
+
+async def update_user(
+    call: Call, /, *, user_id: UUID, if_match: EntityTags | MISSING, body: models.UserPatch
+) -> UpdateUser200:
+    user = await change(call, user_id, body, if_match)
+    return UpdateUser200(body=user, etag=etag(user))
+
+
+async def delete_user(call: Call, /, *, user_id: UUID, if_match: EntityTags | MISSING) -> DeleteUser204:
+    await remove(call, user_id, if_match)
+    return DeleteUser204()
+
+
+async def unlock_user(call: Call, /, *, user_id: UUID) -> UnlockUser204:
+    async with call.db.transaction() as db:
+        await user_lists.hold(db, user_id, by=call.caller)
+        await guessing.forget(call, db, user_id)
+        await record(db, call, AuditAction.user_unlocked, AuditOutcome.success, target=audit_trail.user(user_id))
+    return UnlockUser204()
+
+
+async def list_user_sessions(call: Call, /, *, user_id: UUID, limit: int, cursor: str | MISSING) -> ListUserSessions200:
+    listing = lists.Listing(f"/api/v1/users/{user_id}/sessions", {}, call.caller.id)
+    after = listing.after(cursor, call.process.cursors)
+    page = await sessions.list_of(call.db, user_id, by=call.caller, after=after, limit=limit)
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.SessionPage] = Json(lists.body(page, following))
+    return ListUserSessions200(body=body, link=listing.link(following, limit))
+
+
+async def revoke_user_sessions(call: Call, /, *, user_id: UUID) -> RevokeUserSessions204:
+    ended = AuditAction.user_sessions_revoked
+    async with call.db.transaction() as db:
+        await user_lists.hold(db, user_id, by=call.caller)
+        await sessions.end_all(db, user_id, now=call.now, reason="revoked_by_superuser")
+        await record(db, call, ended, AuditOutcome.success, target=audit_trail.user(user_id))
+    return RevokeUserSessions204()
+
+
+async def remove(call: Call, user_id: UUID, if_match: EntityTags | MISSING) -> None:
+    """Delete somebody else's account. Raises NotAllowed, NotVisible, Stale, DeletionConflict."""
+    async with call.db.transaction() as db:
+        superusers = await users.hold_superusers(db, [user_id], by=call.caller)
+        user = await user_lists.hold(db, user_id, by=call.caller)
+        demand_version(user, if_match)
+        if user_id == call.caller.id:
+            raise DeletionConflict("self_action_forbidden", "You cannot delete your own account here.")
+        await erase(call, db, user, superusers)
+
+
+async def outcome(call: Call, action: BulkUserAction, user_id: UUID) -> models.BulkUserOutcome:
+    """What the operation on one user comes to, in a savepoint of its own."""
     try:
-        async with call.db.transaction() as db:
-            await users.set_my_password(db, by=call.caller, verified=me.hashed_password, hashed=hashed)
-            await sessions.revoke_others(db, by=call.caller, reason="password_changed")
-            await record(db, call, changed, AuditOutcome.success, target=myself, changes=["password"])
-    except NotVisible:  # it was changed by somebody else meanwhile
-        raise WrongPassword(detail="The current password is wrong.") from None
-    return ChangeMyPassword204()
+        if action is BulkUserAction.delete:
+            await remove(call, user_id, MISSING)
+            return models.BulkUserOutcome(user_id=user_id, status=DeleteUser204.status, code=None)
+        await change(call, user_id, models.UserPatch(is_active=action is BulkUserAction.activate), MISSING)
+        return models.BulkUserOutcome(user_id=user_id, status=UpdateUser200.status, code=None)
+    except NotVisible:
+        return models.BulkUserOutcome(user_id=user_id, status=NotFound.status, code="not_found")
+    except (DeletionConflict, UserConflict) as conflict:
+        return models.BulkUserOutcome(user_id=user_id, status=conflict.status, code=conflict.code)

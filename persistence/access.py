@@ -17,14 +17,18 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Delete,
+    FromClause,
     Insert,
+    Select,
     Subquery,
     Update,
     and_,
+    case,
     func,
     insert,
     literal,
     literal_column,
+    or_,
     select,
     true,
     type_coerce,
@@ -33,7 +37,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from persistence import pages
 from persistence.pages import After, Order, Page
-from persistence.query import Rows, Sql
+from persistence.query import Rows, Sql, typed
 from persistence.tables import Member, Organization, Row, Session, User
 
 M = TypeVar("M")
@@ -50,7 +54,11 @@ class NotVisible(Exception):  # noqa: N818 - it says what is the case
 
 
 class NotAllowed(Exception):  # noqa: N818 - it says what is the case
-    """The caller sees the thing, but the role does not allow this."""
+    """The caller sees the thing, but the role does not allow this; in which organization, where that is known."""
+
+    def __init__(self, organization_id: UUID | None = None) -> None:
+        super().__init__(organization_id)
+        self.organization_id = organization_id
 
 
 class Stale(Exception):  # noqa: N818 - it says what is the case
@@ -63,22 +71,29 @@ class Stale(Exception):  # noqa: N818 - it says what is the case
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, in which session, and when."""
+    """Who asks, in which session, and when. A caller of another issuer has no session."""
 
     id: UUID
-    session_id: UUID
+    session_id: UUID | MISSING
     now: datetime
+    authenticated_at: datetime | MISSING = MISSING
+    """When a caller of another issuer proved who it is; that of a session is in its row."""
 
 
 def me(by: Caller) -> CTE:
     """The caller while the session lives; no row otherwise."""
+    account = select(User.id, User.is_superuser).where(User.id == by.id, User.is_active)
+    if by.session_id is MISSING:
+        proved = type_coerce(by.authenticated_at, Session.authenticated_at.type).label("authenticated_at")
+        return account.add_columns(proved).cte("me")
     live = Session.id == by.session_id, Session.revoked_at.is_(None), Session.expires_at > by.now
-    return select(User.id, User.is_superuser).join(Session).where(User.id == by.id, User.is_active, *live).cte("me")
+    return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
 
 
-def role_in(organization_id: Id, caller: CTE) -> ColumnElement[str | None]:
-    """The caller's role there, or null. A superuser owns every team."""
+def role_in(organization_id: Id, caller: CTE, *, held: bool = False) -> ColumnElement[str | None]:
+    """The caller's role there, or null. A superuser owns every team. `held`: until the transaction ends."""
     member = select(Member.role).where(Member.organization_id == organization_id, Member.user_id == caller.c.id)
+    member = member.with_for_update(read=True) if held else member
     team = aliased(Organization, name="team")
     owner = select(literal("owner")).where(team.id == organization_id, team.kind == "team", caller.c.is_superuser)
     return func.coalesce(
@@ -93,10 +108,28 @@ def seen_by(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> S
     return select(*visible.c).select_from(caller.outerjoin(visible, true()))
 
 
+def seen_with_role(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
+    """As `seen_by`, with the caller's role there as the last column, `caller_role`. Read it with `seen`."""
+    caller = me(by)
+    found = rows.add_columns(role_in(within, caller).label("caller_role")).lateral("found")
+    return select(*found.c).select_from(caller.outerjoin(found, found.c.caller_role.is_not(None)))
+
+
 def myself(by: Caller, *columns: Any) -> Sql:
     """The caller's own account. Read it with `seen`."""
     caller = me(by)
     return select(*columns).select_from(caller.join(User, User.id == caller.c.id))
+
+
+def account_seen_by(by: Caller, rows: Rows) -> Sql:
+    """Those of the accounts that the caller sees: all of them, or the own one. Read it with `seen`.
+
+    `by_superuser` and `authenticated_at` say of the caller what decides about a change.
+    """
+    caller = me(by)
+    visible = rows.where(or_(caller.c.is_superuser, User.id == caller.c.id)).lateral("visible")
+    who = caller.c.is_superuser.label("by_superuser"), caller.c.authenticated_at
+    return select(*visible.c, *who).select_from(caller.outerjoin(visible, true()))
 
 
 def mine(by: Caller, change: Callable[[ColumnElement[UUID]], Update | Delete]) -> Sql:
@@ -123,43 +156,102 @@ def seen(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
 
 
 def listed_in(
-    organization_id: UUID, rows: Rows, tie: Any, *, by: Caller, order: Order, after: After | MISSING, limit: int
+    organization_id: UUID,
+    rows: Rows,
+    tie: Any,
+    *,
+    by: Caller,
+    order: Order,
+    after: After | MISSING,
+    limit: int,
+    roles: Roles | None = None,
+    total: bool = False,
 ) -> Sql:
-    """A page of the rows, if the caller may read that organization. Read it with `listed`."""
+    """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `listed`."""
     caller = me(by)
-    return paged(role_in(organization_id, caller).is_not(None), caller, order.slice(rows, tie, after, limit), limit)
+    role = role_in(organization_id, caller)
+    count = select(func.count()).select_from(rows.subquery()) if total else None
+    return paged(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count)
 
 
-def listed_mine(rows: Rows, tie: Any, *, by: Caller, order: Order, after: After | MISSING, limit: int) -> Sql:
-    """A page of the rows, which are the caller's own. Read it with `listed`."""
-    return paged(true(), me(by), order.slice(rows, tie, after, limit), limit)
+def listed_everywhere(
+    rows: Rows,
+    tie: Any,
+    *,
+    within: InstrumentedAttribute[UUID],
+    by: Caller,
+    order: Order,
+    after: After | MISSING,
+    limit: int,
+    total: bool = False,
+) -> Sql:
+    """A page of the rows of all organizations that the caller is a member of. Read it with `listed`."""
+    own = select(Member.organization_id).where(Member.user_id == by.id).subquery("own")
+    theirs = rows.where(within == own.c.organization_id).correlate(own)
+    count = select(func.count()).select_from(own.join(theirs.lateral("counted"), true())) if total else None
+    return paged(literal("owner"), None, me(by), order.merged(own, theirs, tie, after, limit), limit=limit, count=count)
 
 
-def paged(visible: ColumnElement[bool], caller: CTE, page: Subquery, limit: int) -> Sql:
-    scope = select(visible.label("visible")).select_from(caller).cte("scope")
+def of_the_caller(organization_id: InstrumentedAttribute[UUID], by: Caller) -> ColumnElement[bool]:
+    """True for the organizations that the caller is a member of."""
+    return organization_id.in_(select(Member.organization_id).where(Member.user_id == by.id))
+
+
+def listed_mine(
+    rows: Rows,
+    tie: Any,
+    *,
+    by: Caller,
+    order: Order,
+    after: After | MISSING,
+    limit: int,
+    each: FromClause | None = None,
+) -> Sql:
+    """A page of the rows, which are the caller's own, or those that there are for `each`. Read it with `listed`."""
+    page = order.slice(rows, tie, after, limit) if each is None else order.merged(each, rows, tie, after, limit)
+    return paged(literal("owner"), None, me(by), page, limit=limit)
+
+
+def paged(
+    role: ColumnElement[Any],
+    roles: Roles | None,
+    caller: CTE,
+    page: Subquery,
+    *,
+    limit: int,
+    count: Select[int] | None = None,
+) -> Sql:
+    scope = select(role.label("role")).select_from(caller).cte("scope")
     scope = scope.prefix_with("MATERIALIZED")  # else once for each row
+    allowed = scope.c.role.is_not(None) if roles is None else scope.c.role.in_(roles)
     answer = pages.answered(page, limit).lateral("answer")
-    return select(scope.c.visible, *answer.c).select_from(scope.outerjoin(answer, scope.c.visible))
+    total = [] if count is None else [case((allowed, count.scalar_subquery())).label("total")]
+    shown = select(scope.c.role, allowed.label("allowed"), *answer.c, *total)
+    return shown.select_from(scope.outerjoin(answer, allowed))
 
 
 def listed(records: list[Record]) -> Page:
-    """The page of `listed_in`. Raises SessionOver, NotVisible."""
+    """The page of `listed_in`. Raises SessionOver, NotVisible, NotAllowed."""
     if not records:
         raise SessionOver
-    if not records[0]["visible"]:
+    if records[0]["role"] is None:
         raise NotVisible
+    if not records[0]["allowed"]:
+        raise NotAllowed
     return pages.read(records[0])
 
 
 class Target:
     """What a statement changes: the keys of a row the caller sees, and whether the role there is one of `roles`.
 
-    The row is locked as it is found, so that the verdict tells of its newest version.
+    The row is locked as it is found, so that the verdict tells of its newest version. So is the membership: who removes
+    or demotes the caller waits for what is written already, and what comes later sees it.
     """
 
     def __init__(self, keys: Rows, *, within: InstrumentedAttribute[UUID], by: Caller, roles: Roles) -> None:
         self.caller = me(by)
-        found = keys.add_columns(role_in(within, self.caller).label("role")).select_from(self.caller)
+        role = role_in(within, self.caller, held=True).label("role")
+        found = keys.add_columns(role, within.label("place")).select_from(self.caller)
         self.found = found.cte("target")
         self.allowed = self.found.c.role.in_(roles)
 
@@ -169,15 +261,16 @@ class Target:
 
     def insert(self, table: type[Row], **values: Any) -> Insert:
         """A row of `table`, if the caller may add it."""
-        typed = [type_coerce(value, getattr(table, name).type).label(name) for name, value in values.items()]
-        return insert(table).from_select(list(values), select(*typed).select_from(self.found).where(self.allowed))
+        rows = select(*typed(table, values).values()).select_from(self.found).where(self.allowed)
+        return insert(table).from_select(list(values), rows)
 
     def after(self, change: Insert | Update | Delete) -> Sql:
         """What the change returned. Read it with `changed`."""
         changed = change.cte("changed")
         verdict = self.caller.outerjoin(self.found, self.found.c.role.is_not(None)).outerjoin(changed, true())
         version = self.found.c.version if "version" in self.found.c else literal_column("NULL")
-        return select(*changed.c, self.allowed.label("allowed"), version.label("current")).select_from(verdict)
+        found = self.allowed.label("allowed"), self.found.c.place, version.label("current")
+        return select(*changed.c, *found).select_from(verdict)
 
 
 def changed(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
@@ -189,7 +282,7 @@ def changed(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
         if (allowed := records[0]["allowed"]) is None:
             raise NotVisible
         if not allowed:
-            raise NotAllowed
+            raise NotAllowed(records[0]["place"])
         if records[0][0] is None:
             raise Stale(records[0]["current"])
         return make(records[0])

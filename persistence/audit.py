@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import array
 
 from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
 from persistence import pages
-from persistence.access import Caller, for_superusers, permitted
+from persistence.access import Caller, Roles, for_superusers, listed, listed_in, permitted
 from persistence.pages import After, Order
-from persistence.query import Sql, query, when
+from persistence.query import Shape, Sql, query, when
 from persistence.tables import AuditLog
 
 
@@ -25,7 +25,7 @@ def reference(name: str) -> ColumnElement[object]:
     return case((kind.is_not(None), func.json_build_object("type", kind, "id", key))).label(name)
 
 
-AUDIT_LOG = [
+AUDIT_LOG: list[Any] = [
     AuditLog.id,
     AuditLog.occurred_at,
     reference("actor"),
@@ -41,6 +41,7 @@ AUDIT_LOG = [
     AuditLog.changes,
 ]
 COLUMNS: dict[str, ColumnElement[Any]] = {
+    "organization_id": AuditLog.organization_id.expression,
     "target_id": AuditLog.target_id.expression,
     "actor_id": AuditLog.actor_id.expression,
     "action": AuditLog.action.expression,
@@ -76,6 +77,7 @@ class Entry:
 class Filters:
     """What narrows a list. MISSING: nothing. The area of an action is what stands before its `.`."""
 
+    organization_id: UUID | MISSING = MISSING
     action: str | MISSING = MISSING
     area: str | MISSING = MISSING
     actor_id: UUID | MISSING = MISSING
@@ -114,6 +116,17 @@ def insert(entry: Entry) -> Sql:
 def list_entries(*, by: Caller, filters: Filters, after: After | MISSING, limit: int) -> Sql:
     rows = select(*AUDIT_LOG).where(*filters.match())
     return for_superusers(by, pages.answered(filters.order().slice(rows, AuditLog.id, after, limit), limit))
+
+
+@query(listed)
+def list_in(
+    organization_id: UUID, *, by: Caller, roles: Shape[Roles], filters: Filters, after: After | MISSING, limit: int
+) -> Sql:
+    """What happened in an organization. The filters must name it."""
+    rows = select(*AUDIT_LOG).where(*filters.match())
+    return listed_in(
+        organization_id, rows, AuditLog.id, by=by, order=filters.order(), after=after, limit=limit, roles=roles
+    )
 
 
 @query(permitted(pages.read_one))

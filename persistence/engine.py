@@ -1,10 +1,12 @@
 """asyncpg runs the SQL: a pool of connections, transactions, and what becomes of a connection when something breaks."""
 
 import asyncio
+import random
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from time import perf_counter
+from typing import Protocol, TypeAlias
 
 import asyncpg
 from asyncpg import Connection, InterfaceError, PostgresError, Record
@@ -12,6 +14,7 @@ from asyncpg.exceptions import InternalClientError
 
 UNSOUND = ("08", "25006", "57P", "XX")  # SQLSTATE classes after which a connection is not used again
 NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowError)
+LONGEST_PAUSE = 0.8  # seconds between two tries to connect: a server that is back is found within 1 s
 SESSION = {
     "statement_timeout": "2500",
     "lock_timeout": "1500",  # longer than the 1 s after which PostgreSQL sees a deadlock, or both sides of it fail
@@ -20,6 +23,10 @@ SESSION = {
     "jit": "off",
     "timezone": "UTC",
 }
+
+
+Watch: TypeAlias = Callable[[str, float], None]
+"""Is told of a statement that was run, and how many seconds it took."""
 
 
 class Database(Protocol):
@@ -41,11 +48,11 @@ AWAY = (OSError, PostgresError, InterfaceError, InternalClientError, PoolExhaust
 class Transaction:
     """A connection inside a transaction. Its own transactions are savepoints."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, watch: Watch | None = None) -> None:
+        self.connection, self.watch = connection, watch
 
     async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
-        return await self.connection.fetch(sql, *values)
+        return await run(self.connection, sql, values, self.watch)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator["Transaction", None]:
@@ -56,11 +63,14 @@ class Transaction:
 class Pool:
     """At most `size` connections, the warmest first. A free slot is a connection or None: whoever takes None connects.
 
-    `patience` (seconds) bounds the wait for a free slot, and the wait for a server that is coming up.
+    `patience` (seconds) bounds the wait for a free slot, and the wait for a server that is coming up. `lent` is as for
+    `connect`.
     """
 
-    def __init__(self, url: str, *, size: int = 20, patience: float = 2.0) -> None:
-        self.url, self.size, self.patience = url, size, patience
+    def __init__(
+        self, url: str, *, size: int = 20, patience: float = 2.0, lent: bool = False, watch: Watch | None = None
+    ) -> None:
+        self.url, self.size, self.patience, self.lent, self.watch = url, size, patience, lent, watch
         self.free: deque[Connection | None] = deque([None] * size)
         self.waiting: deque[asyncio.Future[Connection | None]] = deque()
         self.closing: set[asyncio.Task[None]] = set()
@@ -68,7 +78,7 @@ class Pool:
     async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
         connection = await self.take()
         try:
-            records = await connection.fetch(sql, *values)
+            records = await run(connection, sql, values, self.watch)
         except BaseException as error:
             self.put_after(error, connection)
             raise
@@ -80,7 +90,7 @@ class Pool:
         connection = await self.take()
         try:
             async with connection.transaction():
-                yield Transaction(connection)
+                yield Transaction(connection, self.watch)
         except BaseException as error:
             self.put_after(error, connection, rolled_back=not connection.is_in_transaction())
             raise
@@ -97,18 +107,18 @@ class Pool:
             raise
 
     async def wait(self) -> Connection | None:
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Connection | None] = loop.create_future()
         self.waiting.append(waiter)
+        limit = loop.call_later(self.patience, give_up, waiter)
         try:
-            async with asyncio.timeout(self.patience):
-                slot = await waiter
-        except BaseException as error:
-            if waiter.done() and not waiter.cancelled():
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.put(waiter.result())
-            if isinstance(error, TimeoutError):
-                raise PoolExhausted from None
             raise
-        return slot
+        finally:
+            limit.cancel()
 
     def put(self, slot: Connection | None) -> None:
         while self.waiting:
@@ -141,11 +151,13 @@ class Pool:
     async def connect(self) -> Connection:
         """Wait for a server that is coming up: nothing has been sent yet, so nothing can happen twice."""
         async with asyncio.timeout(self.patience):
+            pause = 0.05
             while True:
                 try:
-                    return await connect(self.url)
+                    return await connect(self.url, lent=self.lent)
                 except NOT_UP:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
+                    pause = min(2 * pause, LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Wait until every connection is back, and close it."""
@@ -156,9 +168,27 @@ class Pool:
         await asyncio.gather(*self.closing, return_exceptions=True)
 
 
-async def connect(url: str) -> Connection:
-    """A connection as all statements expect it. A kept plan weighs about 75 KB of the server's memory."""
-    connection = await asyncpg.connect(url, command_timeout=3, statement_cache_size=256, server_settings=SESSION)
+def give_up(waiter: "asyncio.Future[Connection | None]") -> None:
+    if not waiter.done():
+        waiter.set_exception(PoolExhausted())
+
+
+async def run(connection: Connection, sql: str, values: Sequence[object], watch: Watch | None) -> list[Record]:
+    began = perf_counter()
+    try:
+        return await connection.fetch(sql, *values)
+    finally:
+        if watch is not None:
+            watch(sql, perf_counter() - began)
+
+
+async def connect(url: str, *, lent: bool = False) -> Connection:
+    """A connection as all statements expect it. A kept plan weighs about 75 KB of the server's memory.
+
+    A pooler has `lent` it until each transaction ends: nothing can be kept in a session, and SESSION is our role's.
+    """
+    kept, session = (0, None) if lent else (256, SESSION)
+    connection = await asyncpg.connect(url, command_timeout=3, statement_cache_size=kept, server_settings=session)
     await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
     await connection.set_type_codec("inet", schema="pg_catalog", encoder=str, decoder=str)
     return connection

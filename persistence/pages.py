@@ -5,7 +5,7 @@ from typing import Any
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, DateTime, Subquery, Text, cast, func, select, true, tuple_
+from sqlalchemy import ColumnElement, DateTime, FromClause, Subquery, Text, cast, func, select, true, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from persistence.query import Rows
@@ -21,10 +21,14 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The items as JSON text, an array, and what the next page begins after, if there is one."""
+    """The items as JSON text, an array, and what the next page begins after, if there is one.
+
+    `total` is how many items all pages have; None where nobody asked.
+    """
 
     items: bytes
     following: After | None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +44,54 @@ class Order:
     within: tuple[ColumnElement[Any], ...] = ()
 
     def slice(self, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
-        """The rows in this order, those after `after`, and one more than `limit`, numbered from 1, with their key."""
-        key: ColumnElement[Any] = self.column
-        if after is not MISSING:
-            here = tuple_(key, tie)
-            there = tuple_(cast(cast(after.key, Text), key.type), cast(cast(after.id, Text), tie.type))
-            rows = rows.where(here < there if self.descending else here > there)
-        ordered = [part.desc() if self.descending else part.asc() for part in (*self.within, key, tie)]
+        """The rows in this order, those after `after`, and one more than `limit`, numbered from 1, with key and id."""
+        return self.numbered(self.beginning(rows, tie, after), self.column, tie, limit)
+
+    def merged(self, each: FromClause, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
+        """The same of the rows that there are for `each`: from every one of them the first, merged."""
+        key = self.column.label("key")
+        part = self.first(rows.add_columns(key), tie, after, limit).lateral("part")
+        columns = [column for column in part.c if column.name != key.name]
+        merged = select(*columns).select_from(each.join(part, true()))
+        return self.numbered(merged, part.c[key.name], part.c[tie.name], limit)
+
+    def first(self, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Rows:
+        """The rows in this order, those after `after`, and one more than `limit`."""
+        return self.beginning(rows, tie, after).order_by(*self.ordered(self.column, tie)).limit(limit + 1)
+
+    def beginning(self, rows: Rows, tie: Any, after: After | MISSING) -> Rows:
+        if after is MISSING:
+            return rows
+        here = tuple_(self.column, tie)
+        there = tuple_(valued(after.key, self.column), valued(after.id, tie))
+        return rows.where(here < there if self.descending else here > there)
+
+    def ordered(self, *parts: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+        return [part.desc() if self.descending else part.asc() for part in (*self.within, *parts)]
+
+    def numbered(self, rows: Rows, key: ColumnElement[Any], tie: Any, limit: Any) -> Subquery:
+        ordered = self.ordered(key, tie)
         number = func.row_number().over(order_by=ordered).label("number")
-        return (
-            rows.add_columns(cast(key, Text).label("sort_key"), number)
-            .order_by(*ordered)
-            .limit(limit + 1)
-            .subquery("page")
-        )
+        numbered = rows.add_columns(cast(key, Text).label("sort_key"), cast(tie, Text).label("sort_id"), number)
+        return numbered.order_by(*ordered).limit(limit + 1).subquery("page")
+
+
+def valued(text: Any, column: Any) -> ColumnElement[Any]:
+    """The value of the column that a text stands for; as a subquery it is read once, and not once for each row."""
+    return select(cast(cast(text, Text), column.type)).scalar_subquery()
 
 
 def answered(page: Subquery, limit: Any) -> Rows:
     """One row about a numbered slice: its items as JSON, whether more follow, and the key and id of the last item."""
     shown, last = page.c.number <= limit, page.c.number == limit
-    columns = [written(column) for column in page.c if column.name not in {"sort_key", "number"}]
+    columns = [written(column) for column in page.c if column.name not in {"sort_key", "sort_id", "number"}]
     item = select(*columns).correlate(page).lateral("item")
     items = func.json_agg(aggregate_order_by(item.table_valued(), page.c.number)).filter(shown)
     return select(
         items.label("items"),
         (func.count() > limit).label("more"),
         func.max(page.c.sort_key).filter(last).label("last_key"),
-        func.max(cast(page.c.id, Text)).filter(last).label("last_id"),
+        func.max(page.c.sort_id).filter(last).label("last_id"),
     ).select_from(page.join(item, true()))
 
 
@@ -93,4 +118,4 @@ def read_one(record: Record) -> bytes:
 def read(record: Record) -> Page:
     """The page that the row of `answered` tells of."""
     following = After(record["last_key"], record["last_id"]) if record["more"] else None
-    return Page(record["items"] or b"[]", following)
+    return Page(record["items"] or b"[]", following, record.get("total"))

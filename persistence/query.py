@@ -5,7 +5,7 @@ placeholders where the values will be, and its SQL is kept; a call then picks th
 Dataclasses and models are spread over their fields. MISSING and `Shape[...]` arguments reach the function as they are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import update_wrapper
 from inspect import signature
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, ParamSpec, TypeAlias, TypeVar, get_a
 
 from asyncpg import Record
 from pydantic import MISSING, BaseModel
-from sqlalchemy import ClauseElement, ColumnElement, Select, any_, bindparam, true
+from sqlalchemy import ClauseElement, ColumnElement, Select, any_, bindparam, case, false, true, type_coerce
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.orm import InstrumentedAttribute
 from typing_extensions import override
@@ -129,6 +129,11 @@ def when(value: T | MISSING, condition: Callable[[T], ColumnElement[bool]]) -> C
     return true() if value is MISSING else condition(value)
 
 
+def unindexed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition, in a CASE: PostgreSQL sees no index for it there, and guesses that it keeps one half."""
+    return case((condition, true()), else_=false())
+
+
 def one_of(column: InstrumentedAttribute[T], values: Sequence[T]) -> ColumnElement[bool]:
     """True where the column is one of the values: one array, so the SQL does not depend on how many there are."""
     placeholder: Any = values
@@ -138,6 +143,11 @@ def one_of(column: InstrumentedAttribute[T], values: Sequence[T]) -> ColumnEleme
 def given(values: BaseModel) -> dict[str, Any]:
     """The members of a model that are there."""
     return {name: value for name, value in values.__dict__.items() if value is not MISSING}
+
+
+def typed(table: Any, values: Mapping[str, Any]) -> dict[str, ColumnElement[Any]]:
+    """Values for columns of the table, each as the type of its column."""
+    return {name: type_coerce(value, getattr(table, name).type).label(name) for name, value in values.items()}
 
 
 def trusted(model: type[M]) -> Callable[[Record], M]:

@@ -6,12 +6,25 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, Update, and_, any_, func, literal, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Update,
+    and_,
+    any_,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy import insert as insert_into
 
-from persistence.access import Caller, SessionOver, listed, listed_mine, mine, seen
+from persistence import pages
+from persistence.access import Caller, SessionOver, for_superusers, listed, listed_mine, mine, permitted, seen
 from persistence.pages import After, Order
-from persistence.query import Shape, Sql, one, query
+from persistence.query import Rows, Shape, Sql, one, query, when
 from persistence.tables import Session, User
 
 
@@ -36,6 +49,12 @@ class Lineage:
     generation: int
     rotated_at: datetime
     expires_at: datetime
+
+
+@query(lambda records: int(records[0][0]))
+def count_used_since(moment: datetime) -> Sql:
+    """How many live sessions were signed in to or refreshed since."""
+    return select(func.count()).where(Session.last_used_at >= moment, Session.revoked_at.is_(None))
 
 
 LINEAGE = (Session.user_id, Session.generation, Session.rotated_at, Session.expires_at)
@@ -101,10 +120,12 @@ def revoke(session_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
     return mine(by, lambda me: own(me, by, reason, Session.id == session_id))
 
 
-def ours_too(records: list[Record]) -> None:
-    """Raises SessionOver when nothing was left to end: somebody else ended this session at the same time."""
+def ours_too(records: list[Record]) -> UUID:
+    """The id of a session that ended. Raises SessionOver when somebody else ended it at the same time."""
     if not records or records[0][0] is None:
         raise SessionOver
+    ended: UUID = records[0][0]
+    return ended
 
 
 @query(ours_too)
@@ -125,11 +146,35 @@ def revoke_others(*, by: Caller, reason: Shape[str]) -> Sql:
     return mine(by, lambda me: own(me, by, reason, Session.id != by.session_id))
 
 
+@query(lambda _: None)
+def end_others(user_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
+    """End every session of a user but the one that the caller is in."""
+    another = when(by.session_id, lambda session_id: Session.id != session_id)
+    return ended(and_(Session.user_id == user_id, another), by.now, reason)
+
+
+@query(bool)
+def end_all(user_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
+    """End every session of a user."""
+    return ended(Session.user_id == user_id, now, reason).returning(Session.id)
+
+
+@query(permitted(pages.read))
+def list_of(user_id: UUID, *, by: Caller, after: After | MISSING, limit: int) -> Sql:
+    """A page of a user's live sessions, newest first, for superusers."""
+    page = pages.answered(NEWEST_FIRST.slice(live_of(user_id, by), Session.id, after, limit), limit)
+    return for_superusers(by, page.having(exists().where(User.id == user_id)))
+
+
+def live_of(user_id: UUID, by: Caller) -> Rows:
+    same = literal_column("false") if by.session_id is MISSING else Session.id == by.session_id
+    return select(*LISTED, same.label("is_current")).where(Session.user_id == user_id, *alive(by.now))
+
+
 @query(listed)
 def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of the caller's live sessions, newest first."""
-    current = (Session.id == type_coerce(by.session_id, Session.id.type)).label("is_current")
-    rows = select(*LISTED, current).where(Session.user_id == by.id, *alive(by.now))
+    rows = live_of(by.id, by)
     return listed_mine(rows, Session.id, by=by, order=NEWEST_FIRST, after=after, limit=limit)
 
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     Computed,
@@ -18,10 +19,18 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INET
+from sqlalchemy.dialects.postgresql import ARRAY, INET, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ONE = text("1")
+MARKS = r"[\u0300-\u036F]"  # what accents come to when letters are taken apart
+UNLIKE, LIKE = "łŁøØđĐħĦı", "lLoOdDhHi"  # letters that Unicode does not take apart
+
+
+def words(column: str, weight: str) -> str:
+    """The words of a text without case and accents, in SQL. persistence/search.py folds what is looked for alike."""
+    apart = f"regexp_replace(normalize(coalesce({column}, ''), NFKD), '{MARKS}', '', 'g')"
+    return f"setweight(to_tsvector('simple', translate({apart}, '{UNLIKE}', '{LIKE}')), '{weight}')"
 
 
 class Row(DeclarativeBase):
@@ -47,6 +56,16 @@ class User(Row):
         CheckConstraint("(email IS NULL) = (email_key IS NULL)", name="email_key"),
         CheckConstraint("(username IS NULL) = (username_key IS NULL)", name="username_key"),
         CheckConstraint("email IS NOT NULL OR hashed_password IS NULL", name="hashed_password"),
+        Index("ix_users_created_at", "created_at", "id"),
+        Index("ix_users_updated_at", "updated_at", "id"),
+        Index("ix_users_email", func.coalesce(text("email_key"), text("''")), "id"),
+        Index("ix_users_inactive", "created_at", "id", postgresql_where=text("NOT is_active")),
+        Index("ix_users_superusers", "created_at", "id", postgresql_where=text("is_superuser")),
+        Index(
+            "ix_users_words",
+            func.array_to_tsvector(func.string_to_array(text("words"), text("' '"))),
+            postgresql_using="gin",
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -58,6 +77,8 @@ class User(Row):
     hashed_password: Mapped[str | None] = mapped_column(String(255))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
+    words: Mapped[str] = mapped_column(server_default=text("''"))
+    """What an administrator finds the account by, with a space between two; written by the application."""
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -82,6 +103,26 @@ class Session(Row):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     revoke_reason: Mapped[str | None] = mapped_column(String(32))
+
+
+class ExternalIdentity(Row):
+    """Whom another issuer's tokens stand for. The issuer is the namespace of its subjects."""
+
+    __tablename__ = "external_identities"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+
+
+class DeletedIdentity(Row):
+    """The keyed hash of an identity whose account was deleted: tokens that are older do not bring it back."""
+
+    __tablename__ = "deleted_identities"
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class LoginThrottle(Row):
@@ -123,6 +164,7 @@ class Member(Row):
         CheckConstraint("role IN ('owner', 'admin', 'member')", name="role"),
         Index("ix_organization_members_user_id", "user_id", "organization_id", postgresql_include=["role"]),
         Index("ix_organization_members_owner", "organization_id", postgresql_where=text("role = 'owner'")),
+        Index("ix_organization_members_created_at", "organization_id", "created_at", "user_id"),
     )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"), primary_key=True)
@@ -143,7 +185,7 @@ class Task(Row):
         CheckConstraint("priority IN ('low', 'medium', 'high', 'urgent')", name="priority"),
         CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", name="completed_at"),
         Index("ix_tasks_id", "id"),
-        Index("ix_tasks_user_id_completed", "user_id", "completed"),
+        Index("ix_tasks_user_id_completed", "user_id", "completed", "id"),
         Index("ix_tasks_created_at", "organization_id", "created_at", "id"),
         Index("ix_tasks_updated_at", "organization_id", "updated_at", "id"),
         Index("ix_tasks_due_date", "organization_id", func.coalesce(text("due_date"), text("'infinity'")), "id"),
@@ -155,6 +197,7 @@ class Task(Row):
         ),
         Index("ix_tasks_priority", "organization_id", "priority_rank", "id"),
         Index("ix_tasks_title", "organization_id", "title", "id"),
+        Index("ix_tasks_search", "search", postgresql_using="gin"),
     )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"), primary_key=True)
@@ -171,9 +214,27 @@ class Task(Row):
         SmallInteger,
         Computed("CASE priority WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 ELSE 4 END", persisted=True),
     )
+    search: Mapped[str] = mapped_column(
+        TSVECTOR, Computed(f"{words('title', 'A')} || {words('description', 'B')}", persisted=True)
+    )
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class IdempotencyKey(Row):
+    """A request of a user that can be sent again, and what it was answered. The answer is there from the commit on."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    fingerprint: Mapped[bytes]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    headers: Mapped[Any | None] = mapped_column(JSON)
+    body: Mapped[Any | None] = mapped_column(JSON)
+    named_user_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class AuditLog(Row):
@@ -188,6 +249,7 @@ class AuditLog(Row):
         CheckConstraint("(target_type IS NULL) = (target_id IS NULL)", name="target_id"),
         CheckConstraint("CAST(changes AS text) ~ '^[{][a-z_,]*[}]$'", name="changes"),  # names, so never values
         Index("ix_audit_logs_occurred_at", "occurred_at", "id"),
+        Index("ix_audit_logs_organization_id", "organization_id", "occurred_at", "id"),
         Index("ix_audit_logs_actor_id", "actor_id", "occurred_at", "id"),
         Index("ix_audit_logs_target_id", "target_id", "occurred_at", "id"),
         Index("ix_audit_logs_action", "action", "occurred_at", "id"),

@@ -1,23 +1,34 @@
 """Queries about tasks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, DateTime, case, func, literal_column, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy import delete as delete_from
+from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 
 from generated import models
 from generated.models import TaskSort, TaskStatus
-from persistence.access import Caller, Roles, Target, changed, listed, listed_in, seen, seen_by
+from persistence.access import Caller, Roles, Target, changed, listed, listed_everywhere, listed_in, seen, seen_by
 from persistence.pages import After, Order
 from persistence.query import Shape, Sql, given, one_of, query, trusted, when
 from persistence.tables import Organization, Task
+from persistence.task_filters import Filters
 
 TASK = [getattr(Task, name) for name in models.Task.model_fields]
+STORED = [column for column in Task.__table__.c if column.computed is None]
 INSTANT = DateTime(timezone=True)
 LAST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'infinity'"), type_=INSTANT)
 FIRST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'-infinity'"), type_=INSTANT)
@@ -35,16 +46,6 @@ ORDERS: dict[TaskSort, Order] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What narrows a list. MISSING: nothing."""
-
-    status: Sequence[TaskStatus] | MISSING = MISSING
-
-    def match(self) -> list[ColumnElement[bool]]:
-        return [when(self.status, lambda status: one_of(Task.status, status))]
-
-
 @query(seen(trusted(models.Task)))
 def find(task_id: UUID, *, by: Caller) -> Sql:
     return seen_by(by, select(*TASK).where(Task.id == task_id), within=Task.organization_id)
@@ -52,10 +53,28 @@ def find(task_id: UUID, *, by: Caller) -> Sql:
 
 @query(listed)
 def list_in(
-    organization_id: UUID, *, by: Caller, filters: Filters, sort: Shape[TaskSort], after: After | MISSING, limit: int
+    organization_id: UUID | MISSING,
+    *,
+    by: Caller,
+    filters: Filters | MISSING,
+    sort: Shape[TaskSort],
+    after: After | MISSING,
+    limit: int,
+    total: Shape[bool] = False,
 ) -> Sql:
-    rows = select(*TASK).where(Task.organization_id == organization_id, *filters.match())
-    return listed_in(organization_id, rows, Task.id, by=by, order=ORDERS[sort], after=after, limit=limit)
+    """A page of an organization's tasks; MISSING: of those of all that the caller is a member of.
+
+    MISSING filters keep everything, in the cheapest way.
+    """
+    order = ORDERS[sort]
+    rows = select(*TASK).where(*([] if filters is MISSING else [filters.match(), *filters.ends(order.column)]))
+    if organization_id is MISSING:
+        within = Task.organization_id
+        return listed_everywhere(
+            rows, Task.id, within=within, by=by, order=order, after=after, limit=limit, total=total
+        )
+    rows = rows.where(Task.organization_id == organization_id)
+    return listed_in(organization_id, rows, Task.id, by=by, order=order, after=after, limit=limit, total=total)
 
 
 @query(changed(trusted(models.Task)))
@@ -80,6 +99,23 @@ def update(
     task_id: UUID, patch: models.TaskPatch, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles]
 ) -> Sql:
     return change(target(task_id, by, roles), by, versions, given(patch))
+
+
+@query(changed(trusted(models.Task)))
+def move(task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: Shape[Roles]) -> Sql:
+    """The task in another organization, where it is a row anew; in its old one it must be locked already."""
+    keys = select(Organization.id).where(Organization.id == destination)
+    target = Target(keys, within=Organization.id, by=by, roles=roles)
+    here = Task.id == task_id, Task.organization_id == source, target.allowed
+    gone = delete_from(Task).where(*here).returning(*STORED).cte("gone")
+    now = type_coerce(by.now, INSTANT)
+    values: dict[str, Any] = {column.name: gone.c[column.name] for column in STORED} | {
+        "organization_id": type_coerce(destination, Task.organization_id.type),
+        "version": case((gone.c.updated_at == now, gone.c.version), else_=gone.c.version + 1),  # grows once in a call
+        "updated_at": now,
+    }
+    moved = insert_into(Task).from_select(list(values), select(*[value.label(n) for n, value in values.items()]))
+    return target.after(moved.returning(*TASK))
 
 
 @query(changed(trusted(models.Task)))

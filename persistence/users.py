@@ -1,24 +1,45 @@
 """Queries about accounts."""
 
+import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, or_, select, update
+from asyncpg import Record
+from pydantic import MISSING
+from sqlalchemy import ColumnElement, Update, exists, or_, select
 from sqlalchemy import insert as insert_into
+from sqlalchemy import update as update_of
+from sqlalchemy.orm import aliased
 
 from generated import models
-from persistence.access import Caller, mine, myself, seen
-from persistence.query import Sql, one, query, trusted
+from persistence.access import Caller, account_seen_by, me, mine, myself, seen
+from persistence.query import Sql, one, one_of, query, trusted
 from persistence.tables import Member, Organization, User
 
+PARTS = re.compile(r"[^\W_]+")
+LONGEST_WORD = 255  # characters, of which PostgreSQL takes at least 511
 USER = [getattr(User, name) for name in models.User.model_fields]
 
 
 def key(text: str) -> str:
     """What e-mails and usernames are compared by."""
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+def cut(word: str) -> str:
+    """As much of a word as is kept and looked for."""
+    return word[:LONGEST_WORD]
+
+
+def words(email: str | None, username: str | None, full_name: str | None) -> str:
+    """What an account is found by: the e-mail, its part before the `@`, the names, their words and parts of words."""
+    parts = [key(part) for part in ((email or "").partition("@")[0], username or "", full_name or "")]
+    found = [*key(email or "").split(), *[word for part in parts for word in (*part.split(), *PARTS.findall(part))]]
+    return " ".join(dict.fromkeys(map(cut, found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,40 @@ class NewUser:
     is_superuser: bool
     created_at: datetime
     organization_name: str
+    words: str
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What becomes of an account. MISSING: what it was."""
+
+    email: str | MISSING
+    email_key: str | MISSING
+    username: str | MISSING | None
+    username_key: str | MISSING | None
+    full_name: str | MISSING | None
+    is_active: bool | MISSING
+    is_superuser: bool | MISSING
+    words: str
+
+    @property
+    def given(self) -> dict[str, Any]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not MISSING}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An account that nobody else changes before the transaction ends, and who holds it, since when signed in."""
+
+    user: models.User
+    by_superuser: bool
+    authenticated_at: datetime
+
+
+def held(record: Record) -> Held:
+    return Held(trusted(models.User)(record), record["by_superuser"], record["authenticated_at"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +115,9 @@ def insert(user: NewUser) -> Sql:
             username_key=user.username_key,
             full_name=user.full_name,
             hashed_password=user.hashed_password,
+            is_active=user.is_active,
             is_superuser=user.is_superuser,
+            words=user.words,
             **when,
         )
         .returning(*USER)
@@ -90,9 +147,41 @@ def find_by_email(email_key: str) -> Sql:
 
 @query(bool)
 def promote(user_id: UUID, *, now: datetime) -> Sql:
-    """Make a superuser of an account."""
+    """Make a superuser of an account that is none."""
     values = {"is_superuser": True, "version": User.version + 1, "updated_at": now}
-    return update(User).where(User.id == user_id).values(values).returning(User.id)
+    which = User.id == user_id, User.is_superuser.is_(False)
+    return update_of(User).where(*which).values(values).returning(User.id)
+
+
+@query(seen(trusted(models.User)))
+def find(user_id: UUID, *, by: Caller) -> Sql:
+    return account_seen_by(by, select(*USER).where(User.id == user_id))
+
+
+@query(seen(held))
+def hold(user_id: UUID, *, by: Caller) -> Sql:
+    """Nobody else changes the account before the transaction ends. Who refers to it does not wait."""
+    return account_seen_by(by, select(*USER).where(User.id == user_id).with_for_update(key_share=True))
+
+
+@query(lambda records: frozenset(record["id"] for record in records))
+def hold_superusers(user_ids: Sequence[UUID], *, by: Caller) -> Sql:
+    """The ids of all active superusers, who stay that until the transaction ends.
+
+    None, if none of the users is one, or the caller is none. Whoever takes away a superuser holds all of them before
+    the account itself.
+    """
+    caller, taken = me(by), aliased(User, name="taken")
+    concerned = exists().where(one_of(taken.id, user_ids), taken.is_superuser, taken.is_active)
+    theirs = select(User.id).join(caller, caller.c.is_superuser).where(User.is_superuser, User.is_active, concerned)
+    return theirs.order_by(User.id).with_for_update(of=User, key_share=True)
+
+
+@query(lambda records: trusted(models.User)(records[0]))
+def update(user_id: UUID, changes: Changes, *, now: datetime) -> Sql:
+    """The account, which is held, with these values."""
+    values = changes.given | {"version": User.version + 1, "updated_at": now}
+    return update_of(User).where(User.id == user_id).values(values).returning(*USER)
 
 
 @query(seen(trusted(models.User)))
@@ -123,7 +212,7 @@ def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
 
     def change(me: ColumnElement[UUID]) -> Update:
         mine_still = User.id == me, User.hashed_password == verified
-        return update(User).where(*mine_still).values(values).returning(User.id)
+        return update_of(User).where(*mine_still).values(values).returning(User.id)
 
     return mine(by, change)
 
@@ -132,4 +221,4 @@ def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
 def strengthen(user_id: UUID, *, verified: str, hashed: str) -> Sql:
     """The same password, hashed at a higher cost."""
     same = User.id == user_id, User.hashed_password == verified
-    return update(User).where(*same).values(hashed_password=hashed).returning(User.id)
+    return update_of(User).where(*same).values(hashed_password=hashed).returning(User.id)

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Lock what pyproject.toml asks for, with hashes, for every platform and Python: needs uv. `--upgrade` takes the newest.
+# Lock what pyproject.toml and the client in Python ask for, with hashes, for every platform and Python: needs uv.
+# `--upgrade` takes the newest.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 lock() {
-  uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-    --no-annotate --no-strip-extras --quiet --custom-compile-command scripts/lock.sh "$@"
+  uv pip compile "$@" --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-annotate --no-strip-extras --quiet --custom-compile-command scripts/lock.sh
 }
-lock --output-file requirements.txt "$@"
-lock --group dev --constraints requirements.txt --output-file requirements-dev.txt "$@"
+lock pyproject.toml --output-file requirements.txt "$@"
+lock pyproject.toml --extra telemetry --constraints requirements.txt --output-file requirements-telemetry.txt "$@"
+lock pyproject.toml --extra telemetry --group dev --constraints requirements-telemetry.txt \
+  --output-file requirements-dev.txt "$@"
+lock tests/clients/python/requirements.in --output-file tests/clients/python/requirements.txt "$@"

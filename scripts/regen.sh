@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Write generated/ from openapi.yaml, and docs/security.md from the tests. `--check` changes nothing and fails when one of
-# them is stale.
+# Write generated/ from openapi.yaml, docs/security.md from the tests, docs/permissions.md from contract and policy,
+# the tables of docs/operations.md from the settings and of README.md from the contract. `--check` changes nothing and
+# fails when one of them is stale.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -15,3 +16,6 @@ if [[ "$out" != generated ]]; then
   diff -ru --exclude=__pycache__ generated "$out" || { echo "generated/ is stale: run scripts/regen.sh" >&2; exit 1; }
 fi
 "$python" -m scripts.promises "$@"
+"$python" -m scripts.permissions "$@"
+"$python" -m scripts.operations "$@"
+"$python" -m scripts.readme "$@"

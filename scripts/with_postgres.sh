@@ -15,7 +15,7 @@ server() { (cd "$folder" && ${as_server[@]+"${as_server[@]}"} "$@"); }
 trap 'server "$bin/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null || true; rm -rf "$folder"' EXIT
 chmod 0755 "$folder"
 
-server "$bin/initdb" -D "$folder/data" --auth=peer --encoding=UTF8 --locale=C --no-sync >/dev/null
+server "$bin/initdb" -D "$folder/data" --auth=peer --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
 server sed -i '1i local all docket scram-sha-256' "$folder/data/pg_hba.conf"
 settings="-c listen_addresses= -c unix_socket_directories=$folder -c fsync=off -c full_page_writes=off -c max_connections=200"
 server "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -o "$settings" -w start >/dev/null

@@ -53,7 +53,11 @@ class Keys:
 
     def digest(self, label: Label, data: str) -> bytes:
         """The keyed hash (HMAC-SHA256) of a text for this use: 32 bytes that tell nothing without the key."""
-        return hmac.digest(self.current.subkey(label), data.encode(), "sha256")
+        return self.digests(label, data)[0]
+
+    def digests(self, label: Label, data: str) -> list[bytes]:
+        """The digest by each key that is accepted, the one that signs first: for what outlives a change of keys."""
+        return [hmac.digest(subkey, data.encode(), "sha256") for subkey in self.subkeys(label)]
 
 
 def hkdf(secret: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:

@@ -124,6 +124,16 @@ class Tokens:
         }
         return self._access.sign(claims)
 
+    def recognises(self, token: str) -> bool:
+        """Whether the token says that it is an access token of ours, by its `typ` and `kid`."""
+        if token in self._verified:
+            return True
+        try:
+            header = jwt.get_unverified_header(token)
+            return header.get("typ") == self._access.typ and header.get("kid") in self._access.secrets
+        except (jwt.PyJWTError, RecursionError, TypeError, ValueError):
+            return False
+
     def verify_access(self, token: str, now: datetime) -> Claims:
         """What the token says, if it is ours and its time is now, within 30 s. Raises InvalidToken, ExpiredToken."""
         known = self._verified.get(token)

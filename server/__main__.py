@@ -10,7 +10,7 @@ from persistence.embedded import EmbeddedError
 from server import settings
 from server.commands import CommandError
 
-COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune")
+COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune", "check", "settings")
 INTERRUPTED = 130  # as shells count SIGINT
 
 

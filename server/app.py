@@ -1,10 +1,12 @@
 """The application: everything put together."""
 
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO, TypeAlias, cast
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -13,43 +15,87 @@ from pydantic_core import from_json
 from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, TITLE, VERSION, Handlers
-from handlers import audit, auth, meta, tasks, users
-from handlers.call import Call, Process, PublicCall
+from handlers import audit, auth, members, meta, organizations, profile, tasks, users
+from handlers.call import Call, Life, Look, Process, PublicCall
 from persistence.engine import Database
 from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
-from server import documentation, headers, observability, revision, settings, storage
+from server import documentation, issuers, observability, revision, settings, storage
+from server.callers import Callers
 from server.calls import Calls
+from server.cors import Cors
+from server.counters import Counters
 from server.edge import Edge
+from server.gate import Gate
+from server.headers import Common
 from server.limits import Limits
+from server.lines import Lines
+from server.metrics import Metrics, state
+from server.proxies import Proxies
 from server.settings import Settings
+from server.statements import Statements
+from server.telemetry import telemetry_of
+
+if TYPE_CHECKING:
+    from security.key_sets import KeySet  # loads httpx
 
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Database]]
-HANDLERS: Handlers[PublicCall, Call] = Handlers(meta=meta, auth=auth, users=users, tasks=tasks, audit=audit)
+HANDLERS: Handlers[PublicCall, Call] = Handlers(
+    meta=meta,
+    auth=auth,
+    profile=profile,
+    users=users,
+    organizations=organizations,
+    members=members,
+    tasks=tasks,
+    audit=audit,
+)
 ISSUER = AUDIENCE = "docket"
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # to ask each time costs 10 µs
 
 
-def create_app(given: Settings | None = None, opened: Opened | None = None) -> FastAPI:
+def create_app(
+    given: Settings | None = None,
+    opened: Opened | None = None,
+    *,
+    life: Life | None = None,
+    lines: Lines | None = None,
+) -> Edge:
     """The application for these settings, or those of the environment; `opened` is the database that it uses.
+
+    `life` says when the process is about to end, `lines` is where it logs.
 
     Raises SettingsError, and ContractError when a handler is not what the contract needs.
     """
     chosen = given or settings.load()
-    observability.configure(level=chosen.log_level, form=chosen.logs)
+    observability.configure(level=chosen.log_level, form=chosen.logs, out=cast("TextIO", lines or sys.stdout))
     contract = (Path(__file__).parents[1] / "openapi.yaml").read_bytes()
     document = resources.files("generated").joinpath("openapi.json").read_bytes()
-    process = process_of(chosen)
-    calls = Calls(process, limits_of(chosen), chosen.backend_cors_origins)
+    metrics, telemetry = metrics_of(chosen), telemetry_of(chosen)
+    limits, key_set = limits_of(chosen, metrics), issuers.key_set_of(chosen)
+    outsiders = issuers.outsiders_of(chosen, key_set)
+    process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
+    accounts = chosen.auth_mode != "external"
+    callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
+    calls = Calls(process, metrics, limits, callers)
+    statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with (opened or storage.pooled(chosen))() as calls.db:
+        async with (opened or storage.pooled(chosen, statements))() as calls.db:
             await process.passwords.warm()
-            yield
+            async with metrics.measuring(lambda: state(calls.db, process.passwords, lines)):
+                yield
         process.passwords.close()
+        if limits is not None:
+            await limits.counters.close()
+        if outsiders is not None:
+            await outsiders.close()
+        await telemetry.close()
+        if lines is not None:
+            lines.end()  # uvicorn ends a worker by the signal that it got, and then nothing is called at exit
 
     pages = documentation.documentation(contract, document, csp_mode=chosen.csp_mode)
     binding = Binding(
@@ -60,32 +106,61 @@ def create_app(given: Settings | None = None, opened: Opened | None = None) -> F
         pages={"getProblemType": lambda kind: documentation.problem_page(**kind.model_dump())},
         check_rate=chosen.response_check_rate,
     )
-    app = FastAPI(
+    shell = FastAPI(
         title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=OFF
     )
-    app.router.routes.extend(pages)
-    app.add_middleware(
-        Edge, binding=binding, pages={page.path for page in pages}, common=headers.common(chosen.csp_mode)
+    shell.router.routes.extend(pages)
+    return Edge(
+        shell,
+        metrics=metrics,
+        telemetry=telemetry,
+        life=process.life,
+        binding=binding,
+        pages={page.path for page in pages},
+        proxies=Proxies(chosen.trusted_proxies),
+        gate=Gate(chosen.allowed_hosts, https_only=chosen.is_production),
+        common=Common(chosen.csp_mode, Cors(chosen.backend_cors_origins), hsts=chosen.is_production),
     )
-    return app
 
 
-def process_of(chosen: Settings) -> Process:
+def metrics_of(chosen: Settings) -> Metrics:
+    token = chosen.metrics_token
+    return Metrics(token.get_secret_value() if token else None, public=chosen.is_development)
+
+
+def looks_at(limits: Limits | None, key_set: "KeySet | None") -> dict[str, Look]:
+    """How to look at what a server can do without, where it has that."""
+    looks: dict[str, Look] = {}
+    if limits is not None and limits.counters.shared is not None:
+        looks["redis"] = limits.counters.look
+    if key_set is not None:
+        looks["key_set"] = key_set.look
+    return looks
+
+
+def process_of(
+    chosen: Settings, metrics: Metrics, life: Life, looks: Mapping[str, Look] = MappingProxyType({})
+) -> Process:
     previous = chosen.secret_key_previous
     keys = Keys(chosen.signing_key, previous.get_secret_value() if previous else None)
     return Process(
         environment=models.Environment(chosen.environment),
         schema_revision=revision.head(),
         keys=keys,
-        passwords=Passwords(rounds=chosen.bcrypt_cost),
+        passwords=Passwords(rounds=chosen.bcrypt_cost, composition=chosen.password_composition),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         cursors=Cursors(keys),
+        metrics=metrics,
+        life=life,
         sessions_per_user=chosen.sessions_per_user,
+        looks=looks,
     )
 
 
-def limits_of(chosen: Settings) -> Limits | None:
+def limits_of(chosen: Settings, metrics: Metrics) -> Limits | None:
     if not chosen.rate_limits_enabled:
         return None
     wanted = {("default", "ip"): chosen.rate_limit_default, ("login", "identifier"): chosen.rate_limit_login}
-    return Limits({place: amount for place, amount in wanted.items() if amount is not None})
+    redis_url = chosen.redis_url.get_secret_value() if chosen.redis_url else None
+    counters = Counters(redis_url, metrics.fallbacks.inc)
+    return Limits({place: amount for place, amount in wanted.items() if amount is not None}, counters)

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import structlog
 from asyncpg import InterfaceError, PostgresError
 from asyncpg.exceptions import InternalClientError
 from pydantic import MISSING
@@ -13,19 +15,21 @@ from typing_extensions import override
 
 from contract import binding
 from contract.binding import Handler
-from contract.exchange import Exchange, Principal
-from contract.vocabulary import Operation, Problem, Result
-from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType
-from generated.operations import CrossSite, Forbidden, NotFound
+from contract.exchange import Exchange
+from contract.vocabulary import ContractError, Operation, Problem, Result
+from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType, Environment
+from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, SessionNotFound
 from handlers.audit_trail import record
 from handlers.call import Call, Client, Process, PublicCall
 from persistence.access import Caller, NotAllowed
 from persistence.engine import Database
 from persistence.users import key
-from security.tokens import ExpiredToken, InvalidToken
-from server import origin
+from security.tokens import InvalidToken
+from server.callers import Callers, Guest
 from server.errors import MethodNotAllowed, problem_of, unauthorized
+from server.idempotency import Once
 from server.limits import Limits, network
+from server.metrics import Metrics
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
@@ -33,46 +37,21 @@ UNDONE = ("40001", "40P01")  # serialization failure, deadlock: the server did n
 LOST = ("08", "57P")  # the connection is gone: the server may have done it
 SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
+READ_METRICS = "getMetrics"
+log = structlog.get_logger("calls")
 
 
 class Calls(binding.Server):
     """What the server does for the operations of the contract. `limits`: None counts nothing."""
 
-    def __init__(self, process: Process, limits: Limits | None, origins: Collection[str]) -> None:
-        self.process, self.limits, self.origins = process, limits, origins
+    def __init__(self, process: Process, metrics: Metrics, limits: Limits | None, callers: Callers) -> None:
+        self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
+        self.once = Once(process.keys)
         self.db: Database | None = None
 
     @override
-    def identify(self, exchange: Exchange) -> None:
-        name = exchange.operation.cookie if exchange.operation else None
-        token = origin.cookie(exchange, name) if name else None
-        if token is not None and not origin.is_ours(exchange, self.origins):
-            exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")
-            return
-        exchange.cookie = token
-        credentials = exchange.header("authorization")
-        try:
-            if credentials is not None:
-                exchange.principal = self.bearer(credentials)
-            elif token is not None:
-                exchange.principal = self.principal_of(token)
-        except ExpiredToken:
-            exchange.refusal = unauthorized("token_expired")
-        except InvalidToken:
-            exchange.refusal = unauthorized("invalid_token")
-
-    def bearer(self, credentials: str) -> Principal | None:
-        """Whom an `Authorization` stands for; nobody when it has another scheme. Raises InvalidToken, ExpiredToken."""
-        scheme, _, token = credentials.partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        claims = self.process.tokens.verify_access(token.strip(" "), datetime.now(UTC))
-        return Principal(claims.user_id, claims.session_id)
-
-    def principal_of(self, refresh_token: str) -> Principal:
-        """Whom a refresh token stands for. Raises InvalidToken."""
-        claims = self.process.tokens.verify_refresh(refresh_token)
-        return Principal(claims.user_id, claims.session_id)
+    async def identify(self, exchange: Exchange) -> None:
+        await self.callers.identify(exchange)
 
     @override
     async def admit(self, exchange: Exchange) -> None:
@@ -84,17 +63,18 @@ class Calls(binding.Server):
         if self.limits is None or exchange.operation is None:
             return
         for partition in self.limits.classes[exchange.operation.rate_class]:
-            if partition == "identifier":
-                await self.limits.count_by(exchange, partition, key(getattr(body, "email", None) or body.username))
+            if partition == "identifier" and body is not None:
+                named = f"login {key(getattr(body, 'email', None) or body.username)}"
+                await self.limits.count_by(exchange, partition, self.process.keys.digest("throttle", named).hex())
             elif partition == "session":
                 await self.limits.count_by(exchange, partition, self.session_of(exchange, body))
 
     def session_of(self, exchange: Exchange, body: Any) -> str:
-        """What a refresh counts by: the session of its token, or the address when it has none."""
+        """What a refresh counts by: the session of its token, or the address when it has none that can be read."""
         given = getattr(body, "refresh_token", MISSING)
         token = exchange.cookie if given is MISSING else given
         try:
-            return str(self.principal_of(token or "").session_id)
+            return str(self.callers.principal_of(token or "").session_id)
         except InvalidToken:
             return network(exchange.address)
 
@@ -106,6 +86,8 @@ class Calls(binding.Server):
         while True:
             attempt += 1
             try:
+                if isinstance(guest := exchange.principal, Guest) and needs_caller(exchange):
+                    call = await self.callers.arrived(call, guest)
                 return await self.answered(call, exchange, handler, arguments)
             except Problem:
                 raise
@@ -123,12 +105,22 @@ class Calls(binding.Server):
     ) -> Result:
         """The handler's result. What a signed-in user is forbidden is written down."""
         try:
-            return await handler(call, **arguments)
-        except (Forbidden, NotAllowed):
+            key, operation = exchange.idempotency_key, exchange.operation
+            if key is MISSING or operation is None or not isinstance(call, Call):
+                return await handler(call, **arguments)
+            return await self.once.run(call, exchange, operation, key, lambda again: handler(again, **arguments))
+        except (Forbidden, NotAllowed) as refusal:
             operation = exchange.operation
             if isinstance(call, Call) and operation is not None and Forbidden in operation.problems:
-                denied, target = AuditOutcome.denied, target_of(operation, arguments)
-                await record(call.db, call, AuditAction.access_denied, denied, target=target, reason=operation.id)
+                await record(
+                    call.db,
+                    call,
+                    AuditAction.access_denied,
+                    AuditOutcome.denied,
+                    target=target_of(operation, arguments),
+                    organization_id=place_of(refusal, arguments),
+                    reason=operation.id,
+                )
             raise
 
     def made(self, exchange: Exchange) -> PublicCall:
@@ -136,9 +128,10 @@ class Calls(binding.Server):
             raise RuntimeError("the application was not started: run its lifespan")
         now = datetime.now(UTC)
         agent = exchange.header("user-agent")
-        client = Client(exchange.address, agent and agent[:LONGEST_USER_AGENT], exchange.request_id, exchange.cookie)
+        agent = agent and agent[:LONGEST_USER_AGENT]
+        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, exchange.header("accept"))
         principal = exchange.principal
-        if principal is None or exchange.operation is None or exchange.operation.roles is None:
+        if principal is None or principal.user_id is None or principal.session_id is None or not needs_caller(exchange):
             return PublicCall(self.db, now, self.process, client)
         caller = Caller(principal.user_id, principal.session_id, now)
         return Call(self.db, now, self.process, client, caller)
@@ -153,12 +146,35 @@ class Calls(binding.Server):
 
     @override
     def refused(self, exchange: Exchange) -> Problem | None:
-        needs_caller = exchange.operation is not None and exchange.operation.roles is not None
+        operation, principal = exchange.operation, exchange.principal
+        if operation is not None and operation.local and not self.callers.accounts:
+            return disabled(operation)
         if isinstance(exchange.refusal, CrossSite):
             return exchange.refusal
-        if needs_caller and exchange.principal is None:
+        if needs_caller(exchange) and principal is None:
             return exchange.refusal or unauthorized("authentication_required")
+        if operation is not None and operation.local == "session" and isinstance(principal, Guest):
+            return disabled(operation)
+        if operation is not None and operation.id == READ_METRICS:
+            return self.metrics.refusal(exchange.header("authorization"))
         return None
+
+    @override
+    def mismatched(self, operation: Operation, error: ContractError) -> None:
+        """Production would rather send the body, and tell its operator."""
+        if self.process.environment is not Environment.production:
+            raise error
+        self.metrics.mismatches.labels(operation.id).inc()
+        log.error("contract_mismatch", operation=operation.id, reason=str(error))
+
+
+def needs_caller(exchange: Exchange) -> bool:
+    return exchange.operation is not None and exchange.operation.roles is not None
+
+
+def disabled(operation: Operation) -> Problem:
+    """The problem that an operation declares for being off."""
+    return FeatureDisabled() if FeatureDisabled in operation.problems else SessionNotFound("feature_disabled")
 
 
 def target_of(operation: Operation, arguments: Mapping[str, Any]) -> AuditTarget | None:
@@ -167,6 +183,12 @@ def target_of(operation: Operation, arguments: Mapping[str, Any]) -> AuditTarget
     if not names:
         return None
     return AuditTarget(type=AuditTargetType(names[-1].removesuffix("_id")), id=arguments[names[-1]])
+
+
+def place_of(refusal: Forbidden | NotAllowed, arguments: Mapping[str, Any]) -> UUID | None:
+    """The organization whose member may not do this: the one that the verdict was about, or that the path names."""
+    told = refusal.organization_id if isinstance(refusal, NotAllowed) else None
+    return told or arguments.get("organization_id")
 
 
 def can_be_repeated(error: Exception, *, safe: bool) -> bool:

@@ -1,103 +1,151 @@
 """The first and the last of every request: its id, its answer whatever happens, its line in the log."""
 
 import re
-import secrets
 import time
 from collections.abc import Collection
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from contract.binding import Answer, Binding
 from contract.exchange import ClientGone, Exchange
-from contract.vocabulary import Problem
+from contract.vocabulary import Problem, Streamed
 from generated.operations import InternalError
-from server.errors import HeaderFieldsTooLarge, MethodNotAllowed, UriTooLong
-from server.headers import encoded
+from handlers.call import Life
+from server.connections import SEND_WHOLE
+from server.errors import MethodNotAllowed
+from server.gate import Gate
+from server.headers import Common, encoded
+from server.metrics import Metrics
+from server.observability import current
+from server.proxies import Proxies
+from server.streams import send_pieces
+from server.telemetry import Telemetry, new_id
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 READING = ("GET", "HEAD", "OPTIONS")
-LONGEST_TARGET = 8 * 1024
-LARGEST_HEADERS = 16 * 1024
 CONTENT_TOO_LARGE = 413
 SERVICE_UNAVAILABLE = 503
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
+NONE = "none"  # the operation of a request that belongs to none
 log = structlog.get_logger("access")
 
 
 class Edge:
-    """The outermost middleware. It has the contract's operations answered by their binding, `pages` by the application.
+    """The outermost application. It has the contract's operations answered by their binding, `pages` by the shell.
 
-    `common` are the headers that every answer carries.
+    `proxies` say where a request comes from, `gate` whether it may go on; `common` are the headers of every answer.
     """
 
     def __init__(
-        self, app: ASGIApp, *, binding: Binding, pages: Collection[str], common: list[tuple[bytes, bytes]]
+        self,
+        shell: FastAPI,
+        *,
+        metrics: Metrics,
+        telemetry: Telemetry,
+        life: Life,
+        binding: Binding,
+        pages: Collection[str],
+        proxies: Proxies,
+        gate: Gate,
+        common: Common,
     ) -> None:
-        self.app, self.binding, self.pages, self.common = app, binding, pages, common
+        self.shell, self.metrics, self.life, self.binding, self.pages = shell, metrics, life, binding, pages
+        self.proxies, self.gate, self.common, self.telemetry = proxies, gate, common, telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.shell(scope, receive, send)
             return
-        began = time.perf_counter()
-        client = scope.get("client")
-        exchange = Exchange(scope, receive, "", client[0] if client else None)
+        exchange = Exchange(scope, receive, "", None)
         exchange.request_id = request_id(exchange)
-        refusal = self.refusal(scope, exchange)
-        if refusal is None and exchange.path in self.pages:
+        before = current.set(exchange)
+        self.metrics.under_way += 1
+        try:
+            await self.take(scope, exchange, send)
+        finally:
+            self.metrics.under_way -= 1
+            current.reset(before)
+
+    async def take(self, scope: Scope, exchange: Exchange, send: Send) -> None:
+        """Answer a request, count it and log it."""
+        began = time.perf_counter()
+        ended = self.telemetry.begin(exchange)
+        client = scope.get("client")
+        exchange.address, exchange.scheme = self.proxies.origin(
+            client[0] if client else None, exchange.scheme, exchange
+        )
+        refusal = self.refusal(exchange)
+        if refusal is None and exchange.path in self.pages and self.common.cors.preflight(exchange) is None:
             status = await self.show(scope, exchange, send)
         else:
-            status = await self.answer(exchange, refusal, send)
+            answer = await self.answer(exchange, refusal)
+            status = await self.send(answer, scope, exchange, send) if answer else CLIENT_CLOSED_REQUEST
         operation, principal = exchange.operation, exchange.principal
+        seconds = time.perf_counter() - began
+        self.metrics.answer(operation.id if operation else NONE, status, seconds)
         log.info(
             "request",
-            request_id=exchange.request_id,
             operation=operation.id if operation else None,
             method=exchange.method,
             path=scope.get("raw_path", b"").decode("latin-1"),
             status=status,
-            duration_ms=round((time.perf_counter() - began) * 1000, 3),
-            user_id=str(principal.user_id) if principal else None,
+            duration_ms=round(seconds * 1000, 3),
+            user_id=str(principal.user_id) if principal and principal.user_id else None,
             address=exchange.address,
         )
+        if ended is not None:
+            ended(status)
 
-    def refusal(self, scope: Scope, exchange: Exchange) -> Problem | None:
+    def refusal(self, exchange: Exchange) -> Problem | None:
         """What is wrong with a request whatever its operation."""
-        if len(scope.get("raw_path", b"")) + len(exchange.query) > LONGEST_TARGET:
-            return UriTooLong()
-        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > LARGEST_HEADERS:
-            return HeaderFieldsTooLarge()
+        if refusal := self.gate.refusal(exchange):
+            return refusal
         if exchange.path in self.pages and exchange.method not in READING:
             return MethodNotAllowed(", ".join(READING))
         return None
 
-    async def answer(self, exchange: Exchange, refusal: Problem | None, send: Send) -> int:
-        """Send the refusal, or else what the binding answers. What comes back is the status."""
+    async def answer(self, exchange: Exchange, refusal: Problem | None) -> Answer | None:
+        """The refusal, or else the answer; None when the client has left."""
         try:
-            answer = written(refusal, exchange) if refusal else await self.binding.answer(exchange)
+            return written(refusal, exchange) if refusal else await self.answer_of(exchange)
         except Problem as problem:
-            answer = written(problem, exchange)
+            if problem.code == "rate_limit_exceeded":
+                self.metrics.refused.labels(exchange.operation.rate_class if exchange.operation else "default").inc()
             if problem.status == SERVICE_UNAVAILABLE:
-                log.warning("unavailable", request_id=exchange.request_id, reason=type(problem.__cause__).__name__)
+                log.warning("unavailable", reason=type(problem.__cause__).__name__)
+            return written(problem, exchange)
         except ClientGone:
-            return CLIENT_CLOSED_REQUEST
-        except Exception:
-            log.exception("error", request_id=exchange.request_id)
-            answer = written(InternalError(), exchange)
-        status, headers, body = answer
-        sent = [
-            *self.common,
-            (b"x-request-id", exchange.request_id.encode()),
-            *encoded((*exchange.answer_headers, *headers)),
-        ]
-        if status not in (204, 304):
-            sent.append((b"content-length", str(len(body)).encode()))
-        if status == CONTENT_TOO_LARGE:
-            sent.append((b"connection", b"close"))  # else the rest would be read, only to be thrown away
-        await send({"type": "http.response.start", "status": status, "headers": sent})
-        await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else body})
+            return None
+        except Exception as error:
+            log.exception("error")
+            self.telemetry.report(error, exchange)
+            return written(InternalError(), exchange)
+
+    async def send(self, answer: Answer, scope: Scope, exchange: Exchange, send: Send) -> int:
+        """Send the answer. What comes back is the status."""
+        status, own, body = answer
+        headers = [*self.common.of(exchange), *encoded((*exchange.answer_headers, *own))]
+        if status not in (204, 304) and not isinstance(body, Streamed):
+            headers.append((b"content-length", str(len(body)).encode()))
+        closing = status == CONTENT_TOO_LARGE or self.life.ending  # the rest is not worth reading; there is no next one
+        body = b"" if exchange.method == "HEAD" else body
+        send_whole = scope.get("extensions", {}).get(SEND_WHOLE)
+        if send_whole is not None and not isinstance(body, Streamed):
+            await send_whole(status, headers, body, closing=closing)
+            return status
+        if closing:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if isinstance(body, Streamed):
+            return status if await send_pieces(body, exchange, send, self.telemetry) else CLIENT_CLOSED_REQUEST
+        await send({"type": "http.response.body", "body": body})
         return status
+
+    async def answer_of(self, exchange: Exchange) -> Answer:
+        """What a browser asks before it asks, or else what the binding answers."""
+        return self.common.cors.preflight(exchange) or await self.binding.answer(exchange)
 
     async def show(self, scope: Scope, exchange: Exchange, send: Send) -> int:
         """Let the application answer, with the headers that every answer carries."""
@@ -108,20 +156,26 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
-                missing = [(name, value) for name, value in self.common if name not in own]
-                message["headers"] = [*missing, (b"x-request-id", exchange.request_id.encode()), *message["headers"]]
+                common = self.common.of(exchange)
+                missing = [(name, value) for name, value in common if name not in own or name == b"vary"]
+                closing = [(b"connection", b"close")] if self.life.ending else []
+                message["headers"] = [*missing, *closing, *message["headers"]]
             await send(message)
 
-        await self.app(scope, exchange.receive, send_more)
+        await self.shell(scope, exchange.receive, send_more)
         return status
 
 
 def request_id(exchange: Exchange) -> str:
     """The id that the caller gave the request, if it is one, or a new one."""
     given = exchange.header("x-request-id")
-    return given if given is not None and REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    if given is not None and REQUEST_ID.fullmatch(given):
+        return given
+    return new_id()
 
 
 def written(problem: Problem, exchange: Exchange) -> Answer:
     headers = (*problem.constant_headers, *problem.headers, ("Content-Type", problem.media_type))
+    if not problem.constant_headers:  # the errors of RFC 6749 have it of their own
+        headers = (*headers, ("Cache-Control", "no-store"))
     return Answer(problem.status, headers, problem.content(exchange.request_id))

@@ -11,7 +11,9 @@ from generated.operations import (
     PROBLEM_TYPES,
     AccountConflict,
     Forbidden,
+    MemberConflict,
     NotFound,
+    OrganizationConflict,
     PreconditionFailed,
     ServiceUnavailable,
     Unauthorized,
@@ -23,7 +25,7 @@ from security.passwords import HashingBusy
 
 
 class UriTooLong(Problem):
-    """414: like the two below it belongs to no operation, so the contract tells it in words."""
+    """414: like the six below it belongs to no operation, so the contract tells it in words."""
 
     status = 414
     types = PROBLEM_TYPES
@@ -52,9 +54,52 @@ class MethodNotAllowed(Problem):
         super().__init__("method_not_allowed", headers=(("Allow", allow),))
 
 
+class RequestTimeout(Problem):
+    """408: the request did not arrive in time."""
+
+    status = 408
+    types = PROBLEM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("request_timeout")
+
+
+class Unreadable(Problem):
+    """400: what arrived is no request of HTTP/1.1, or one that can be read in two ways."""
+
+    status = 400
+    types = PROBLEM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("malformed_request", "This is no request of HTTP/1.1, or one that can be read in two ways.")
+
+
+class BadHost(Problem):
+    """400: the request is for a host that is none of ours."""
+
+    status = 400
+    types = PROBLEM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("malformed_request", "`Host` is none of the hosts that this server answers for.")
+
+
+class HttpsRequired(Problem):
+    """403: the request came without TLS."""
+
+    status = 403
+    types = PROBLEM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("https_required")
+
+
 CONSTRAINTS: dict[str, Callable[[], Problem]] = {
     "uq_users_email_key": lambda: AccountConflict("email_already_registered"),
     "uq_users_username_key": lambda: AccountConflict("username_taken"),
+    "uq_organizations_slug": lambda: OrganizationConflict("slug_taken"),
+    "pk_organization_members": lambda: MemberConflict("already_member"),
+    "fk_organization_members_user_id": lambda: unauthorized("token_revoked"),
     "fk_tasks_organization_id": NotFound,  # deleted in the meantime
     "fk_tasks_user_id": lambda: unauthorized("token_revoked"),
     "fk_sessions_user_id": lambda: unauthorized("token_revoked"),

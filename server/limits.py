@@ -1,17 +1,13 @@
 """Rate limits: the classes of the contract, counted in a sliding window for each address, user and identifier."""
 
-import math
-import time
 from dataclasses import dataclass
-from ipaddress import IPv6Network, ip_address
-
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from ipaddress import IPv6Address, IPv6Network
 
 from contract.exchange import Exchange
 from contract.vocabulary import Headers, Operation
 from generated.operations import RATE_CLASSES, TooManyAttempts, TooManyRequests
+from server.counters import Counters
+from server.proxies import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +15,26 @@ class Limit:
     """So many requests of a class in so many seconds for one key of a partition: `ip`, `user`, `identifier`."""
 
     name: str
-    partition: str
-    item: RateLimitItem
+    amount: int
+    seconds: int
     policy: str
+    place: str
+    """What the keys of its counters begin with."""
 
 
 class Limits:
     """Counts requests. `overridden` are other amounts than the contract's, by class and partition."""
 
-    def __init__(self, overridden: dict[tuple[str, str], int]) -> None:
-        self.strategy = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self.classes: dict[str, dict[str, Limit]] = {}
-        for name, partitions in RATE_CLASSES.items():
-            self.classes[name] = {}
-            for partition, (contracted, window) in partitions.items():
-                amount = overridden.get((name, partition), contracted)
-                item = RateLimitItemPerSecond(amount, window)
-                policy = f'"{name}";q={amount};w={window}'
-                self.classes[name][partition] = Limit(name, partition, item, policy)
+    def __init__(self, overridden: dict[tuple[str, str], int], counters: Counters) -> None:
+        self.counters = counters
+        self.classes = {name: limits_of(name, partitions, overridden) for name, partitions in RATE_CLASSES.items()}
 
     async def count(self, exchange: Exchange) -> None:
         """Count a request by its user, if one is signed in and counts for its class, or else by its address."""
         partitions = self.classes[exchange.operation.rate_class if exchange.operation else "default"]
         principal = exchange.principal
         if principal is not None and (limit := partitions.get("user")):
-            await self.hit(exchange, limit, str(principal.user_id))
+            await self.hit(exchange, limit, principal.name)
         elif limit := partitions.get("ip"):
             await self.hit(exchange, limit, network(exchange.address))
 
@@ -54,14 +45,27 @@ class Limits:
 
     async def hit(self, exchange: Exchange, limit: Limit, key: str) -> None:
         """Count one and tell what is left. Raises TooManyRequests when nothing was."""
-        passed = await self.strategy.hit(limit.item, limit.name, limit.partition, key)
-        reset, left = await self.strategy.get_window_stats(limit.item, limit.name, limit.partition, key)
-        seconds = max(1, math.ceil(reset - time.time()))
+        passed, left, seconds = await self.counters.hit(limit.place + key, limit.amount, limit.seconds)
         exchange.answer_headers += headers(limit, left, seconds)
         if not passed:
             unit = "second" if seconds == 1 else "seconds"
             detail = f"Too many requests. Try again in {seconds} {unit}."
             raise declared(exchange.operation)("rate_limit_exceeded", detail, retry_after=seconds)
+
+
+def limits_of(
+    rate_class: str, contracted: dict[str, tuple[int, int]], overridden: dict[tuple[str, str], int]
+) -> dict[str, Limit]:
+    """The limits of a class by partition. Who is not signed in counts by address where a user would count."""
+    partitions = {"ip": contracted["user"], **contracted} if "user" in contracted else contracted
+    limits: dict[str, Limit] = {}
+    for partition, (number, window) in partitions.items():
+        amount = overridden.get((rate_class, partition), number)
+        name = rate_class if partition in ("ip", "user") else f"{rate_class}-{partition}"  # it may count beside them
+        policy = f'"{name}";q={amount};w={window}'
+        place = f"{rate_class}/{partition}/{amount}/{window}/"
+        limits[partition] = Limit(name, amount, window, policy, place)
+    return limits
 
 
 def declared(operation: Operation | None) -> type[TooManyRequests | TooManyAttempts]:
@@ -79,4 +83,5 @@ def network(address: str | None) -> str:
     """What counts as one client: an IPv4 address, or the /64 of an IPv6 one."""
     if address is None or ":" not in address:
         return address or ""
-    return str(IPv6Network((ip_address(address.partition("%")[0]), 64), strict=False))
+    parsed = parse(address)
+    return str(IPv6Network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed)

@@ -1,6 +1,11 @@
-"""Which migrations a database has, and bringing it to the newest: for start-up and for `python -m server migrate`."""
+"""Which migrations a database has, and bringing it to the newest: for `python -m server migrate`.
+
+`python -m server.migrations` brings the database to the newest whose URL it reads: for the start of a server.
+"""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -14,12 +19,15 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError as AlembicError
 from sqlalchemy.exc import DBAPIError
 
+from persistence.engine import SESSION
 from server import revision
 from server.commands import CommandError
+from server.storage import connected
 
 ROOT = Path(__file__).parents[1]
 REFUSED = {
     "55P03": "it waited too long for a table that a long query holds: apply it again when that is done",
+    "08P01": "a pooler stands between: for this command, name the database itself in DATABASE_URL",
     "57014": "a statement took too long: divide it, or raise its statement_timeout",
 }
 
@@ -35,14 +43,8 @@ class Schema:
 async def schema(url: str) -> Schema:
     """How far a database is. Raises CommandError when it cannot be reached, or was migrated by a newer release."""
     scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
-    current = await revision.current(url)
-    known = [None, *[script.revision for script in scripts]]
-    if current not in known:
-        raise CommandError(
-            f"The schema of the database is newer than the code, which does not know its revision {current}:"
-            " start the release that made it, or a later one"
-        )
-    return Schema(scripts[: known.index(current)], scripts[known.index(current) :])
+    applied = len(scripts) - await revision.pending(url)
+    return Schema(scripts[:applied], scripts[applied:])
 
 
 async def require_head(url: str) -> None:
@@ -65,6 +67,14 @@ def upgrade(url: str) -> list[Script]:
         with explained():
             command.upgrade(config, "head")
     return applied
+
+
+async def settle(url: str) -> None:
+    """Make what a session of the server expects the settings of our role, where a pooler keeps sessions from asking."""
+    async with connected(url) as connection:
+        database = await connection.fetchval("SELECT quote_ident(current_database())")
+        for name, value in SESSION.items():
+            await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = '{value}'")
 
 
 def generate(message: str, url: str | None = None) -> Path | None:
@@ -98,3 +108,11 @@ def explained() -> Iterator[None]:
         said = str(error.orig).partition("\n")[0].rpartition(">: ")[2]
         reason = REFUSED.get(str(getattr(error.orig, "sqlstate", "")), said)
         raise CommandError(f"The migration is not applied: {reason}") from error
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the database hears of the end, too
+    try:
+        upgrade(sys.stdin.read())
+    except CommandError as error:
+        sys.exit(str(error))

@@ -2,7 +2,7 @@
 
 import json
 import logging
-import sys
+from contextvars import ContextVar
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -10,14 +10,21 @@ from pydantic_core import PydanticSerializationError, to_json
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, ExcInfo, Processor
 
+from contract.exchange import Exchange
+
 TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+current: ContextVar[Exchange | None] = ContextVar("current", default=None)
+"""The request that is being answered."""
 QUIET = ("uvicorn.error", "alembic", "asyncio")  # libraries that tell more than operators want to know
 
 
-def configure(*, level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
-    """Write logs to the standard output, those of libraries too, from `level` on."""
+def configure(
+    *, level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"], out: TextIO
+) -> None:
+    """Write logs to `out`, those of libraries too, from `level` on."""
     shared: list[Processor] = [
+        with_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -25,14 +32,14 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
         shared.append(structlog.processors.ExceptionRenderer(told))
         renderer: Processor = json_line
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=tell)
+        renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=tell)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=lambda *_: Writer(out),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -42,6 +49,27 @@ def configure(*, level: Literal["debug", "info", "warning", "error"], form: Lite
     logging.basicConfig(handlers=[handler], level=LEVELS[level], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
+
+
+class Writer:
+    """Writes lines to a text stream that is safe to write to from several threads, as `Lines` is."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.write = out.write
+
+    def line(self, text: str) -> None:
+        self.write(text + "\n")
+
+    debug = info = warning = error = line
+
+
+def with_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Add what the lines about one request, and about one trace of several services, are found by."""
+    exchange = current.get()
+    if exchange is not None:
+        event.setdefault("request_id", exchange.request_id)
+        event.setdefault("trace_id", exchange.trace_id)
+    return event
 
 
 def told(exc_info: ExcInfo) -> list[dict[str, Any]]:

@@ -1,20 +1,29 @@
-"""The migration that the code was written for and the one that a database has, told without loading Alembic."""
+"""The migrations that the code knows and the newest that a database has, told without loading Alembic."""
 
 import re
 from pathlib import Path
 
+from server.commands import CommandError
 from server.storage import connected
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 NAMED = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
 
+def known() -> list[str]:
+    """Every migration, oldest first: the files' names begin with their dates."""
+    return [named(file) for file in sorted(VERSIONS.glob("*.py"))]
+
+
 def head() -> str:
-    """The newest migration: its file's name begins with the latest date."""
-    newest = max(VERSIONS.glob("*.py"))
-    found = NAMED.search(newest.read_text(encoding="utf-8"))
+    """The newest migration."""
+    return known()[-1]
+
+
+def named(file: Path) -> str:
+    found = NAMED.search(file.read_text(encoding="utf-8"))
     if found is None:
-        raise RuntimeError(f"{newest} names no revision")
+        raise RuntimeError(f"{file} names no revision")
     return found[1]
 
 
@@ -24,3 +33,14 @@ async def current(url: str) -> str | None:
         exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
         found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
     return found
+
+
+async def pending(url: str) -> int:
+    """How many migrations a database lacks. Raises CommandError when it was migrated by a newer release, too."""
+    found, all_of_them = await current(url), [None, *known()]
+    if found not in all_of_them:
+        raise CommandError(
+            f"The schema of the database is newer than the code, which does not know its revision {found}:"
+            " start the release that made it, or a later one"
+        )
+    return len(all_of_them) - 1 - all_of_them.index(found)

@@ -1,15 +1,15 @@
 """Every setting: read from the environment (and `.env` in development), checked once, named in every complaint."""
 
-import json
 import os
-import re
 import secrets
 from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,25 +17,14 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from security.keys import SHORTEST_KEY, Key
+from server import issuers, telemetry
+from server.places import hosts_of, networks_of, origins_of
 
-ORIGIN = re.compile(r"https?://[^/\s,*@]+/?")
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
 
 
 class SettingsError(Exception):
     """Settings the server does not start with: one line for each, naming the variable, never a secret."""
-
-
-def origins_of(text: str) -> frozenset[str]:
-    """The origins in a JSON array, or in a list with commas, as browsers write them."""
-    try:
-        given = json.loads(text) if text.strip().startswith("[") else text.split(",")
-    except ValueError:
-        raise ValueError('is no JSON array: write ["https://app.example.com"]') from None
-    named = [str(origin).strip().lower() for origin in given]
-    if not all(ORIGIN.fullmatch(origin) for origin in named if origin):
-        raise ValueError("is no list of origins: write https://app.example.com, without a path")
-    return frozenset(origin.rstrip("/") for origin in named if origin)
 
 
 class Environment(StrEnum):
@@ -55,6 +44,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
     workers: int = Field(1, ge=1, le=64, description="How many processes answer requests.")
+    max_connections: int = Field(900, ge=1, description="Connections that a process has at once; others get a 503.")
+    drain_seconds: float = Field(
+        1.0, ge=0, le=60, description="How long a server that ends answers still, while proxies turn away from it."
+    )
     data_dir: Path = Field(Path(".data"), description="Where the embedded PostgreSQL and the development key live.")
 
     database_url: SecretStr | None = Field(None, description="A PostgreSQL server; none: the embedded one.")
@@ -64,6 +57,9 @@ class Settings(BaseSettings):
     postgres_port: int = Field(5432, ge=1, le=65535, description="the port")
     postgres_db: str = Field("docket", description="and the database.")
     pool_size: int = Field(20, ge=1, le=200, description="Connections of each process to PostgreSQL.")
+    database_pooler: Literal["transaction"] | None = Field(
+        None, description="How a pooler before that server lends connections; pgbouncer and Neon: by the transaction."
+    )
     auto_migrate: bool | None = Field(
         None, description="Migrate the database of DATABASE_URL at start; by default only in development."
     )
@@ -74,8 +70,30 @@ class Settings(BaseSettings):
     secret_key_previous: SecretStr | None = Field(None, description="The key before, accepted until its tokens expire.")
     access_token_minutes: int = Field(15, ge=5, le=30, description="The life of an access token.")
     bcrypt_cost: int = Field(12, ge=12, le=16, description="The cost of a password hash, as a power of two.")
+    password_composition: bool = Field(
+        default=False, description="Whether a password needs a lower-case and an upper-case letter, a digit and a sign."
+    )
     first_superuser_email: str | None = Field(None, description="A superuser that the first start makes,")
     first_superuser_password: SecretStr | None = Field(None, description="with this password, which it never resets.")
+
+    auth_mode: Literal["local", "external", "hybrid"] = Field(
+        "local", description="Whose access tokens count: our own, another issuer's, or both."
+    )
+    better_auth_secret: SecretStr | None = Field(
+        None, description="The secret that Better Auth signs with (HS256): 32 random characters or more."
+    )
+    better_auth_issuer: str | None = Field(None, description="The `iss` that these tokens must have, if any,")
+    better_auth_audience: str | None = Field(None, description="and the `aud`.")
+    external_jwt_jwks_url: str | None = Field(
+        None, description="Where an issuer publishes its public keys (EdDSA, ES256, RS256)."
+    )
+    external_jwt_issuer: str | None = Field(
+        None, max_length=255, description="The `iss` that its tokens must have; demanded in production, as is"
+    )
+    external_jwt_audience: str | None = Field(None, description="the `aud`.")
+    external_jwt_user_id_claim: str = Field(
+        "sub", min_length=1, description="The claim that says whose a token is, by path: `user.id` is one in another."
+    )
 
     sessions_per_user: int = Field(100, ge=1, description="Live sessions of an account; the longest unused one goes.")
     backend_cors_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(origins_of)] = Field(
@@ -83,11 +101,31 @@ class Settings(BaseSettings):
         validate_default=False,
         description="Origins of our front ends: a JSON array, or a list with commas.",
     )
+    allowed_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(hosts_of)] = Field(
+        frozenset(),
+        validate_default=False,
+        description="Hosts that are answered for, as *.example.com; none: every host.",
+    )
+    trusted_proxies: Annotated[frozenset[IPv4Network | IPv6Network], NoDecode, BeforeValidator(networks_of)] = Field(
+        frozenset(),
+        validate_default=False,
+        description="Addresses or networks of our proxies, whose X-Forwarded-For and X-Forwarded-Proto count.",
+    )
 
     audit_retention_days: int = Field(365, ge=1, description="Days after which `prune` deletes an audit log.")
     rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
     rate_limit_default: int | None = Field(None, ge=1, description="Requests a minute of an address, class `default`.")
     rate_limit_login: int | None = Field(None, ge=1, description="Sign-ins an hour of an identifier.")
+    redis_url: SecretStr | None = Field(None, description="A Redis where all instances count; none: each for itself.")
+    metrics_token: SecretStr | None = Field(
+        None, description="What monitoring sends to read /metrics; none: nobody reads them, except in development."
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="An OpenTelemetry collector that gets a span for each request, over HTTP; none: nobody."
+    )
+    sentry_dsn: SecretStr | None = Field(None, description="Where Sentry takes errors (500); none: nowhere.")
+    slow_statement_ms: int = Field(500, ge=1, description="A statement that takes longer is logged.")
+    database_log_queries: bool = Field(False, description="Log every statement, without its values, at `debug`.")
     csp_mode: Literal["strict", "relaxed", "disabled"] = Field(
         "strict", description="The Content-Security-Policy of the pages."
     )
@@ -112,7 +150,20 @@ class Settings(BaseSettings):
             raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:5432/database")
         return value
 
-    @field_validator("secret_key", "secret_key_previous")
+    @field_validator("redis_url")
+    @classmethod
+    def is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                url = urlsplit(value.get_secret_value())
+                fit = url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0
+            except ValueError:
+                fit = False
+            if not fit:
+                raise ValueError("is no URL of a Redis: write redis://:password@host:6379/0")
+        return value
+
+    @field_validator("secret_key", "secret_key_previous", "better_auth_secret")
     @classmethod
     def is_usable(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -120,9 +171,27 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def names_a_database_or_none(self) -> "Settings":
+        if self.database_url is None and self.postgres_host is None:
+            for name in ("postgres_user", "postgres_password", "postgres_port", "postgres_db"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(
+                        f"POSTGRES_HOST is not set, though {name.upper()} is: without it the embedded database is used"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def names_a_first_superuser_or_none(self) -> "Settings":
         if (self.first_superuser_email is None) != (self.first_superuser_password is None):
             raise ValueError("FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD go together: set both or none")
+        return self
+
+    @model_validator(mode="after")
+    def migrates_over_no_pooler(self) -> "Settings":
+        if self.database_pooler and self.auto_migrate:
+            raise ValueError(
+                "AUTO_MIGRATE: not through a pooler: run `python -m server migrate apply` at the database itself"
+            )
         return self
 
     @model_validator(mode="after")
@@ -135,6 +204,20 @@ class Settings(BaseSettings):
                 )
             if key == EXAMPLE_KEY:
                 raise ValueError("SECRET_KEY is the example's: make one with `openssl rand -hex 32`")
+        return self
+
+    @model_validator(mode="after")
+    def trusts_issuers_with_care(self) -> "Settings":
+        wrong = issuers.mistakes(self, doubts=not self.is_development)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @model_validator(mode="after")
+    def has_what_its_telemetry_needs(self) -> "Settings":
+        wrong = telemetry.mistakes(self)
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     @cached_property
@@ -153,7 +236,8 @@ class Settings(BaseSettings):
     @cached_property
     def migrates(self) -> bool:
         """Whether the server migrates its database before it serves."""
-        return self.url is None or (self.auto_migrate is not False and bool(self.auto_migrate or self.is_development))
+        by_default = self.is_development and self.database_pooler is None
+        return self.url is None or (by_default if self.auto_migrate is None else self.auto_migrate)
 
     @property
     def access_lifetime(self) -> timedelta:
@@ -168,6 +252,10 @@ class Settings(BaseSettings):
     @property
     def is_development(self) -> bool:
         return self.environment is Environment.development
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment is Environment.production
 
     @cached_property
     def signing_key(self) -> str:

@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
-from persistence.engine import Database, Pool
+from persistence.engine import Database, Pool, Watch
 from server.commands import CommandError
 from server.settings import Settings
 
@@ -34,7 +34,7 @@ def opened(settings: Settings) -> Iterator[str]:
         embedded.close()
 
 
-def pooled(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Database]]:
+def pooled(settings: Settings, watch: Watch | None = None) -> Callable[[], AbstractAsyncContextManager[Database]]:
     """Opens the connections of one process; an embedded server is brought back whenever it dies meanwhile."""
 
     @asynccontextmanager
@@ -42,7 +42,9 @@ def pooled(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Datab
         embedded = Embedded(settings.data_dir) if settings.url is None else None
         if embedded is not None:
             await embedded.start()
-        pool = Pool(settings.url or (embedded.url() if embedded else ""), size=settings.pool_size)
+        url = settings.url or (embedded.url() if embedded else "")
+        lent = settings.database_pooler is not None
+        pool = Pool(url, size=settings.pool_size, lent=lent, watch=watch)
         try:
             yield pool
         finally:
@@ -55,9 +57,12 @@ def pooled(settings: Settings) -> Callable[[], AbstractAsyncContextManager[Datab
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection for an operator's command. Raises CommandError when the database refuses it, or what it is told."""
+    """A connection for an operator's command. Raises CommandError when the database refuses it, or what it is told.
+
+    It keeps no statements, so that a pooler may stand between.
+    """
     try:
-        connection = await asyncpg.connect(url, timeout=PATIENCE)
+        connection = await asyncpg.connect(url, timeout=PATIENCE, statement_cache_size=0)
         try:
             yield connection
         finally:

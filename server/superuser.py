@@ -9,19 +9,24 @@ import asyncpg
 from pydantic_core import from_json
 from uuid_utils.compat import uuid7
 
-from contract.validation import faults, validators
+from contract.validation import Schemas, faults
 from generated import models
 from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
 from handlers import accounts
-from persistence import audit, users
+from handlers.arrivals import NAMELESS
+from persistence import audit, identities, users
 from persistence.audit import Entry
 from persistence.engine import Database, Transaction
+from persistence.identities import Arrival
+from security.outsiders import is_subject
 from security.passwords import Passwords
 from security.strength import PasswordRefused
+from server import issuers
 from server.commands import CommandError
 from server.settings import Settings
 from server.storage import connected
 
+NEVER_MIGRATED = "The database was never migrated: run `python -m server migrate apply`"
 SCHEMA = "#/components/schemas/UserRegister"
 Outcome = Literal["made", "promoted", "is one", "is none"]
 
@@ -44,13 +49,47 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
         except asyncpg.UniqueViolationError:  # another server that starts was first
             found = await users.find_by_email(db, users.key(email))
         except asyncpg.UndefinedTableError:
-            raise CommandError("The database was never migrated: run `python -m server migrate apply`") from None
+            raise CommandError(NEVER_MIGRATED) from None
         if found is None or found.is_superuser or not promote:
             return "is one" if found is None or found.is_superuser else "is none"
         async with db.transaction() as together:
             await users.promote(together, found.id, now=datetime.now(UTC))
             await note(together, found.id)
         return "promoted"
+
+
+async def make_external(url: str, settings: Settings, namespace: str, subject: str) -> Outcome:
+    """What became of the account of somebody whom another issuer knows. Raises CommandError."""
+    known = issuers.namespaces_of(settings)
+    if namespace not in known:
+        there_is = f"there is {' and '.join(known)}" if known else "set AUTH_MODE first"
+        raise CommandError(f"The settings name no issuer whose namespace is {namespace}: {there_is}")
+    if not is_subject(subject):
+        raise CommandError("The subject must be a text of 1 to 255 characters")
+    arrival = Arrival(
+        id=uuid7(),
+        issuer=namespace,
+        subject=subject,
+        email=None,
+        email_key=None,
+        is_superuser=True,
+        created_at=datetime.now(UTC),
+        words="",
+        organization_name=NAMELESS,
+    )
+    async with connected(url) as connection:
+        try:
+            async with Transaction(connection).transaction() as together:
+                made = await identities.insert(together, arrival)
+                found = await identities.find(together, namespace, subject, graves=[])
+                if found.user_id is None or not (
+                    made or await users.promote(together, found.user_id, now=arrival.created_at)
+                ):
+                    return "is one"
+                await note(together, found.user_id)
+        except asyncpg.UndefinedTableError:
+            raise CommandError(NEVER_MIGRATED) from None
+    return "made" if made else "promoted"
 
 
 async def note(db: Database, user_id: UUID) -> None:
@@ -81,9 +120,9 @@ async def account(settings: Settings, email: str, password: str) -> users.NewUse
     """An account by the rules of registerUser. Raises CommandError."""
     document = from_json(resources.files("generated").joinpath("openapi.json").read_bytes())
     wanted: dict[str, Any] = {"email": email, "password": password}
-    for fault in faults("body", validators(document)[SCHEMA], wanted):
+    for fault in faults("body", Schemas(document)[SCHEMA], wanted):
         raise CommandError(f"The superuser's {fault.pointer.strip('/')}: {fault.detail}")
-    passwords = Passwords(rounds=settings.bcrypt_cost, threads=1)
+    passwords = Passwords(rounds=settings.bcrypt_cost, threads=1, composition=settings.password_composition)
     try:
         return await accounts.new(models.UserRegister(**wanted), passwords, datetime.now(UTC), is_superuser=True)
     except PasswordRefused as refused:

@@ -15,6 +15,7 @@ DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "generated" /
 SCHEMAS = jsonschema_rs.validator_map_for(DOCUMENT, validate_formats=True)
 PREFIX = "/api/v1"
 OUTSIDE = {404, 405, 414, 429, 431}  # answers to requests that belong to no operation
+SEEN: set[tuple[str, str]] = set()  # the operations that answered, with the status
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def check(answer: httpx.Response) -> None:
         declared = DOCUMENT["components"]["responses"][at.rpartition("/")[2]]
     check_headers(answer, declared, where)
     check_body(answer, declared, at, where)
+    SEEN.add((operation["operationId"], str(answer.status_code)))
 
 
 def check_headers(answer: httpx.Response, declared: Mapping[str, Any], where: str) -> None:

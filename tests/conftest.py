@@ -8,6 +8,7 @@ one connection, in a transaction that is rolled back. `fresh` is for tests that 
 import asyncio
 import hashlib
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -25,8 +26,14 @@ from persistence.engine import Pool, Transaction, connect
 from server.migrations import upgrade
 from tests.factories import Factory
 
+pytest_plugins = ["tests.statuses"]
 ROOT = Path(__file__).parents[1]
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C: a shell that starts us in the background has us ignore it, and all whom we start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Rows for tests. Say only what the test is about; the rest is filled in."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from persistence.access import Caller
 from persistence.engine import Database
 from persistence.query import Dialect
 from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
-from persistence.users import key
+from persistence.users import key, words
 
 NOW = datetime.now(UTC)
 PASSWORD = "a pelican reads the timetable"  # of every account
@@ -26,6 +27,13 @@ def hashed_password() -> str:
     """The hash of PASSWORD, made once in a run."""
     hashed: str = bcrypt_sha256.using(rounds=12).hash(PASSWORD)
     return hashed
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(Caller):
+    """A caller in a session."""
+
+    session_id: UUID
 
 
 class Factory:
@@ -42,19 +50,20 @@ class Factory:
         compiled: Any = insert(table).values(given).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
         await self.db.fetch(str(compiled), [filled[name.removeprefix("given_")] for name in compiled.positiontup])
 
-    async def user(self, **values: Any) -> Caller:
+    async def user(self, **values: Any) -> SignedIn:
         """An account with a personal organization and a live session: ready to call."""
-        user_id = uuid4()
+        user_id = values.get("id", uuid4())
         account = {
             "email": f"{user_id.hex}@example.com",
             "username": None,
             "hashed_password": hashed_password(),
         } | values
         keys = {f"{name}_key": account[name] and key(account[name]) for name in ("email", "username")}
-        await self.row(User, {"id": user_id} | account | keys)
+        found_by = words(account["email"], account["username"], account.get("full_name"))
+        await self.row(User, {"id": user_id, "words": found_by} | account | keys)
         await self.row(Organization, {"id": user_id, "kind": "personal", "name": "Personal"})
         await self.member(user_id, user_id, "owner")
-        return Caller(user_id, await self.session(user_id), NOW)
+        return SignedIn(user_id, await self.session(user_id), NOW)
 
     async def session(self, user_id: UUID, **values: Any) -> UUID:
         """A session that lives for a week."""
@@ -64,6 +73,14 @@ class Factory:
             Session, {"id": session_id, "user_id": user_id, "expires_at": NOW + timedelta(days=7)} | moments | values
         )
         return session_id
+
+    async def organization(self, members: Mapping[str, str]) -> tuple[UUID, dict[str, SignedIn]]:
+        """A team and its members, made by name and role: `organization({"ada": "owner", "bob": "member"})`."""
+        people = {name: await self.user(username=f"{name}-{uuid4().hex[:8]}", full_name=name) for name in members}
+        team_id = await self.team()
+        for name, role in members.items():
+            await self.member(team_id, people[name].id, role)
+        return team_id, people
 
     async def team(self, **members: Caller) -> UUID:
         """A team, with a member for each role: `team(owner=ada, member=bob)`."""

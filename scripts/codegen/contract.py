@@ -10,6 +10,7 @@ from scripts.codegen.names import CLASSES, MEMBERS, checked, pascal, refuse_doub
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PROBLEM_MEDIA = ("application/problem+json", "application/json")
+LOCAL = ("accounts", "session")
 HEADER_TYPES = {"integer": "int", "string": "str"}
 
 
@@ -118,6 +119,7 @@ class Contract:
             description=member(node, "description", at),
             roles=self.roles(self.security(node), at),
             cookie=self.cookie(self.security(node)),
+            local=self.local(node, at),
             rate_class=node["x-rate-limit"],
             parameters=self.parameters(path, method),
             body=self.body(node["requestBody"], child(at, "requestBody")) if "requestBody" in node else None,
@@ -160,6 +162,13 @@ class Contract:
         if not found or not found[0]:
             raise Refused(child(at, "security"), "names no role beside `bearer`")
         return tuple(found[0])
+
+    def local(self, operation: Node, at: str) -> str | None:
+        """What of this server's own the operation is about, so that it is off where there is none."""
+        found: str | None = operation.get("x-local")
+        if found not in (None, *LOCAL):
+            raise Refused(child(at, "x-local"), f"is none of {', '.join(LOCAL)}")
+        return found
 
     def parameter(self, raw: Node, at: str) -> Parameter:
         node, pointer = resolve(self.document, raw, at)
@@ -204,8 +213,11 @@ class Contract:
         content: Node = node.get("content", {})
         media_types = tuple(content)
         body = schema = None
-        if content:
-            body, schema = self.content(content, media_types[0], pointer)
+        if content and not media_types[0].endswith("json"):
+            body = "Text"
+        elif content:
+            kind, schema = self.content(content, media_types[0], pointer)
+            body = f"Streamed[{kind}]" if node.get("x-streamed") else f"{kind} | Json[{kind}]"
         headers, constants = self.headers(node, pointer)
         codes: tuple[str, ...] = ()
         if shared and int(status) >= 400:  # noqa: PLR2004 - RFC 9110

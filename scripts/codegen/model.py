@@ -79,6 +79,7 @@ class Operation:
     description: str
     roles: tuple[str, ...] | None
     cookie: str | None
+    local: str | None
     rate_class: str
     parameters: tuple[Parameter, ...]
     body: Body | None
@@ -90,8 +91,8 @@ class Operation:
 
     @property
     def arguments(self) -> list[Parameter]:
-        """What the handler gets: `If-None-Match` is the binding's own affair."""
-        return [p for p in self.parameters if p.name != "If-None-Match"]
+        """What the handler gets: `If-None-Match` and `Idempotency-Key` are not its affair."""
+        return [p for p in self.parameters if p.name not in ("If-None-Match", "Idempotency-Key")]
 
     @property
     def results(self) -> list[Response]:

@@ -1,5 +1,11 @@
 """Fill the database of the settings with demo data: accounts, teams and tasks, in eleven languages.
 
+The first 240 accounts make up twelve teams, a few large and most small; every eighth account after them founds a small
+one. A third of the tasks is in teams, an eighth is the personal list of the demo account, the rest those of the others.
+A tenth of the people have almost half of them, and the largest team a fifth or more of those in teams. They are of one
+year, most of the last months: nearly half are completed, a seventh in progress, a tenth overdue, and a third without a
+due date. Those in teams are more urgent and more often under way.
+
 It is a function of --seed, --now, --users and --tasks: the same rows with the same ids, but for the hash of the
 password. A row whose id is there is left as it is, so a second run changes nothing, a larger one adds the rest, and
 what callers have changed or made stays. The first run decides what `now` is; later ones find it in the database.
@@ -19,7 +25,7 @@ from typing_extensions import override
 
 from generated import models
 from persistence.embedded import EmbeddedError
-from persistence.tables import Member, Organization, Task, User
+from persistence.tables import AuditLog, Member, Organization, Task, User
 from scripts.seed import rows
 from scripts.seed.contract import Contract
 from scripts.seed.people import AGE, DEMO, PASSWORD, demo_id, people, teams
@@ -136,7 +142,7 @@ async def seed(url: str, settings: Settings, given: argparse.Namespace) -> dict[
             contract.check_user(person.user, PASSWORD)
         together = teams(given.seed, now, everybody)
         everything = tasks(given.seed, now, given.tasks, everybody, together)
-        joined = list(rows.members(together))
+        joined, happened = list(rows.members(together)), list(rows.audit_logs(together))
         accounts = await begun.add(User, rows.users(everybody, hashed))
         await begun.add(Organization, rows.personal(everybody))
         await begun.add(Member, rows.owners(everybody))
@@ -144,6 +150,7 @@ async def seed(url: str, settings: Settings, given: argparse.Namespace) -> dict[
             "accounts": (accounts, len(everybody)),
             "teams": (await begun.add(Organization, rows.teams(together)), len(together)),
             "memberships": (await begun.add(Member, joined), len(joined)),
+            "audit logs": (await begun.add(AuditLog, happened), len(happened)),
             "tasks": (await add_tasks(begun, contract, everything, given.tasks), given.tasks),
         }
 

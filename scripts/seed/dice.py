@@ -26,6 +26,10 @@ class Dice:
     def pick(self, options: Sequence[T]) -> T:
         return options[int(self._random.random() * len(options))]
 
+    def early(self, options: Sequence[T], skew: float = 2) -> T:
+        """One of the options, the first most often: the first tenth makes a third at a skew of 2, nearly half at 3."""
+        return options[int(self._random.random() ** skew * len(options))]
+
     def weigh(self, options: Mapping[T, float]) -> T:
         """One of the options, each as often as its weight says."""
         return self._random.choices(list(options), list(options.values()))[0]

@@ -15,8 +15,12 @@ DEMO = f"demo@{DOMAIN}"
 PASSWORD = "seven lanterns over the harbour"  # noqa: S105 - everybody is told it
 AGE = timedelta(days=900)  # of the first account
 FOUNDED = timedelta(days=380)  # ago; nobody joined later than 400 days ago, no task is older than a year
-ACTIVE = 9  # the first accounts, who own and administer the teams, are all active
-STAFF = 24  # as many accounts are in a team
+ACTIVE = 15  # the first accounts, among them who found the teams, are all active
+STAFF = 240  # only the first accounts are in teams, each in one or a few
+SIZES = {0.015: 45, 0.05: 40, 0.2: 15}  # the share of the staff that a team has: most are small
+FIRMS = 8  # every eighth of the accounts after them founds a small one with some of the next
+FIRM_SIZES = {1: 15, 2: 30, 3: 25, 4: 15, 6: 10, 8: 5}
+ROLES = {"member": 76, "admin": 20, "owner": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,17 @@ TEAMS = (
     ("Harbour Street Bakery", "harbour-street-bakery", "Two shops, one oven, eleven people.", "english"),
     ("Atelier Lumière", "atelier-lumiere", "Photographie, mise en page, impression.", "french"),
     ("Open Atlas", "open-atlas", None, None),
+    ("Werkstatt Nord", "werkstatt-nord", "Fahrräder, Lastenräder, Ersatzteile.", "german"),
+    ("Clínica del Parque", "clinica-del-parque", "Tres consultas y una recepción.", "spanish"),
+    ("Estúdio Maré", "estudio-mare", None, "portuguese"),
+    ("Pracownia Wisła", "pracownia-wisla", "Meble na wymiar.", "polish"),
+    ("Kuzey Lojistik", "kuzey-lojistik", None, "turkish"),
+    ("Riverside School", "riverside-school", "Teachers, caretakers and the office.", "english"),
+    ("Data Without Borders", "data-without-borders", "Volunteers in four time zones.", None),
+    ("Chorale des Deux Rives", "chorale-des-deux-rives", None, "french"),
+    ("Night Shift", "night-shift", "Whoever is on call.", "english"),
 )
+FIRST = 3  # teams that DEMO is in
 
 
 def people(seed: int, now: datetime, count: int) -> list[Person]:
@@ -127,29 +141,47 @@ def account(user_id: UUID, name: Name, joined: datetime) -> models.User:
 
 
 def teams(seed: int, now: datetime, everybody: Sequence[Person]) -> list[Team]:
-    """The teams whose founders are among these. DEMO is owner of the first, admin and member of the others."""
-    founded = now - FOUNDED
+    """The teams whose founders are among these. DEMO is owner of the first, admin and member of the next two."""
+    founders = [number for number in range(STAFF, len(everybody), FIRMS) if everybody[number].user.is_active]
+    return named(seed, now - FOUNDED, everybody) + [firm(seed, now - FOUNDED, everybody, each) for each in founders]
+
+
+def named(seed: int, founded: datetime, everybody: Sequence[Person]) -> list[Team]:
     made = []
     for number, (name, slug, description, language) in enumerate(TEAMS[: len(everybody)]):
-        team_id = uuid7(founded, Dice(seed, "team", number).tail())
+        dice = Dice(seed, "team", number)
+        team_id, share = uuid7(founded, dice.tail()), dice.weigh(SIZES)
         staff = [
-            membership(person, role, founded + timedelta(hours=0 if role == "owner" else 3 + index))
+            membership(person, role, founded + timedelta(hours=0 if index == number else 3 + index / 2))
             for index, person in enumerate(everybody[:STAFF])
-            if (role := role_of(index, number)) is not None
+            if (role := role_of(Dice(seed, "member", number, index), person, index, number, share)) is not None
         ]
         made.append(Team(team_id, name, slug, description, languages().get(language or ""), staff, founded))
     return made
 
 
-def role_of(index: int, team: int) -> str | None:
-    """What the account with this index is in a team: the first three own one each, the others are in one of them."""
+def firm(seed: int, founded: datetime, everybody: Sequence[Person], founder: int) -> Team:
+    """A small team that is named after two people, as firms are."""
+    dice = Dice(seed, "firm", founder)
+    team_id, language = uuid7(founded, dice.tail()), everybody[founder].language or any_language(dice)
+    one, other = dice.pick(language.family), dice.pick(language.family)
+    staff = [membership(everybody[founder], "owner", founded)]
+    for hours, person in enumerate(everybody[founder + 1 : founder + dice.weigh(FIRM_SIZES)], start=3):
+        role = dice.weigh(ROLES) if person.user.is_active else "member"
+        staff.append(membership(person, role, founded + timedelta(hours=hours)))
+    slug = f"{one.handle}-{other.handle}-{founder}"
+    return Team(team_id, f"{one.full} & {other.full}", slug, None, language, staff, founded)
+
+
+def role_of(dice: Dice, person: Person, index: int, team: int, share: float) -> str | None:
+    """What the account with this index is in a team. Who is not active any more was a member at most."""
     if index == team:
         return "owner"
     if index == 0:
-        return ("owner", "admin", "member")[team]
-    if index < len(TEAMS) or index % len(TEAMS) != team:
+        return ("owner", "admin", "member")[team] if team < FIRST else None
+    if not dice.chance(share):
         return None
-    return "admin" if index < ACTIVE else "member"
+    return dice.weigh(ROLES) if person.user.is_active else "member"
 
 
 def membership(person: Person, role: str, joined: datetime) -> Membership:

@@ -1,12 +1,14 @@
-"""Accounts, their personal organizations, teams and memberships as rows of the tables."""
+"""Accounts, their personal organizations, teams, memberships and audit logs as rows of the tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from persistence.users import key
-from scripts.seed.people import Person, Team
+from generated.models import AuditAction
+from persistence.users import key, words
+from scripts.seed.dice import Dice, uuid7
+from scripts.seed.people import Membership, Person, Team
 
 Rows = Iterator[dict[str, Any]]
 
@@ -15,7 +17,8 @@ def users(everybody: Sequence[Person], hashed_password: str) -> Rows:
     for person in everybody:
         user = person.user
         keys = {"email_key": user.email and key(user.email), "username_key": user.username and key(user.username)}
-        yield user.model_dump() | keys | {"hashed_password": hashed_password}
+        found_by = words(user.email, user.username, user.full_name)
+        yield user.model_dump() | keys | {"hashed_password": hashed_password, "words": found_by}
 
 
 def personal(everybody: Sequence[Person]) -> Rows:
@@ -41,6 +44,40 @@ def members(together: Sequence[Team]) -> Rows:
     for team in together:
         for member in team.members:
             yield {"organization_id": team.id} | asdict(member)
+
+
+def audit_logs(together: Sequence[Team]) -> Rows:
+    """Who founded the teams, and whom the founders added and promoted."""
+    for team in together:
+        founder = next(member for member in team.members if member.created_at == team.created_at)
+        yield happened(AuditAction.organization_created, team, founder, founder, team.created_at)
+        for member in team.members:
+            if member is not founder:
+                yield happened(AuditAction.organization_member_added, team, founder, member, member.created_at)
+            if member.version > 1:
+                yield happened(AuditAction.organization_member_updated, team, founder, member, member.updated_at)
+
+
+def happened(
+    action: AuditAction, team: Team, actor: Membership, member: Membership, moment: datetime
+) -> dict[str, Any]:
+    """What the actor did to the team, or to a member of it."""
+    to_team = action == AuditAction.organization_created
+    audit_log_id = uuid7(moment, Dice("audit", action.value, team.id, member.user_id).tail())
+    return {
+        "id": audit_log_id,
+        "occurred_at": moment,
+        "actor_type": "user",
+        "actor_id": actor.user_id,
+        "action": action.value,
+        "outcome": "success",
+        "target_type": "organization" if to_team else "user",
+        "target_id": team.id if to_team else member.user_id,
+        "organization_id": team.id,
+        "request_id": audit_log_id.hex,
+        "changes": [] if to_team else ["role"],
+        **dict.fromkeys(("reason", "session_id", "ip_address", "user_agent")),
+    }
 
 
 def since(person: Person) -> dict[str, datetime]:

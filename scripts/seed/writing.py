@@ -6,18 +6,19 @@ from typing import Any
 
 import asyncpg
 
-from persistence.tables import Member, Organization, Row, Task, User
+from persistence.tables import AuditLog, Member, Organization, Row, Task, User
 from server.commands import CommandError
 
 COLUMNS: Mapping[type[Row], Sequence[str]] = {
     table: [column.name for column in table.__table__.columns if column.computed is None]
-    for table in (User, Organization, Member, Task)
+    for table in (User, Organization, Member, Task, AuditLog)
 }
 IDENTITY: Mapping[type[Row], Sequence[str]] = {
     User: ["id"],
     Organization: ["id"],
     Member: ["organization_id", "user_id"],
     Task: ["id"],  # and not its organization: a caller may have moved it
+    AuditLog: ["id"],
 }
 CLAIMED: Mapping[type[Row], str] = {User: "email", Organization: "slug"}
 SETTINGS = """

@@ -1,7 +1,7 @@
 """Make a superuser.
 
 A terminal is asked for the e-mail and, unseen, for the password; without one, both are read from the standard input,
-each from a line of its own.
+each from a line of its own. With `--external` it is somebody whom another issuer knows, who has no password here.
 """
 
 import argparse
@@ -19,9 +19,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--promote", action="store_true", help="make one of an account that exists; it keeps its password"
     )
+    parser.add_argument(
+        "--external", nargs=2, metavar=("NAMESPACE", "SUBJECT"), help="make one of whom another issuer knows"
+    )
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.external:
+        return run_external(settings, *arguments.external)
     email, password = asked() if sys.stdin.isatty() else read()
     with opened(settings) as url:
         outcome = asyncio.run(superuser.make(url, settings, email, password, promote=arguments.promote))
@@ -29,6 +34,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise CommandError(f"{email} has an account already: make a superuser of it with --promote")
     said = {"made": "is now a superuser", "promoted": "is now a superuser and keeps its password"}
     print(f"{email} {said.get(outcome, 'is a superuser already')}")  # noqa: T201 - what the operator asked for
+    return 0
+
+
+def run_external(settings: Settings, namespace: str, subject: str) -> int:
+    with opened(settings) as url:
+        outcome = asyncio.run(superuser.make_external(url, settings, namespace, subject))
+    said = "is a superuser already" if outcome == "is one" else "is now a superuser"
+    print(f"{subject} of {namespace} {said}")  # noqa: T201 - what the operator asked for
     return 0
 
 

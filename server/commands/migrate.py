@@ -28,6 +28,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         with opened(settings) as url:
             action = ACTIONS.get(arguments.action)
             lines = action(url) if action else write(arguments.message, url)
+            if action is apply and settings.database_pooler:
+                asyncio.run(migrations.settle(url))
     for line in lines:
         print(line)  # noqa: T201 - what the operator asked for
     return 0

@@ -1,4 +1,4 @@
-"""Delete sessions 30 days after they expired, counts of wrong passwords after a day, old audit logs.
+"""Delete sessions 30 days after they expired, wrong passwords and kept answers after a day, old audit records.
 
 Run it once a day. Requests are answered meanwhile: it deletes in small batches, each of which stays deleted.
 """
@@ -13,7 +13,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from persistence import retention
 from persistence.engine import Transaction
-from persistence.tables import AuditLog, LoginThrottle, Session
+from persistence.idempotency import LIFE
+from persistence.tables import AuditLog, DeletedIdentity, IdempotencyKey, LoginThrottle, Session
 from server.settings import Settings
 from server.storage import connected, opened
 
@@ -29,7 +30,9 @@ def kept(settings: Settings) -> list[Kept]:
     return [
         Kept(Session.expires_at, timedelta(days=30)),
         Kept(LoginThrottle.updated_at, timedelta(days=1)),
+        Kept(IdempotencyKey.created_at, LIFE),
         Kept(AuditLog.occurred_at, timedelta(days=settings.audit_retention_days)),
+        Kept(DeletedIdentity.deleted_at, timedelta(days=settings.audit_retention_days)),
     ]
 
 

@@ -1,4 +1,7 @@
-"""Serve the API: start the database, migrate it if that is ours to do, answer until told to stop."""
+"""Serve the API: start the database, migrate it if that is ours to do, answer until told to stop.
+
+The environment has the settings, as in `PORT=8001 scripts/run.sh`; .env.example names them.
+"""
 
 import argparse
 import asyncio
@@ -6,38 +9,53 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import psutil
 import uvicorn
 from typing_extensions import override
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import ChangeReload
 
-from server import revision
+from server import issuers, revision
 from server.commands import CommandError
+from server.connections import Connection
 from server.settings import Settings
 from server.storage import Unreachable, opened
+from server.supervisor import Supervisor, shared_metrics
 
+ROOT = Path(__file__).parents[2]
+CODE = ("contract", "generated", "handlers", "persistence", "security", "server")
 BACKLOG = 2048
 DRAIN = 20  # seconds that requests under way have to finish
+KEEP_ALIVE = 65  # seconds that a connection may rest; the proxies of deploy/ hang up before, so that we never do
 UNKNOWN = "another program"
 
 
-def add(_parser: argparse.ArgumentParser) -> None:
-    """Everything is said by settings."""
+def add(parser: argparse.ArgumentParser) -> None:
+    """The rest is said by settings."""
+    parser.add_argument("--reload", action="store_true", help="begin anew when a file changes; for development")
 
 
-def run(_arguments: argparse.Namespace, settings: Settings) -> int:
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.reload and not settings.is_development:
+        raise CommandError("--reload is for development: set ENVIRONMENT=development, or leave it out")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until the server listens to it
     listener = bound(settings.host, settings.port)
     try:
         _ = settings.signing_key  # made now, that the workers find it
+        for doubt in issuers.doubtful(settings):
+            say(f"Mind: {doubt}")
         with opened(settings) as url:
             if prepare(url, settings):
                 make_first_superuser(url, settings)
-            return serve(listener, settings)
+            elif settings.first_superuser_email is not None:
+                say("FIRST_SUPERUSER_EMAIL: that superuser is made by the next start that finds the database ready")
+            return serve(listener, settings, reload=arguments.reload)
     finally:
         listener.close()
 
@@ -48,22 +66,40 @@ def prepare(url: str, settings: Settings) -> bool:
     A server may wait for a database that is away.
     """
     try:
-        if asyncio.run(revision.current(url)) == revision.head():
-            return True
+        pending = asyncio.run(revision.pending(url))
     except Unreachable as unreachable:
         if settings.migrates:
             raise
         say(f"{unreachable}; /readyz fails until it does")
         return False
-    from server import migrations  # noqa: PLC0415 - 11 MB and 0.1 s that most starts do without
+    if pending and settings.migrates:
+        migrate(url)
+    elif pending:
+        say(f"The schema is {pending} behind: run `python -m server migrate apply`; /readyz fails until then")
+    return settings.migrates or not pending
 
-    if settings.migrates:
-        migrations.upgrade(url)
-        return True
-    pending = asyncio.run(migrations.schema(url)).pending
-    if pending:
-        say(f"The schema is {len(pending)} behind: run `python -m server migrate apply`; /readyz fails until then")
-    return not pending
+
+def migrate(url: str) -> None:
+    """Migrate in a process of its own: what that loads would stay here, 9 MB. Raises CommandError.
+
+    A terminal's Ctrl-C is for us; whatever interrupts us ends that process.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "server.migrations"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        try:
+            _, said = process.communicate(url)
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise CommandError(said.strip() or f"The migration was ended by signal {-process.returncode}")
 
 
 def make_first_superuser(url: str, settings: Settings) -> None:
@@ -73,40 +109,51 @@ def make_first_superuser(url: str, settings: Settings) -> None:
         return
     from server import superuser  # noqa: PLC0415 - libraries that most starts do without
 
-    if asyncio.run(superuser.make(url, settings, email, password.get_secret_value())) == "is none":
+    try:
+        outcome = asyncio.run(superuser.make(url, settings, email, password.get_secret_value()))
+    except CommandError as error:
+        raise CommandError(f"FIRST_SUPERUSER_EMAIL, FIRST_SUPERUSER_PASSWORD: {error}") from None
+    if outcome == "is none":
         say("FIRST_SUPERUSER_EMAIL has an account that is no superuser: see `python -m server create-superuser --help`")
 
 
-def serve(listener: socket.socket, settings: Settings) -> int:
+def serve(listener: socket.socket, settings: Settings, *, reload: bool) -> int:
     address = f"http://{shown(listener)}"
     config = uvicorn.Config(
-        "server.app:create_app",
+        "server.worker:application",
         factory=True,
-        workers=settings.workers,
+        workers=1 if reload else settings.workers,
+        reload=reload,
+        reload_dirs=[str(ROOT / folder) for folder in CODE] if reload else None,  # by default also `.venv`
         backlog=BACKLOG,
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
-        timeout_keep_alive=65,
+        timeout_keep_alive=KEEP_ALIVE,
         ws="none",
-        http="httptools",
+        http=Connection,
+        limit_concurrency=settings.max_connections,
         lifespan="on",
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, heard)  # uvicorn raises them again when it is done; that must not end us
+    if reload:
+        ChangeReload(config, Server(config, address).run, [listener]).run()
+        return 0
     if settings.workers == 1:
         server = Server(config, address)
         server.run([listener])
         return 0 if server.started else 1
-    supervisor = Supervisor(config, [listener], address)
-    supervisor.run()
-    return 0 if supervisor.ready else 1
+    with shared_metrics() as folder:
+        supervisor = Supervisor(config, [listener], folder, lambda: say_ready(address))
+        supervisor.run()
+    return 0 if supervisor.ready and not supervisor.failed else 1
 
 
 class Server(uvicorn.Server):
-    """Says where it answers as soon as it does."""
+    """Says where it answers as soon as it does, and ends without a loss."""
 
     def __init__(self, config: uvicorn.Config, address: str) -> None:
         super().__init__(config)
@@ -118,21 +165,27 @@ class Server(uvicorn.Server):
         if self.started:
             say_ready(self.address)
 
-
-class Supervisor(Multiprocess):
-    """Keeps the workers alive, and says where they answer as soon as all of them do."""
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], address: str) -> None:
-        super().__init__(config, sockets)
-        self.address = address
-        self.ready = False
-
     @override
-    def keep_subprocess_alive(self) -> None:
-        super().keep_subprocess_alive()
-        if not self.ready and all(process.is_ready() for process in self.processes):
-            self.ready = True
-            say_ready(self.address)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As before, but those who are connected are answered: a listener that closes resets whom nobody accepted."""
+        accepted = [connected for listener in sockets or [] for connected in accept_all(listener)]
+        for server in self.servers:
+            server.close()
+        for connected in accepted:
+            await asyncio.get_running_loop().connect_accepted_socket(self.last_connection, connected)
+        await super().shutdown(sockets)
+
+    def last_connection(self) -> Connection:
+        connection = Connection(self.config, self.server_state, self.lifespan.state)
+        connection.is_ending = True
+        return connection
+
+
+def accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """Those who wait to be accepted; the listener does not block."""
+    with suppress(BlockingIOError):
+        while True:
+            yield listener.accept()[0]
 
 
 def heard(_number: int, _frame: FrameType | None) -> None:
@@ -144,7 +197,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise CommandError(f"HOST: {host} is no address of this machine") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

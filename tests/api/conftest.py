@@ -8,18 +8,19 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from asyncpg import Connection
-from fastapi import FastAPI
-from limits.aio.storage import memory
+from pydantic import MISSING
 
 from persistence.access import Caller
 from persistence.engine import Database, Pool
 from security.keys import Keys
 from security.tokens import Tokens
+from server import windows
 from server.app import AUDIENCE, ISSUER, create_app
+from server.edge import Edge
 from server.settings import Settings, load
 from tests.client import ApiClient
 from tests.conftest import Bench
-from tests.factories import NOW, Factory
+from tests.factories import NOW, Factory, SignedIn
 
 BEGINNING_OF_AN_HOUR = 1_800_000_000.0
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
@@ -53,7 +54,7 @@ async def serving(settings: Settings, db: Database) -> AsyncIterator[ApiClient]:
 
 
 @asynccontextmanager
-async def started(settings: Settings, db: Database) -> AsyncIterator[FastAPI]:
+async def started(settings: Settings, db: Database) -> AsyncIterator[Edge]:
     """An application with these settings upon this database."""
 
     @asynccontextmanager
@@ -61,16 +62,17 @@ async def started(settings: Settings, db: Database) -> AsyncIterator[FastAPI]:
         yield db
 
     app = create_app(settings, opened)
-    async with app.router.lifespan_context(app):
+    async with app.shell.router.lifespan_context(app.shell):
         yield app
 
 
 @asynccontextmanager
-async def client_of(app: FastAPI, settings: Settings, address: str = "127.0.0.1") -> AsyncIterator[ApiClient]:
+async def client_of(app: Edge, settings: Settings, address: str = "127.0.0.1") -> AsyncIterator[ApiClient]:
     """A client of the application that calls from this address."""
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
 
     def sign(caller: Caller) -> str:
+        assert caller.session_id is not MISSING
         return tokens.issue_access(caller.id, caller.session_id, datetime.now(UTC))
 
     transport = httpx.ASGITransport(app, client=(address, 123))
@@ -91,7 +93,7 @@ def commit(fresh: Pool) -> Factory:
     return Factory(fresh)
 
 
-def refresh_token(settings: Settings, caller: Caller, generation: int = 0) -> str:
+def refresh_token(settings: Settings, caller: SignedIn, generation: int = 0) -> str:
     """The refresh token of a session that the factory made."""
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
     return tokens.issue_refresh(caller.id, caller.session_id, generation, NOW, NOW + timedelta(days=7))
@@ -100,4 +102,4 @@ def refresh_token(settings: Settings, caller: Caller, generation: int = 0) -> st
 @pytest.fixture
 def still_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of the limits stands still, so that no window ends while a test counts."""
-    monkeypatch.setattr(memory, "time", SimpleNamespace(time=lambda: BEGINNING_OF_AN_HOUR + 1))
+    monkeypatch.setattr(windows, "time", SimpleNamespace(time=lambda: BEGINNING_OF_AN_HOUR + 1))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -48,7 +49,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def operations() -> Iterator[Operation]:
     for path, methods in DOCUMENT["paths"].items():
-        for method in methods.keys() & {"get", "post", "put", "patch", "delete"}:
+        for method in sorted(methods.keys() & {"get", "post", "put", "patch", "delete"}):
             operation = methods[method]
             parameters = [resolved(each) for each in [*methods.get("parameters", []), *operation.get("parameters", [])]]
             [(media_type, content)] = operation.get("requestBody", {"content": {"": {}}})["content"].items()
@@ -78,9 +79,11 @@ class Prober:
 
     async def send(self, operation: Operation, **request: Any) -> httpx.Response:
         """The answer: one that the contract allows, a problem, without the canary."""
-        named = {"task_id": self.task_id, "audit_log_id": uuid4(), "session_id": uuid4(), "code": "not_found"}
+        known = {"task_id": self.task_id, "code": "not_found"}
+        made_up = ("audit_log_id", "session_id", "user_id", "organization_id")
+        named = {**dict.fromkeys(made_up, uuid4()), **known}
         path = re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), operation.path)
-        query = request.pop("query", "")
+        query = with_required(operation, request.pop("query", ""))
         headers = {**self.who.headers, "Content-Type": operation.media_type} | request.pop("headers", {})
         headers = {name: value for name, value in headers.items() if value}
         url = f"{path}?{query}" if query else path
@@ -109,6 +112,14 @@ class Prober:
         assert found, said
         for place in found:
             assert place in [("body", pointer, code) for code in codes], said
+
+
+def with_required(operation: Operation, query: str) -> str:
+    """The query, with the parameters that it lacks and must have."""
+    named = {pair.partition("=")[0] for pair in query.split("&")}
+    required = [each for each in operation.parameters.values() if each["in"] == "query" and each.get("required")]
+    lacking = [f"{each['name']}={quote(each['example'])}" for each in required if each["name"] not in named]
+    return "&".join([query, *lacking] if query else lacking)
 
 
 def good_body(operation: Operation) -> dict[str, Any]:

@@ -278,7 +278,8 @@ class TestDenials:
     @pytest.mark.proves("ASVS 5.0 16.3.2", "What a signed-in user is forbidden is written down")
     async def test_what_a_user_is_forbidden_is_written_down(self, api: ApiClient, make: Factory, db: Bench) -> None:
         ada, bob = await make.user(), await make.user()
-        task_id = await make.task(await make.team(owner=ada, member=bob), ada)
+        team = await make.team(owner=ada, member=bob)
+        task_id = await make.task(team, ada)
         client = api.as_(bob).with_headers(User_Agent="x" * 501, X_Request_ID="the-denied-one")
 
         await client.delete(f"/tasks/{task_id}", expect=403)
@@ -294,7 +295,7 @@ class TestDenials:
             "reason": "deleteTask",
             "target_type": "task",
             "target_id": task_id,
-            "organization_id": None,
+            "organization_id": team,
             "session_id": bob.session_id,
             "ip_address": "127.0.0.1",
             "user_agent": "x" * 500,

@@ -4,12 +4,25 @@ from typing import Any
 
 import pytest
 
+from scripts.permissions import EXTERNAL, YES, Cell
+from server.settings import Settings
+from tests.api.test_permissions import CELLS, answer, world
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
 
 ADA = "ada@example.com"
 ANOTHER = "a heron counts the tram stops"
+ELSEWHERE = {  # what the example of the contract leaves no entry of
+    "refreshTokens",  # a token that comes twice is written down
+    "bulkUpdateUsers",  # it names nobody who is there
+}
+CHANGES = {
+    cell.operation.id: cell
+    for cell in CELLS
+    if cell.answer == YES and cell.caller != EXTERNAL and cell.operation.method != "GET"
+    if cell.operation.tag != "tasks" and cell.operation.id not in ELSEWHERE
+}
 
 
 @pytest.fixture
@@ -122,3 +135,31 @@ async def test_a_change_of_the_password_and_one_refused(api: ApiClient, session:
         [],
         ["password"],
     ]
+
+
+@pytest.mark.parametrize("cell", CHANGES.values(), ids=CHANGES)
+async def test_whatever_is_done_to_accounts_and_organizations_leaves_an_entry(
+    api: ApiClient, make: Factory, db: Bench, settings: Settings, cell: Cell
+) -> None:
+    there = await world(make, cell)
+    before = await entries(db)
+
+    await answer(api, settings, cell, there)
+
+    assert len(await entries(db)) > len(before)
+
+
+async def test_a_superuser_reads_who_signed_in_and_who_tried_to(
+    api: ApiClient, make: Factory, session: dict[str, Any]
+) -> None:
+    await api.post("/auth/login", {"email": ADA, "password": "wrong"}, expect=401)
+    await api.as_(await make.user()).get("/audit-logs", expect=403)
+    root = api.as_(await make.user(is_superuser=True))
+
+    page = await root.get("/audit-logs", action="auth.")
+
+    assert [(entry["action"], entry["outcome"]) for entry in page["items"]] == [
+        ("auth.login", "failure"),
+        ("auth.login", "success"),
+    ]
+    assert page["items"][1]["session_id"] == session["session_id"]

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from server.settings import Settings
+from tests.api.conftest import serving
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
@@ -42,6 +44,25 @@ class TestRegister:
         assert [tuple(row) for row in await db.fetch(sql, [UUID(user["id"])])] == [
             ("personal", "Grace Hopper", "owner")
         ]
+
+    async def test_no_answer_has_the_password_or_its_hash(self, api: ApiClient) -> None:
+        registered = await api.post("/auth/register", {"email": "grace@example.com", "password": STRONG})
+        tokens = await sign_in(api, "grace@example.com", STRONG)
+        grace = api.with_headers(Authorization=f"Bearer {tokens['access_token']}")
+        profile = await grace.get("/users/me")
+
+        for answer in (registered, tokens, profile, await grace.get("/users/me/export")):
+            assert STRONG.encode() not in answer.content
+            assert b"$2b$" not in answer.content
+            assert b"bcrypt" not in answer.content
+
+    async def test_what_is_stored_is_a_hash_of_the_password(self, api: ApiClient, db: Bench) -> None:
+        await api.post("/auth/register", {"email": "grace@example.com", "password": STRONG})
+
+        [row] = await db.fetch("SELECT users.hashed_password, users::text AS text FROM users", [])
+
+        assert row["hashed_password"].startswith("$bcrypt-sha256$v=2,t=2b,r=12$")
+        assert STRONG not in row["text"]
 
     async def test_it_can_be_used_at_once(self, api: ApiClient) -> None:
         user = await api.post("/auth/register", {"email": "ada@example.com", "password": STRONG})
@@ -99,6 +120,15 @@ class TestRegister:
 
         assert problem["code"] == code
         assert password not in problem.content.decode()
+
+    async def test_an_operator_can_ask_for_certain_kinds_of_characters(self, settings: Settings, db: Bench) -> None:
+        strict = settings.model_copy(update={"password_composition": True})
+
+        async with serving(strict, db) as api:
+            problem = await api.post("/auth/register", {"email": "ada@example.com", "password": STRONG}, expect=422)
+
+        assert problem["code"] == "password_too_weak"
+        assert problem["detail"].startswith("This password lacks an upper-case letter")
 
     @pytest.mark.parametrize(
         ("wrong", "code"),

@@ -17,6 +17,7 @@ STRANGER = "canary.eve@canaries.example"
 PASSWORD = "canary wings over a quiet harbour"
 NEW_PASSWORD = "canary songs under the ninth bridge"
 WRONG = "canary guess that is not right"
+METRICS = "canary-of-the-metrics-0123456789"
 PREVIOUS = "canary-of-the-key-before-0123456789abcdef"
 COMMON = "canary123"
 BREAK = "ALTER TABLE users ADD COLUMN surprise int NOT NULL DEFAULT 0; ALTER TABLE users ALTER surprise DROP DEFAULT"
@@ -109,8 +110,11 @@ class Journey:
 async def told(request: pytest.FixtureRequest, tmp_path: Path, fresh_url: str) -> tuple[str, set[str]]:
     """All that a server said in a journey, and the canaries of the journey."""
     settings = {"LOG_LEVEL": "debug", "LOG_FORMAT": request.param, "SECRET_KEY_PREVIOUS": PREVIOUS}
+    settings["METRICS_TOKEN"] = METRICS
     async with running(tmp_path, fresh_url, **settings) as server, server.client() as http:
-        journey = Journey(http, {EMAIL, STRANGER, PASSWORD, NEW_PASSWORD, WRONG, COMMON, SECRET, PREVIOUS})
+        journey = Journey(http, {EMAIL, STRANGER, PASSWORD, NEW_PASSWORD, WRONG, COMMON, SECRET, PREVIOUS, METRICS})
+        assert (await http.get("/metrics", headers={"Authorization": f"Bearer {METRICS}"})).status_code == 200
+        assert (await http.get("/metrics", headers={"Authorization": f"Basic {METRICS}"})).status_code == 401
         await journey.sign_up_and_in()
         await journey.refresh()
         await journey.change_the_password()

@@ -14,7 +14,7 @@ from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
 
 CLASSES: dict[str, dict[str, dict[str, int]]] = DOCUMENT["x-rate-limits"]
-TOLD = re.compile(r'"([a-z]+)";r=([0-9]+);t=([0-9]+)')
+TOLD = re.compile(r'"([a-z-]+)";r=([0-9]+);t=([0-9]+)')
 UNREADABLE: dict[str, Any] = {}  # a body that is refused before it costs a hash
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 Clients: TypeAlias = Callable[..., Awaitable[Callable[[str], Awaitable[ApiClient]]]]
@@ -44,7 +44,8 @@ def left(answer: Answer) -> list[tuple[str, int]]:
 
 def policy(name: str, partition: str) -> str:
     limit = CLASSES[name][partition]
-    return f'"{name}";q={limit["limit"]};w={limit["window"]}'
+    told = name if partition in ("ip", "user") else f"{name}-{partition}"
+    return f'"{told}";q={limit["limit"]};w={limit["window"]}'
 
 
 class TestDefault:
@@ -169,6 +170,31 @@ class TestDefault:
 
         assert left(await here.get("//")) == [("default", 0)]
 
+    @pytest.mark.proves("ASVS 5.0 2.4.1", "Who is not signed in is counted where only users are")
+    @pytest.mark.parametrize(
+        ("method", "path", "rate_class"),
+        [
+            ("PUT", "/users/me/password", "password"),
+            ("POST", "/auth/logout-all", "sensitive"),
+            ("GET", "/audit-logs", "audit"),
+        ],
+    )
+    async def test_who_is_not_signed_in_is_counted_by_address_where_only_users_are(
+        self, limited: Clients, make: Factory, method: str, path: str, rate_class: str
+    ) -> None:
+        here = await (await limited())(HERE)
+        for _ in range(CLASSES[rate_class]["user"]["limit"]):
+            await here.send(method, path, expect=401)
+
+        refused = await here.send(method, path, expect=429)
+
+        assert refused.headers["ratelimit-policy"] == policy(rate_class, "user")
+        assert (
+            await here.as_(await make.user()).send(
+                method, path, expect=415 if method == "PUT" else 403 if method == "GET" else 204
+            )
+        ).status != 429
+
 
 class TestRefresh:
     async def test_a_session_has_thirty_a_minute(self, limited: Clients, make: Factory) -> None:
@@ -194,6 +220,18 @@ class TestRefresh:
 
         await here.post("/auth/refresh", {"refresh_token": "nor-this"}, expect=429)
         await there.post("/auth/refresh", {"refresh_token": "none"}, expect=401)
+
+    async def test_a_body_that_cannot_be_read_is_counted_by_address(self, limited: Clients) -> None:
+        here = await (await limited())(HERE)
+        rubbish: dict[str, Any] = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+
+        for _ in range(10):
+            await here.send("POST", "/auth/refresh", expect=400, **rubbish)
+            await here.send("POST", "/auth/refresh", expect=415, content=b"{")
+            await here.post("/auth/refresh", {"refresh_token": 1}, expect=422)
+
+        problem = await here.send("POST", "/auth/refresh", expect=429, **rubbish)
+        assert problem.headers["ratelimit-policy"] == policy("refresh", "session")
 
 
 class TestLogin:
@@ -227,11 +265,11 @@ class TestLogin:
         third = await there.post("/auth/login", {"email": "Ada@Example.com", "password": PASSWORD}, expect=429)
 
         assert [left(answer) for answer in (first, second, third)] == [
-            [("login", 9), ("login", 1)],
-            [("login", 9), ("login", 0)],
-            [("login", 8), ("login", 0)],
+            [("login", 9), ("login-identifier", 1)],
+            [("login", 9), ("login-identifier", 0)],
+            [("login", 8), ("login-identifier", 0)],
         ]
-        assert first.headers["ratelimit-policy"] == f'{policy("login", "ip")}, "login";q=2;w=3600'
+        assert first.headers["ratelimit-policy"] == f'{policy("login", "ip")}, "login-identifier";q=2;w=3600'
         assert 60 < int(third.headers["retry-after"]) <= 3_600
 
     async def test_somebody_else_may_still_sign_in(self, limited: Clients, make: Factory) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -46,14 +47,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, url: str, workers: int = 1, **more: str) -> AsyncIterator[Running]:
-    """`python -m server serve` in production with more settings, from the line on that says it is ready."""
+async def running(folder: Path, url: str, workers: int = 1, *options: str, **more: str) -> AsyncIterator[Running]:
+    """`python -m server serve` as in production but for TLS, with more settings, once it says that it is ready."""
     output = folder / "output"
-    settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "ENVIRONMENT": "production", "PORT": "0"}
-    settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false"} | more
+    settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "ENVIRONMENT": "staging", "PORT": "0"}
+    settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false", "DRAIN_SECONDS": "0"}
+    settings |= more
     with output.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "server", "serve",
+            sys.executable, "-m", "server", "serve", *options,
             cwd=ROOT, env=os.environ | settings, stdout=file, stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
     try:
@@ -64,6 +66,11 @@ async def running(folder: Path, url: str, workers: int = 1, **more: str) -> Asyn
         host, port = line.split()[3].removeprefix("http://").rstrip(";").split(":")
         yield Running(process, host, int(port), output)
     finally:
+        if process.returncode is None:
+            process.terminate()  # so that it counts for the coverage
+            with suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await process.communicate()
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)  # its workers too
             await process.communicate()
@@ -117,8 +124,20 @@ async def test_a_body_of_100_megabytes_is_refused_at_once_and_its_connection_clo
     assert sent < 20 * MEBIBYTE
 
 
-def pour(shared: Running, size: int, *, told: bool) -> tuple[int, bytes]:
-    """Send a body of that size until the server hangs up. What comes back is how much went out, and the answer."""
+async def test_who_sends_a_body_of_2_megabytes_to_its_end_reads_why_it_is_refused(shared: Running) -> None:
+    """As nginx does, which would answer 502 for a connection that was reset, and ask that server no more."""
+    sent, answer = await asyncio.to_thread(pour, shared, 2 * MEBIBYTE, told=True, pause=0.01)
+
+    assert sent == 2 * MEBIBYTE
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"content_too_large" in answer
+
+
+def pour(shared: Running, size: int, *, told: bool, pause: float = 0) -> tuple[int, bytes]:
+    """Send a body of that size until the server hangs up. What comes back is how much went out, and the answer.
+
+    `pause` (seconds) is between two parts of 64 KiB.
+    """
     length = f"Content-Length: {size}" if told else "Transfer-Encoding: chunked"
     head = ["POST /api/v1/auth/login HTTP/1.1", "Host: docket", "Content-Type: application/json", length, "", ""]
     part = b" " * 65_536
@@ -129,6 +148,7 @@ def pour(shared: Running, size: int, *, told: bool) -> tuple[int, bytes]:
             while sent < size:
                 connection.sendall(part if told else b"%x\r\n%b\r\n" % (len(part), part))
                 sent += len(part)
+                time.sleep(pause)
         answer = b""
         with suppress(ConnectionError):
             while received := connection.recv(65_536):

@@ -10,13 +10,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from persistence.access import Caller
 from persistence.engine import Pool
 from server.settings import Settings
 from tests.api.conftest import refresh_token, serving
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
-from tests.factories import NOW, PASSWORD, Factory
+from tests.factories import NOW, PASSWORD, Factory, SignedIn
 
 Pair = tuple[ApiClient, ApiClient]
 NEW_PASSWORD = "a heron counts the tram stops"
@@ -144,7 +143,7 @@ class TestRefresh:
 class TestEndings:
     """What ends a session on one instance is known to the other with the next request."""
 
-    async def over(self, api: ApiClient, settings: Settings, caller: Caller) -> bool:
+    async def over(self, api: ApiClient, settings: Settings, caller: SignedIn) -> bool:
         """Whether neither token of the session opens anything. Fails when only one does."""
         answer = await api.as_(caller).http.get("/api/v1/auth/me", headers=api.as_(caller).headers)
         await refresh(api, refresh_token(settings, caller), expect=401 if answer.status_code == 401 else 200)

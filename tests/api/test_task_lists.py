@@ -109,6 +109,16 @@ async def test_the_states_named_are_kept(api: ApiClient, make: Factory, status: 
         ({"cursor": ""}, "/cursor", "min_length"),
         ({"cursor": "x" * 2001}, "/cursor", "max_length"),
         ({"organization_id": "17"}, "/organization_id", "format"),
+        ({"completed": "1"}, "/completed", "type"),
+        ({"completed": ["true", "true"]}, "/completed", "repeated"),
+        ({"include_total": "yes"}, "/include_total", "type"),
+        ({"priority": "some"}, "/priority/0", "enum"),
+        ({"priority": ["low"] * 5}, "/priority", "max_items"),
+        ({"due_after": "1899-12-31T23:59:59Z"}, "/due_after", "pattern"),
+        ({"created_before": "2026-02-30T00:00:00Z"}, "/created_before", "format"),
+        ({"user_id": "me"}, "/user_id", "format"),
+        ({"scope": "mine"}, "/scope", "enum"),
+        ({"scope": "all", "organization_id": str(UUID(int=1))}, "/organization_id", "unknown_parameter"),
         ({"colour": "red"}, "/colour", "unknown_parameter"),
     ],
     ids=str,
@@ -176,6 +186,9 @@ async def test_tasks_that_come_and_go_meanwhile_move_nobody_to_another_page(four
         {"status": "open"},
         {"status": ["pending", "completed"], "sort": "title"},
         {"organization_id": "00000000-0000-4000-8000-000000000000"},
+        {"scope": "all"},
+        {"completed": "false"},
+        {"due_after": "2026-01-01T00:00:00Z"},
     ],
     ids=str,
 )
@@ -234,3 +247,105 @@ async def test_a_team_is_not_there_for_who_does_not_belong_to_it(api: ApiClient,
 
     for unseen in (team, uuid4(), ada.id):
         assert (await api.as_(bob).get("/tasks", expect=404, organization_id=str(unseen)))["code"] == "not_found"
+
+
+MOMENTS = {"due": "due_date", "created": "created_at", "updated": "updated_at"}
+
+
+@pytest.mark.parametrize("sort", ["title", "created_at", "-updated_at", "due_date", "-due_date"])
+@pytest.mark.parametrize("name", MOMENTS)
+async def test_from_an_instant_on_up_to_another(api: ApiClient, make: Factory, name: str, sort: str) -> None:
+    ada = await make.user()
+    for number in range(5):
+        await make.task(ada.id, ada, title=f"{number}", **{MOMENTS[name]: NOW + timedelta(microseconds=number)})
+    await make.task(
+        ada.id, ada, title="without", created_at=NOW - timedelta(days=1), updated_at=NOW - timedelta(days=1)
+    )
+
+    async def kept(**bounds: int) -> list[str]:
+        moments: dict[str, Any] = {
+            f"{name}_{end}": (NOW + timedelta(microseconds=at)).isoformat() for end, at in bounds.items()
+        }
+        return sorted(titles(await api.as_(ada).get("/tasks", sort=sort, **moments)))
+
+    assert await kept(after=3) == ["3", "4"]
+    assert await kept(before=2) == (["0", "1"] if name == "due" else ["0", "1", "without"])
+    assert await kept(after=1, before=3) == ["1", "2"]
+    assert await kept(after=3, before=3) == []
+    assert await kept(after=3, before=1) == []
+
+
+async def test_priorities_authors_and_completion_are_kept_as_named(api: ApiClient, make: Factory) -> None:
+    ada, bob = await make.user(), await make.user()
+    team = await make.team(owner=ada, admin=bob)
+    await make.task(team, ada, title="a", priority="low", status="completed")
+    await make.task(team, bob, title="b", priority="high")
+    await make.task(team, bob, title="c", priority="urgent", status="cancelled")
+
+    async def kept(**filters: Any) -> list[str]:
+        return titles(await api.as_(ada).get("/tasks", organization_id=str(team), sort="title", **filters))
+
+    assert await kept(completed="true") == ["a"]
+    assert await kept(completed="false") == ["b", "c"]
+    assert await kept(priority=["low", "high"]) == ["a", "b"]
+    assert await kept(user_id=str(bob.id)) == ["b", "c"]
+    assert await kept(user_id=str(uuid4())) == []
+    assert await kept(user_id=str(bob.id), priority="urgent", completed="false", status="cancelled") == ["c"]
+    assert await kept(status="all", completed="true", priority="urgent") == []
+
+
+async def test_everywhere_is_where_the_caller_is_a_member(api: ApiClient, make: Factory) -> None:
+    ada, bob = await make.user(), await make.user(is_superuser=True)
+    team, other = await make.team(owner=bob, member=ada), await make.team(owner=bob)
+    for where, title in ((ada.id, "a"), (team, "b"), (other, "c"), (bob.id, "d"), (team, "e")):
+        await make.task(where, bob, title=title)
+
+    async def everything(who: ApiClient) -> list[list[str]]:
+        return [titles(page) async for page in pages(who, "/api/v1/tasks?scope=all&sort=title&limit=2")]
+
+    assert await everything(api.as_(ada)) == [["a", "b"], ["e"]]
+    assert await everything(api.as_(bob)) == [["b", "c"], ["d", "e"]]
+
+
+@pytest.mark.parametrize("sort", [each.value for each in TaskSort])
+async def test_pages_of_several_organizations_follow_each_other(api: ApiClient, make: Factory, sort: str) -> None:
+    ada = await make.user()
+    places = [ada.id, await make.team(owner=ada), await make.team(member=ada)]
+    for number in range(9):
+        due = None if number % 4 == 0 else NOW + timedelta(days=number % 2)
+        moment = NOW + timedelta(hours=number // 2)
+        await make.task(
+            places[number % 3], ada, title=f"{number % 5}", due_date=due, created_at=moment, updated_at=moment
+        )
+    who = api.as_(ada)
+    whole = await who.get("/tasks", scope="all", sort=sort)
+
+    by_two = [page["items"] async for page in pages(who, f"/api/v1/tasks?scope=all&sort={sort}&limit=2")]
+
+    assert len(whole["items"]) == 9
+    assert [task for page in by_two for task in page] == whole["items"]
+
+
+async def test_a_total_is_told_to_who_asks(api: ApiClient, make: Factory) -> None:
+    ada = await make.user()
+    team = await make.team(owner=ada)
+    for where in (ada.id, ada.id, ada.id, team):
+        await make.task(where, ada, status="pending" if where == team else "completed")
+    who = api.as_(ada)
+
+    async def total(**filters: Any) -> object:
+        return (await who.get("/tasks", limit=1, include_total="true", **filters))["total_count"]
+
+    assert (await who.get("/tasks"))["total_count"] is None
+    assert await total() == 3
+    assert await total(status="pending") == 0
+    assert await total(scope="all") == 4
+    assert await total(scope="all", status="pending") == 1
+    assert await total(organization_id=str(team)) == 1
+
+
+async def test_every_page_tells_the_same_total_and_its_cursor_serves_who_does_not_ask(four: ApiClient) -> None:
+    found = [page async for page in pages(four, "/api/v1/tasks?include_total=true&limit=3")]
+
+    assert [page["total_count"] for page in found] == [4, 4]
+    assert titles(await four.get("/tasks", cursor=found[0]["next_cursor"])) == titles(found[1])

@@ -52,6 +52,11 @@ def parameter(name: str, place: str = "query") -> str:
 REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     # what an operation needs
     "no operationId": (("operationId: listBooks", "x-nothing: 1"), LIST, "has no operationId"),
+    "about what is not local": (
+        ("operationId: listBooks", "operationId: listBooks\n      x-local: books"),
+        f"{LIST}/x-local",
+        "is none of accounts, session",
+    ),
     "no tag": (("tags: [books]\n      operationId: listBooks", "operationId: listBooks"), LIST, TAG),
     "two tags": (
         ("tags: [books]\n      operationId: listB", "tags: [books, sign-in]\n      operationId: listB"),

@@ -1,10 +1,12 @@
 """The contract's operations bound to handlers that a test has changed, and what is logged meanwhile."""
 
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, redirect_stdout
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import fields
 from io import StringIO
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, TypeAlias
 
 import pytest
@@ -15,12 +17,19 @@ from contract.binding import Binding
 from contract.exchange import Exchange, Message, Scope
 from contract.vocabulary import Operation
 from generated.operations import OPERATIONS
-from handlers import audit, auth, meta, tasks, users
+from handlers.call import Life
 from persistence.engine import Pool
-from server import edge, observability
-from server.app import process_of
+from server import edge, observability, streams
+from server.app import HANDLERS, process_of
+from server.callers import Callers
 from server.calls import Calls
+from server.cors import Cors
+from server.gate import Gate
+from server.headers import Common
+from server.metrics import Metrics
+from server.proxies import Proxies
 from server.settings import load
+from server.telemetry import Telemetry
 from tests.api.conftest import SECRET, client_of
 from tests.client import DOCUMENT, ApiClient
 
@@ -45,14 +54,12 @@ def request(
     return Exchange(scope, receive, "the-request", None)
 
 
-class Modules:
-    """Handlers by tag, as `generated.operations.Handlers` has them, but of any kind."""
+class Modules(SimpleNamespace):
+    """The handlers by tag, some of them changed."""
 
     def __init__(self, *changed: ModuleType) -> None:
-        known = (meta, auth, users, tasks, audit)
-        modules = {module.__name__.rpartition(".")[2]: module for module in (*known, *changed)}
-        self.meta, self.auth, self.users = modules["meta"], modules["auth"], modules["users"]
-        self.tasks, self.audit = modules["tasks"], modules["audit"]
+        known = {tag.name: getattr(HANDLERS, tag.name) for tag in fields(HANDLERS)}
+        super().__init__(**known | {module.__name__.rpartition(".")[2]: module for module in changed})
 
 
 def changed(module: ModuleType, **members: object) -> ModuleType:
@@ -64,31 +71,47 @@ def changed(module: ModuleType, **members: object) -> ModuleType:
 
 
 @asynccontextmanager
-async def answering(handlers: Modules, *, check_rate: float = 1, db: Pool | None = None) -> AsyncIterator[ApiClient]:
+async def answering(
+    handlers: Modules, *, check_rate: float = 1, db: Pool | None = None, environment: str = "staging"
+) -> AsyncIterator[ApiClient]:
     """A client of the contract's operations, answered by these handlers."""
-    settings = load(environment="staging", secret_key=SECRET)
-    calls = Calls(process_of(settings), None, ())
+    settings = load(environment=environment, secret_key=SECRET)
+    metrics = Metrics(public=True)
+    process = process_of(settings, metrics, Life())
+    calls = Calls(process, metrics, None, Callers(process, None, (), accounts=True))
     calls.db = db or Pool(NOWHERE)
     binding = Binding(OPERATIONS, handlers, DOCUMENT, calls, pages={}, check_rate=check_rate)
-    app = FastAPI(openapi_url=None)
-    app.add_middleware(edge.Edge, binding=binding, pages=(), common=[(b"api-version", b"0.1.0")])
+    gate, common = Gate((), https_only=False), Common("strict", Cors(()), hsts=False)
+    app = edge.Edge(
+        FastAPI(openapi_url=None),
+        metrics=metrics,
+        telemetry=Telemetry(),
+        life=process.life,
+        binding=binding,
+        pages=(),
+        proxies=Proxies(()),
+        gate=gate,
+        common=common,
+    )
     async with client_of(app, settings) as client:
         yield client
 
 
 @contextmanager
-def written(form: Literal["json", "console"], level: Literal["info", "error"] = "info") -> Iterator[Callable[[], str]]:
+def written(
+    form: Literal["json", "console"], level: Literal["debug", "info", "error"] = "info"
+) -> Iterator[Callable[[], str]]:
     """What the server logs meanwhile."""
     output = StringIO()
-    with redirect_stdout(output):
-        observability.configure(level=level, form=form)
+    observability.configure(level=level, form=form, out=output)
     yield output.getvalue
-    observability.configure(level="warning", form="json")
+    observability.configure(level="warning", form="json", out=sys.stdout)
 
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
     """What the server has logged, line by line."""
-    monkeypatch.setattr(edge, "log", structlog.get_logger("access"))  # the one there may write elsewhere by now
+    for module in (edge, streams):
+        monkeypatch.setattr(module, "log", structlog.get_logger())  # the one there may write elsewhere by now
     with written("json") as text:
         yield lambda: [line for line in map(json.loads, text().splitlines()) if "request_id" in line]

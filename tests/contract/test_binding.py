@@ -1,26 +1,29 @@
 """What start-up refuses of a handler, and what becomes of an answer that the contract does not have."""
 
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from contract.binding import allowed, handler_of, prefers_html
-from contract.vocabulary import ContractError, Json, Operation
+from contract.binding import LARGEST_CHECKED, allowed, handler_of, prefers_html
+from contract.vocabulary import ContractError, Json, Operation, Streamed
 from generated import models
 from generated.models import HealthStatus
 from generated.operations import (
     OPERATIONS,
     AccountDisabled,
     DeleteTask204,
+    ExportMyData200,
     Forbidden,
     GetCurrentUser200,
     GetLiveness200,
     GetProblemType200,
     GetTask200,
 )
-from handlers import auth, meta, tasks
+from handlers import auth, meta, profile, tasks
 from handlers.call import Call, PublicCall
 from persistence.access import Caller
 from tests.contract.conftest import BY_ID, Logged, Modules, answering, changed
@@ -205,6 +208,27 @@ class TestAnswers:
         assert reason.startswith("ContractError: the body of getTask 200 breaks its schema: ")
         assert "/id: Must be a valid uuid" in reason
         assert "a secret" not in reason
+
+    @pytest.mark.parametrize(("whole", "end"), [(b'{"id": "a secret"}', "cut"), (b"{" + b" " * LARGEST_CHECKED, None)])
+    async def test_a_streamed_body_is_checked_at_its_end_unless_it_is_large(
+        self, logged: Logged, whole: bytes, end: str | None
+    ) -> None:
+        ada = Caller(uuid4(), uuid4(), NOW)
+
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            yield whole[:1]
+            yield whole[1:]
+            yield b" "
+
+        async def export_my_data(_call: Call, /) -> ExportMyData200:
+            return ExportMyData200(body=Streamed(pieces()))
+
+        async with answering(Modules(changed(profile, export_my_data=export_my_data))) as api:
+            with pytest.raises(AssertionError) if end else nullcontext():  # httpx wants the last piece
+                await api.http.get("/api/v1/users/me/export", headers=api.as_(ada).headers)
+
+        assert [line["event"] for line in logged()] == [*([end] if end else []), "request"]
+        assert "a secret" not in str(logged())
 
     async def test_a_body_is_not_checked_where_the_rate_is_nought(self) -> None:
         async def get_liveness(_call: PublicCall, /) -> GetLiveness200:

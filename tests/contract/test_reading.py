@@ -13,23 +13,25 @@ from pydantic_core import to_json
 
 from contract.exchange import Exchange
 from contract.reading import LARGEST_BODY, Reader
-from contract.validation import MOST_FAULTS
+from contract.validation import MOST_FAULTS, Schemas
 from contract.vocabulary import ContractError, Parameter, Problem
 from generated import models
 from generated.models import TaskSort, TaskStatusFilter
-from tests.client import SCHEMAS
+from tests.client import DOCUMENT
 from tests.contract.conftest import BY_ID, request
 
 ID = "019b76da-a800-7000-8000-0000000000a1"
 JSON, PATCH, FORM = "application/json", "application/merge-patch+json", "application/x-www-form-urlencoded"
 GRANT = "grant_type=password&username=ada&password=secret"
+SCHEMAS = Schemas(DOCUMENT)
 READERS = {name: Reader(operation, SCHEMAS) for name, operation in BY_ID.items()}
 DEFAULTS = {
     "limit": 50,
     "cursor": MISSING,
     "sort": TaskSort.created_at_descending,
-    "status": MISSING,
-    "organization_id": MISSING,
+    **dict.fromkeys(["status", "completed", "priority", "user_id", "organization_id", "scope"], MISSING),
+    **{f"{name}_{end}": MISSING for name in ("due", "created", "updated") for end in ("before", "after")},
+    "include_total": False,
 }
 
 
@@ -180,9 +182,9 @@ class TestQuery:
         assert await places("listTasks", request(query=query)) == [
             ("/colour", "unknown_parameter"),
             ("/limit", "minimum"),
-            ("/cursor", "min_length"),
             ("/sort", "enum"),
             ("/status/1", "enum"),
+            ("/cursor", "min_length"),
         ]
 
     async def test_there_is_an_end_of_faults(self) -> None:
@@ -226,7 +228,7 @@ class TestBody:
     async def test_a_body_becomes_its_model(self) -> None:
         arguments = await read("createTask", posted({"title": "Ship it", "due_date": None}))
 
-        assert arguments == {"body": models.TaskCreate(title="Ship it", due_date=None)}
+        assert arguments == {"body": models.TaskCreate(title="Ship it", due_date=None), "idempotency_key": MISSING}
         assert arguments["body"].description is MISSING
 
     async def test_what_is_null_and_what_is_missing_are_told_apart(self) -> None:
@@ -292,11 +294,12 @@ class TestBody:
             (b'{"title": ""}', [("/title", "min_length"), ("/title", "pattern")]),
             (b'{"title": 5, "status": "late"}', [("/status", "enum"), ("/title", "type")]),
             (b'{"title": null}', [("/title", "not_null")]),
+            (b'{"title": "a", "description": "%s"}' % (b"x" * 2001), [("/description", "max_length")]),
             (b'{"title": "a", "titel": "b"}', [("/titel", "unknown_field")]),
             (b'{"title": "a", "due_date": "1899-12-31T23:59:59Z"}', [("/due_date", "pattern")]),
             (b'{"title": "a", "due_date": "9999-01-01T00:00:00Z"}', [("/due_date", "pattern")]),
             (b'{"title": "a", "due_date": "2026-02-30T00:00:00Z"}', [("/due_date", "format")]),
-            (b'{"title": "a", "due_date": "2026-02-03"}', [("/due_date", "format"), ("/due_date", "pattern")]),
+            (b'{"title": "a", "due_date": "2026-02-03"}', [("/due_date", "format")]),
         ],
     )
     async def test_every_fault_is_named(self, content: bytes, expected: list[tuple[str, str]]) -> None:

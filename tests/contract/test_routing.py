@@ -75,6 +75,11 @@ def test_a_word_goes_before_a_value(order: int) -> None:
         "/problems",
         "/problems/",
         "/livez\0",
+        "/api/tasks",
+        "/api/v2/tasks",
+        "/tasks",
+        "/items",
+        "/auth/login",
     ],
 )
 def test_another_path_finds_nothing(path: str) -> None:

@@ -11,6 +11,7 @@ from contract.validation import CODES, MOST_FAULTS, faults, pointer
 from tests.client import SCHEMAS
 
 CANARY = "do-not-quote-me"
+AN_INSTANT = "Must be a valid date-time, like 2026-01-31T09:30:00Z"
 UNKNOWN = "Is not a member that the contract knows"
 NULL_OR = {"type": "object", "properties": {"due": {"oneOf": [{"type": "string", "minLength": 3}, {"type": "null"}]}}}
 CLOSED = {"properties": {"a": {}}, "additionalProperties": False}
@@ -43,7 +44,9 @@ MEMBERS = [
         ({"type": "string"}, None, ("", "not_null", "Must not be null")),
         ({"properties": {"a": {"type": "string"}}}, {"a": None}, ("/a", "not_null", "Must not be null")),
         ({"format": "uuid"}, CANARY, ("", "format", "Must be a valid uuid")),
-        ({"format": "date-time"}, CANARY, ("", "format", "Must be a valid date-time")),
+        ({"format": "date-time"}, CANARY, ("", "format", AN_INSTANT)),
+        ({"format": "date-time", "pattern": "Z$"}, CANARY, ("", "format", AN_INSTANT)),
+        ({"format": "date-time", "pattern": "Z$"}, "2026-01-31T09:30:00+01:00", ("", "pattern", "Must match Z$")),
         ({"minLength": 99}, CANARY, ("", "min_length", "Must have at least 99 characters")),
         ({"maxLength": 2}, CANARY, ("", "max_length", "Must have at most 2 characters")),
         ({"pattern": "^[0-9]+$"}, CANARY, ("", "pattern", "Must match ^[0-9]+$")),
@@ -53,6 +56,7 @@ MEMBERS = [
         ({"exclusiveMinimum": 1}, 1, ("", "minimum", "Must be at least 1")),
         ({"maximum": 200}, 201, ("", "maximum", "Must be at most 200")),
         ({"exclusiveMaximum": 1}, 1, ("", "maximum", "Must be at most 1")),
+        ({"minItems": 1}, [], ("", "min_items", "Must not have fewer items than 1")),
         (TAGS, ["a", "b", "a"], ("", "max_items", "Must have at most 2 items")),
         (TAGS, ["a", CANARY], ("/1", "enum", "Must be one of a, b")),
         (CLOSED, {"more": CANARY}, ("/more", "unknown_field", UNKNOWN)),

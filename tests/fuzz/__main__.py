@@ -14,13 +14,14 @@ from pathlib import Path
 from secrets import token_hex
 
 from tests.fuzz import statuses
-from tests.fuzz.people import SUPERUSER
+from tests.fuzz.people import METRICS_TOKEN, SUPERUSER
 
 SETTINGS = {
     "ENVIRONMENT": "staging",  # which reads no .env, where a database may be named
     "PORT": "0",
     "RATE_LIMITS_ENABLED": "false",
     "RESPONSE_CHECK_RATE": "1",
+    "METRICS_TOKEN": METRICS_TOKEN,
     "FIRST_SUPERUSER_EMAIL": SUPERUSER.email,
     "FIRST_SUPERUSER_PASSWORD": SUPERUSER.password,
 }

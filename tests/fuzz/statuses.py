@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from tests.client import DOCUMENT, operation_of
+from tests.client import operation_of
+from tests.statuses import declared
 
 Seen: TypeAlias = Counter[tuple[str, str]]  # how often an operation answered a status
 
@@ -30,12 +31,6 @@ def exchanges(report: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
             for interaction in recorder.get("interactions", {}).values():
                 if interaction.get("response"):
                     yield interaction["request"], interaction["response"]
-
-
-def declared() -> dict[str, list[str]]:
-    """The statuses of every operation of the contract."""
-    items = (item for path in DOCUMENT["paths"].values() for item in path.values() if isinstance(item, dict))
-    return {operation["operationId"]: list(operation["responses"]) for operation in items}
 
 
 def table(counts: Seen) -> str:

@@ -73,12 +73,12 @@ class Checkout:
         assert before in text
         (self.folder / path).write_text(text.replace(before, after), encoding="utf-8")
 
-    def run(self, url: str, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, url: str, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """`python -m` what is given, with that database, until it ends."""
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "DATABASE_URL": url},
+            env={"PATH": os.environ["PATH"], "DATABASE_URL": url, **variables},
             capture_output=True,
             text=True,
             check=False,

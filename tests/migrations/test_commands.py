@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -126,9 +127,9 @@ async def test_a_migration_that_fails_is_one_line(
 ) -> None:
     checkout.migration(*statements)
 
-    refused = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "apply")
-
-    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", f"docket: {line}\n")
+    for command in (["migrate", "apply"], ["serve"]):
+        refused = await asyncio.to_thread(partial(checkout.run, fresh_url, "server", *command, PORT="0"))
+        assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", f"docket: {line}\n")
 
 
 async def test_a_database_with_tables_of_others_is_left_as_it_is(empty_url: str, command: Command) -> None:

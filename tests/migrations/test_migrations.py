@@ -2,16 +2,18 @@
 
 import asyncio
 import sys
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from alembic import command
 from alembic.script import Script, ScriptDirectory
 
+from persistence.users import key, words
 from server.commands import CommandError
 from server.drift import differences, written_down
 from server.migrations import ROOT, configuration, require_head, schema, upgrade
-from server.revision import head
+from server.revision import known
 from tests.waiting import until
 
 PROCESSES = 4
@@ -19,6 +21,21 @@ STARTER = "import sys; from server.migrations import upgrade; print(len(upgrade(
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
+FILLS = "5e0b7d92c1fa"  # changes rows and no schema
+MANY = 2_100  # accounts, which are three batches
+ODD: list[tuple[str | None, str | None, str | None]] = [
+    ("Ada.King@example.com", "Countess_1", "Ada Lovelace-Byron"),
+    ("ada+o'neil@example.com", None, "\uff21\uff44\uff41\u3000Stra\xdfe"),
+    (None, None, None),
+    (None, "a.b-c", "\u3316" * 150),
+    ("\ufdfa\u0130@example.com", None, "\t \\ ' \" & | ! : * \x01 \xa0 \U0001f600"),
+    ("x@example.com", "x", "A\u030a x X-x x_x"),
+    ("plain@example.com", None, "Ada"),
+]
+PERSON = """
+INSERT INTO users (id, email, email_key, username, username_key, full_name, created_at, updated_at)
+VALUES ($1, $2, $3, $4::text, lower($4::text), $5, now(), now())
 """
 SCRIPTS = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
 
@@ -47,15 +64,34 @@ async def test_a_migration_goes_up_and_down_and_up_again(empty_url: str, script:
     assert await written(empty_url) == before
     await go(empty_url, "upgrade", script.revision)
     assert await written(empty_url) == after
-    assert before != after
+    assert (before == after) == (script.revision == FILLS)
+
+
+async def test_accounts_of_before_are_found_by_the_words_of_today(empty_url: str) -> None:
+    await go(empty_url, "upgrade", "d3a91c5be604")
+    people = ODD * -(-MANY // len(ODD))
+    connection = await asyncpg.connect(empty_url)
+    for number, (email, username, full_name) in enumerate(people):
+        own = email and f"{number}{email}"
+        values = (uuid4(), own, own and key(own), username and f"{username}{number}", full_name)
+        await connection.execute(PERSON, *values)
+    await connection.execute("UPDATE users SET words = 'ada' WHERE full_name = 'Ada'")
+
+    await go(empty_url, "upgrade", FILLS)
+
+    found = await connection.fetch("SELECT email, username, full_name, words, version FROM users")
+    await connection.close()
+    assert len(found) == len(people)
+    assert {row["version"] for row in found} == {1}
+    assert [row["words"] for row in found] == [words(*list(row)[:3]) for row in found]
 
 
 def test_migrations_are_one_line_of_descent() -> None:
     assert [script.down_revision for script in SCRIPTS] == [None, *[script.revision for script in SCRIPTS[:-1]]]
 
 
-def test_the_head_that_is_read_without_alembic_is_the_same() -> None:
-    assert head() == SCRIPTS[-1].revision
+def test_those_that_are_read_without_alembic_are_the_same() -> None:
+    assert known() == [script.revision for script in SCRIPTS]
 
 
 async def test_the_newest_schema_is_the_declared_one(fresh_url: str) -> None:
@@ -80,7 +116,7 @@ async def test_the_newest_schema_is_the_declared_one(fresh_url: str) -> None:
             """
             ALTER TABLE tasks DROP COLUMN completed;
             ALTER TABLE tasks ADD COLUMN completed boolean NOT NULL GENERATED ALWAYS AS (status = 'pending') STORED;
-            CREATE INDEX ix_tasks_user_id_completed ON tasks (user_id, completed)
+            CREATE INDEX ix_tasks_user_id_completed ON tasks (user_id, completed, id)
             """,
             ["it lacks column tasks.completed boolean NOT NULL GENERATED", "it has column tasks.completed boolean"],
         ),

@@ -13,7 +13,7 @@ from pydantic import MISSING
 from generated.models import TaskCreate, TaskPatch, TaskPriority, TaskSort, TaskStatus
 from persistence import tasks, users
 from persistence.access import Caller, NotAllowed, NotVisible, SessionOver, Stale
-from persistence.tasks import Filters
+from persistence.task_filters import Filters
 from tests.conftest import Bench
 from tests.factories import NOW, WRITERS, Factory
 

@@ -11,13 +11,14 @@ from sqlalchemy import make_url
 
 from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType
 from handlers.audit_trail import record
-from handlers.call import Call, Client, PublicCall
+from handlers.call import Call, Client, Life, PublicCall
 from persistence import audit
 from persistence.access import Caller, NotAllowed, NotVisible, SessionOver
 from persistence.audit import Filters
 from persistence.pages import After
 from server import backup
 from server.app import process_of
+from server.metrics import Metrics
 from server.settings import load
 from tests.api.conftest import SECRET
 from tests.conftest import Bench, Server
@@ -108,7 +109,9 @@ class TestAppendOnly:
 class TestRecord:
     @pytest.fixture
     def public(self, db: Bench) -> PublicCall:
-        return PublicCall(db, NOW, process_of(load(environment="staging", secret_key=SECRET)), CLIENT)
+        return PublicCall(
+            db, NOW, process_of(load(environment="staging", secret_key=SECRET), Metrics(), Life()), CLIENT
+        )
 
     async def written(self, db: Bench) -> dict[str, Any]:
         [row] = await db.fetch("SELECT * FROM audit_logs", [])

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from persistence.embedded import Embedded, binary
 from persistence.engine import Pool
-from persistence.tables import LoginThrottle, Row
+from persistence.tables import DeletedIdentity, ExternalIdentity, IdempotencyKey, LoginThrottle, Row
 from server import backup
 from server.commands import CommandError
 from server.migrations import ROOT, upgrade
@@ -156,7 +156,7 @@ async def rows_of(url: str) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table."""
     async with connected(url) as connection:
         return {
-            table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {table}")]  # noqa: S608
+            table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {table}::text")]  # noqa: S608
             for table in TABLES
         }
 
@@ -176,6 +176,11 @@ async def fill(url: str) -> None:
         actor_id=ada.id, user_agent='curl "7"', ip_address="2001:db8::1", changes=["full_name", "email"]
     )
     await make.row(LoginThrottle, {"key": bytes(range(256)), "attempts": 5, "locked_until": NOW, "updated_at": NOW})
+    identity = {"issuer": "https://issuer.example", "subject": "a\\b\t", "user_id": bob.id, "created_at": NOW}
+    await make.row(ExternalIdentity, identity)
+    await make.row(DeletedIdentity, {"key": bytes(range(256)), "deleted_at": NOW})
+    kept = {"status": 201, "headers": b'{"ETag": "1"}', "body": rb'"\\N\t"', "named_user_id": bob.id}
+    await make.row(IdempotencyKey, {"user_id": ada.id, "key": "~", "fingerprint": b"", "created_at": NOW, **kept})
     await pool.close()
 
 

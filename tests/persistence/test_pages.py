@@ -1,7 +1,7 @@
 """Lists: their order, their pages, their items as text, and the plans by which they are read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,9 @@ from pydantic import MISSING, TypeAdapter
 from generated.models import Task, TaskSort, TaskStatus
 from persistence import tasks
 from persistence.access import Caller
+from persistence.engine import Database
 from persistence.pages import After, Page
-from persistence.tasks import Filters
+from persistence.task_filters import Filters
 from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
@@ -27,6 +28,13 @@ KEYS: dict[str, Callable[[Task], Any]] = {
 }
 INDEXES = {name: f"ix_tasks_{name}" for name in KEYS} | {"-due_date": "ix_tasks_due_date_descending"}
 LIST = TypeAdapter(list[Task])
+FILTERS: list[Filters | MISSING] = [
+    MISSING,
+    Filters(status=[TaskStatus.pending], user_id=UUID(int=1)),
+    Filters(first=NOW, last=NOW),
+    Filters(first=NOW),
+    Filters(last=NOW),
+]
 
 
 async def page(
@@ -38,7 +46,15 @@ async def page(
     limit: int = 50,
     status: list[TaskStatus] | MISSING = MISSING,
 ) -> Page:
-    return await tasks.list_in(db, by.id, by=by, filters=Filters(status), sort=sort, after=after, limit=limit)
+    return await tasks.list_in(
+        db,
+        by.id,
+        by=by,
+        filters=MISSING if status is MISSING else Filters(status=status),
+        sort=sort,
+        after=after,
+        limit=limit,
+    )
 
 
 async def whole(db: Bench, by: Caller, sort: TaskSort = TaskSort.created_at_ascending) -> list[Task]:
@@ -200,20 +216,30 @@ async def crowd(db: Bench, make: Factory) -> Caller:
 class TestPlans:
     async def test_every_sort_is_read_from_its_index_whatever_the_values(self, db: Bench, crowd: Caller) -> None:
         for sort in TaskSort:
-            index = INDEXES.get(sort, INDEXES[sort.removeprefix("-")])
             for after in (MISSING, (await page(db, crowd, sort=sort, limit=3)).following):
-                plan = await generic_plan(db, crowd, sort, after or MISSING)
+                for filters in FILTERS:
+                    plan = await generic_plan(db, crowd, sort, after or MISSING, filters)
 
-                assert f"using {index} on tasks" in plan, plan
-                assert "Sort" not in plan, plan
-                assert "Seq Scan on tasks" not in plan, plan
+                    assert f"using {index_of(sort)} on tasks" in plan, plan
+                    assert "Sort" not in plan, plan
+                    assert "Seq Scan on tasks" not in plan, plan
 
 
-async def generic_plan(db: Bench, by: Caller, sort: TaskSort, after: After | MISSING) -> str:
-    """How PostgreSQL reads a page when it does not look at the values, as the pool's connections have it do."""
-    sql, values = tasks.list_in.bind(by.id, by=by, filters=Filters(), sort=sort, after=after, limit=50)
-    await db.fetch("SET LOCAL plan_cache_mode = force_generic_plan", [])
-    await db.fetch(f"PREPARE listing AS {sql}", [])
-    records = await db.fetch(f"EXPLAIN EXECUTE listing ({', '.join('NULL' for _ in values)})", [])
-    await db.fetch("DEALLOCATE listing", [])
+def index_of(sort: TaskSort) -> str:
+    return INDEXES.get(sort, INDEXES[sort.removeprefix("-")])
+
+
+async def generic_plan(
+    db: Database, by: Caller, sort: TaskSort, after: After | MISSING, filters: Filters | MISSING
+) -> str:
+    """How PostgreSQL reads a page of tasks."""
+    return await planned(db, *tasks.list_in.bind(by.id, by=by, filters=filters, sort=sort, after=after, limit=50))
+
+
+async def planned(db: Database, sql: str, values: Sequence[object]) -> str:
+    """What PostgreSQL does when it does not look at the values, as the pool's connections have it do."""
+    await db.fetch("SET plan_cache_mode = force_generic_plan", [])
+    await db.fetch(f"PREPARE planned AS {sql}", [])
+    records = await db.fetch(f"EXPLAIN EXECUTE planned ({', '.join('NULL' for _ in values)})", [])
+    await db.fetch("DEALLOCATE planned", [])
     return "\n".join(record[0] for record in records)

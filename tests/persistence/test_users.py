@@ -22,6 +22,7 @@ def new(**values: Any) -> NewUser:
         "is_superuser": False,
         "created_at": NOW,
         "organization_name": "Ada's tasks",
+        "words": "ada",
     }
     plain |= values
     keys = {f"{name}_key": plain[name] and key(plain[name]) for name in ("email", "username")}

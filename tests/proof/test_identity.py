@@ -2,11 +2,15 @@
 
 import asyncio
 import random
+import shutil
 import statistics
+import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -17,16 +21,19 @@ from persistence.access import Caller, NotVisible, SessionOver
 from persistence.engine import Pool
 from persistence.sessions import NewSession
 from server.settings import Settings
-from tests.api.conftest import client_of, refresh_token, settings, started
+from tests.api.conftest import SECRET, client_of, refresh_token, settings, started
 from tests.client import ApiClient
 from tests.factories import NOW, PASSWORD, Factory, hashed_password
+from tests.outages import Served, served
 
 __all__ = ["settings"]
 
+T = TypeVar("T")
 ROUNDS = 250
-LOGINS = 200
+LOGINS = 500
 WRONG = "not the password at all"
 STORM, QUIET_READS = 50, 300
+ENDINGS = 25
 
 
 @pytest.fixture
@@ -41,9 +48,24 @@ async def pair(settings: Settings, fresh: Pool) -> AsyncIterator[tuple[ApiClient
         yield first, second
 
 
-async def jittered(work: Awaitable[httpx.Response]) -> httpx.Response:
-    """The answer, asked for at some moment of the next 2 ms, so that every order happens."""
-    await asyncio.sleep(random.uniform(0, 0.002))  # noqa: S311 - jitter, no secret
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="docket-"))
+    yield folder / "data"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def instances(folder: Path, fresh_url: str) -> AsyncIterator[tuple[Served, Served]]:
+    """Two instances of two workers each upon one database, as processes."""
+    shared = {"DATABASE_URL": fresh_url, "SECRET_KEY": SECRET, "WORKERS": "2"}
+    async with served(folder, **shared) as one, served(folder, **shared) as other:
+        yield one, other
+
+
+async def jittered(work: Awaitable[T], most: float = 0.002) -> T:
+    """What it comes to, begun at some moment of the next 2 ms, so that every order happens."""
+    await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - jitter, no secret
     return await work
 
 
@@ -75,6 +97,29 @@ async def test_after_logout_against_refresh_nothing_opens_the_session(
     assert set(outcomes) <= {(204, 200), (204, 401)}
 
 
+@pytest.mark.proves("ASVS 5.0 7.4.2", "A refresh that races the deletion of its account leaves nothing that opens it")
+async def test_after_deletion_against_refresh_nothing_opens_the_account(
+    pair: tuple[ApiClient, ApiClient], fresh: Pool, settings: Settings
+) -> None:
+    outcomes = Counter[int]()
+    for _ in range(ROUNDS):
+        ada = await Factory(fresh).user()
+        token = refresh_token(settings, ada)
+
+        _, refresh = await asyncio.gather(
+            jittered(fresh.fetch("DELETE FROM users WHERE id = $1", [ada.id]), 0.008),
+            post(pair[0], "refresh", refresh_token=token),
+        )
+
+        outcomes[refresh.status_code] += 1
+        if refresh.status_code == httpx.codes.OK:
+            headers = {"Authorization": f"Bearer {refresh.json()['access_token']}"}
+            assert (await pair[1].http.get("/api/v1/auth/me", headers=headers)).status_code == 401
+            assert (await post(pair[1], "refresh", refresh_token=refresh.json()["refresh_token"])).status_code == 401
+    print(f"\ndeletion against refresh, {ROUNDS} rounds: {dict(outcomes)}")  # noqa: T201 - the measurement
+    assert set(outcomes) <= {200, 401}
+
+
 @pytest.mark.proves("ASVS 5.0 7.4.3", "No session of the old password outlives its change")
 async def test_no_session_of_the_old_password_outlives_its_change(fresh: Pool) -> None:
     """The statements themselves: hashing would make the race a rare one."""
@@ -88,11 +133,8 @@ async def test_no_session_of_the_old_password_outlives_its_change(fresh: Pool) -
                 await users.set_my_password(db, by=ada, verified=hashed_password(), hashed="another")
                 await sessions.revoke_others(db, by=ada, reason="password_changed")
 
-        async def login(session: NewSession = session) -> bool:
-            await asyncio.sleep(random.uniform(0, 0.003))  # noqa: S311 - as above
-            return await sessions.insert(fresh, session, verified=hashed_password(), most=100)
-
-        _, began = await asyncio.gather(change(), login())
+        login = sessions.insert(fresh, session, verified=hashed_password(), most=100)
+        _, began = await asyncio.gather(jittered(change()), jittered(login))
 
         begun[began] += 1
         [live] = await fresh.fetch("SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL", [ada.id])
@@ -158,6 +200,26 @@ async def test_the_time_of_a_login_does_not_tell_whether_there_is_an_account(
     assert 0.4 <= auc <= 0.6
 
 
+@pytest.mark.proves("", "The time of a 404 does not tell whether there is such a user")
+async def test_the_time_of_a_404_does_not_tell_whether_there_is_such_a_user(
+    pair: tuple[ApiClient, ApiClient], fresh: Pool
+) -> None:
+    headers = dict(pair[0].as_(await Factory(fresh).user()).headers)
+    others = [(await Factory(fresh).user()).id for _ in range(LOGINS)]
+    took: dict[bool, list[float]] = {True: [], False: []}
+    for other in others:
+        for there in random.sample([True, False], 2):
+            began = time.perf_counter()
+            answer = await pair[0].http.get(f"/api/v1/users/{other if there else uuid4()}", headers=headers)
+            took[there].append(time.perf_counter() - began)
+            assert answer.status_code == 404
+
+    wins = sum((one > other) + (one == other) / 2 for one in took[True] for other in took[False])
+    auc = wins / LOGINS**2
+    print(f"\n{LOGINS} of each, AUC {auc:.3f}")  # noqa: T201 - the measurement
+    assert 0.4 <= auc <= 0.6
+
+
 @pytest.mark.proves("ASVS 5.0 15.2.2", "Reads go on while fifty people sign in")
 async def test_reads_go_on_while_fifty_people_sign_in(pair: tuple[ApiClient, ApiClient], fresh: Pool) -> None:
     api = pair[0]
@@ -200,3 +262,35 @@ async def test_reads_go_on_while_fifty_people_sign_in(pair: tuple[ApiClient, Api
     assert answered == {200: STORM}
     assert during <= 2 * before
     assert max(gaps) <= 0.05
+
+
+@pytest.mark.proves("ASVS 5.0 7.4.1", "What ends a session ends it for every worker of every instance at once")
+async def test_what_ends_a_session_ends_it_everywhere_at_once(
+    instances: tuple[Served, Served], pair: tuple[ApiClient, ApiClient], fresh: Pool
+) -> None:
+    """Each worker has seen the token before; each request after comes by a connection of its own."""
+    make = Factory(fresh)
+    endings = ("POST", "/auth/logout"), ("POST", "/auth/logout-all"), ("DELETE", "/auth/sessions/{}"), ("SQL", "")
+    before, after = Counter[int](), Counter[int]()
+
+    async def statuses(headers: dict[str, str]) -> list[int]:
+        found = []
+        for server in instances * 2:
+            async with httpx.AsyncClient(base_url=f"{server.url}/api/v1") as http:
+                found.append((await http.get("/auth/me", headers=headers)).status_code)
+        return found
+
+    for number in range(ENDINGS * len(endings)):
+        method, path = endings[number % len(endings)]
+        ada = await make.user()
+        headers = dict(pair[0].as_(ada).headers)
+        before.update(await statuses(headers))
+        if method == "SQL":
+            await fresh.fetch("UPDATE users SET is_active = false WHERE id = $1", [ada.id])
+        else:
+            async with httpx.AsyncClient(base_url=f"{instances[0].url}/api/v1") as http:
+                assert (await http.request(method, path.format(ada.session_id), headers=headers)).status_code == 204
+        after.update(await statuses(headers))
+    print(f"\nbefore the end {dict(before)}, after it {dict(after)}")  # noqa: T201 - the measurement
+    assert before == {200: ENDINGS * len(endings) * 4}
+    assert after == {401: ENDINGS * len(endings) * 4}

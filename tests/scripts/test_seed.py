@@ -17,16 +17,17 @@ from typing import Any
 import asyncpg
 import pytest
 
+from generated.models import OrganizationCreate
 from persistence.embedded import Embedded
 from persistence.engine import Pool
 from persistence.tables import Row
 from scripts.seed.__main__ import main
-from scripts.seed.people import DEMO, PASSWORD
+from scripts.seed.people import DEMO, PASSWORD, people, teams
 from security import strength
 from server.settings import load
 from tests.api.conftest import SECRET, serving
 from tests.conftest import ROOT, Server
-from tests.factories import Factory
+from tests.factories import NOW, Factory
 from tests.waiting import until
 
 USERS, TASKS = 60, 4_000
@@ -112,7 +113,7 @@ async def rows_of(url: str) -> Rows:
         return {
             name: [
                 {column: value for column, value in record.items() if column != "hashed_password"}
-                for record in await connection.fetch(f"SELECT * FROM {name} ORDER BY {name}")  # noqa: S608
+                for record in await connection.fetch(f"SELECT * FROM {name} ORDER BY {name}::text")  # noqa: S608
             ]
             for name in (table.name for table in Row.metadata.sorted_tables)
         }
@@ -123,7 +124,8 @@ async def seeded(server: Server, template: str) -> AsyncIterator[str]:
     """The URL of a database full of demo data, to look at."""
     async with server.copy(template) as url:
         done = (await run(url, "--users", str(USERS), "--tasks", str(TASKS))).done
-        assert f"{USERS} of {USERS} accounts, 3 of 3 teams, 26 of 26 memberships, 4,000 of 4,000 tasks" in done
+        made = "12 of 12 teams, 71 of 71 memberships, 86 of 86 audit logs, 4,000 of 4,000 tasks"
+        assert f"{USERS} of {USERS} accounts, {made}" in done
         yield url
 
 
@@ -144,7 +146,7 @@ async def test_all_that_was_asked_for_is_there(seeded: str) -> None:
     assert personal == everybody
     assert not any(user["is_superuser"] for user in rows["users"])
     owners = [each["organization_id"] for each in rows["organization_members"] if each["role"] == "owner"]
-    assert sorted(owners) == sorted(each["id"] for each in rows["organizations"])
+    assert set(owners) == {each["id"] for each in rows["organizations"]}
 
 
 async def test_the_first_account_has_every_role_in_a_team(seeded: str) -> None:
@@ -219,6 +221,79 @@ async def test_nobody_joined_a_team_before_it_or_he_was_there(seeded: str) -> No
     """
 
     assert await one(seeded, early) == 0
+
+
+async def test_teams_are_large_and_small_and_most_of_their_members_only_read(seeded: str) -> None:
+    async with connected(seeded) as connection:
+        teams = await connection.fetch(
+            "SELECT count(*) AS size, avg((role = 'member')::int)::float AS readers FROM organization_members m"
+            " JOIN organizations o ON o.id = m.organization_id WHERE o.kind = 'team' GROUP BY o.id ORDER BY size"
+        )
+
+    assert teams[0]["size"] < 4
+    assert teams[-1]["size"] > 12
+    assert 0.4 < teams[-1]["readers"] < 0.9
+    assert await one(seeded, "SELECT count(DISTINCT role) FROM organization_members") == 3
+
+
+def test_of_many_accounts_some_found_small_teams_of_their_own() -> None:
+    everybody = people(1, NOW, 600)
+    founded = teams(1, NOW, everybody)
+    sizes = sorted(len(team.members) for team in founded)
+    active = {person.user.id for person in everybody if person.user.is_active}
+
+    assert len(founded) == len({team.slug for team in founded}) > 40
+    assert sizes[len(sizes) // 2] <= 4
+    assert sizes[-1] > 40
+    for team in founded:
+        OrganizationCreate.model_validate({"name": team.name, "slug": team.slug})
+        assert active & {member.user_id for member in team.members if member.role == "owner"}
+
+
+@pytest.mark.parametrize(
+    ("column", "place", "busiest"),
+    [("organization_id", "<>", 1), ("user_id", "<>", 6), ("user_id", "=", 6)],
+    ids=["teams", "people in teams", "people at home"],
+)
+async def test_a_few_have_most_of_the_tasks(seeded: str, column: str, place: str, busiest: int) -> None:
+    share = f"""
+        WITH counted AS (
+            SELECT count(*) AS tasks, row_number() OVER (ORDER BY count(*) DESC) AS rank FROM tasks
+            WHERE organization_id {place} user_id AND organization_id <> (SELECT id FROM users WHERE email = '{DEMO}')
+            GROUP BY {column}
+        )
+        SELECT sum(tasks) FILTER (WHERE rank <= {busiest}) / sum(tasks)::float FROM counted
+    """  # noqa: S608 - names of ours
+
+    assert 0.35 < await one(seeded, share) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("condition", "more"),
+    [
+        ("status = 'in_progress'", 1.5),
+        ("priority IN ('high', 'urgent')", 1.3),
+        ("due_date IS NOT NULL", 1.1),
+    ],
+)
+async def test_tasks_in_teams_are_more_often_like_this(seeded: str, condition: str, more: float) -> None:
+    def share(place: str) -> str:
+        return f"SELECT avg(({condition})::int)::float FROM tasks WHERE organization_id {place} user_id"  # noqa: S608
+
+    assert await one(seeded, share("<>")) > more * await one(seeded, share("="))
+
+
+async def test_what_was_done_in_the_teams_is_logged(seeded: str) -> None:
+    unlogged = """
+        SELECT count(*) FROM organization_members m JOIN organizations o ON o.id = m.organization_id
+        WHERE o.kind = 'team' AND NOT EXISTS (
+            SELECT FROM audit_logs a WHERE a.organization_id = o.id AND a.occurred_at = m.created_at
+                AND (a.target_id = m.user_id OR (a.actor_id = m.user_id AND a.action = 'organization.created'))
+        )
+    """
+
+    assert await one(seeded, unlogged) == 0
+    assert await one(seeded, "SELECT count(*) FROM audit_logs WHERE action = 'organization.created'") == 12
 
 
 async def test_one_description_is_as_long_as_the_contract_allows(seeded: str) -> None:

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from security.cursors import LONGEST_CURSOR, Cursors, InvalidCursor
 from security.keys import Keys
+from tests.client import DOCUMENT
 
 OLD, NEW = "the key of last year, of 40 characters..", "the key of this year, of 40 characters.."
 POSITION = ("2025-03-01T12:00:00.123456+00", "0195f0a1-7c00-7000-8000-000000000001")
 SCOPE = b"ada listTasks -created_at open"
 ALPHABET = string.ascii_letters + string.digits + "-_"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)  # PostgreSQL's
 
 cursors = Cursors(Keys(NEW, OLD))
 sealed = cursors.seal(POSITION, SCOPE)
@@ -23,7 +25,7 @@ def refused(cursor: str, scope: bytes = SCOPE) -> bool:
     return True
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=3), st.binary(max_size=60))
+@given(st.lists(TEXTS, min_size=1, max_size=3), st.binary(max_size=60))
 def test_what_is_sealed_can_be_opened(position: list[str], scope: bytes) -> None:
     assert cursors.open(cursors.seal(position, scope), scope) == tuple(position)
 
@@ -32,12 +34,16 @@ def test_a_cursor_needs_no_escape_in_a_url() -> None:
     assert set(sealed) <= set(ALPHABET)
 
 
-@pytest.mark.parametrize("character", ["\x01", '"', "\U0001f600"])
-def test_the_longest_title_makes_a_cursor_that_the_contract_takes(character: str) -> None:
-    cursor = cursors.seal((character * 200, POSITION[1]), SCOPE)
+def test_the_longest_cursor_is_that_of_the_contract() -> None:
+    assert DOCUMENT["components"]["parameters"]["Cursor"]["schema"]["maxLength"] == LONGEST_CURSOR
+
+
+@pytest.mark.parametrize("character", ["\x01", '"', "\\", "\x7f", "\U0001f600"])
+def test_the_longest_name_makes_a_cursor_that_the_contract_takes(character: str) -> None:
+    cursor = cursors.seal((character * 255, POSITION[1]), SCOPE)
 
     assert len(cursor) <= LONGEST_CURSOR
-    assert cursors.open(cursor, SCOPE)[0] == character * 200
+    assert cursors.open(cursor, SCOPE)[0] == character * 255
 
 
 @pytest.mark.proves("", "A cursor serves the caller and the list it was made for alone")

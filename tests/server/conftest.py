@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import settings
+from tests.api.conftest import settings, still_window
 from tests.contract.conftest import logged
 
-__all__ = ["logged", "settings"]
+__all__ = ["logged", "settings", "still_window"]
 
 
 @pytest.fixture

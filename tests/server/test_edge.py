@@ -23,6 +23,7 @@ from tests.conftest import Bench
 from tests.contract.conftest import Logged, Modules, answering, written
 from tests.factories import NOW
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 EVERYWHERE = {
     "api-version": VERSION,
     "x-content-type-options": "nosniff",
@@ -124,29 +125,13 @@ class TestHeaders:
         assert head.headers == got.headers
 
 
-class TestLimits:
-    @pytest.mark.parametrize(("length", "status"), [(8192, 404), (8193, 414)])
-    async def test_a_request_target_of_8_kib_is_the_longest(
-        self, http: httpx.AsyncClient, length: int, status: int
-    ) -> None:
-        answer = await http.get("/" + "x" * (length - 1))
-
-        assert (answer.status_code, answer.json()["status"]) == (status, status)
-
-    @pytest.mark.parametrize(("length", "status"), [(15 * 1024, 200), (16 * 1024, 431)])
-    @pytest.mark.parametrize("path", ["/livez", "/docs"])
-    async def test_a_header_section_of_16_kib_is_the_largest(
-        self, http: httpx.AsyncClient, path: str, length: int, status: int
-    ) -> None:
-        assert (await http.get(path, headers={"X-Long": "x" * length})).status_code == status
-
-
 class TestAccessLog:
     @pytest.mark.proves("ASVS 5.0 16.2.1", "A request is one line with moment, caller, address and outcome")
     async def test_a_request_is_one_line(self, logged: Logged) -> None:
         ada = Caller(uuid4(), uuid4(), NOW)
         async with bound() as api:
-            signed_in = api.as_(ada).with_headers(X_Request_ID="the-request")
+            headers = {"X_Request_ID": "the-request", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+            signed_in = api.as_(ada).with_headers(**headers)
             await signed_in.get("//problems/no%20such", expect=404, token="do-not-tell")
 
         [line] = logged()
@@ -156,6 +141,7 @@ class TestAccessLog:
             "event": "request",
             "level": "info",
             "request_id": "the-request",
+            "trace_id": TRACE,
             "operation": "getProblemType",
             "method": "GET",
             "path": "/problems/no%20such",
@@ -177,7 +163,8 @@ class TestAccessLog:
         monkeypatch.setattr(edge, "log", structlog.get_logger("access"))  # the one there may write elsewhere by now
         ada = Caller(uuid4(), uuid4(), NOW)
         async with serving(settings, Pool("postgresql://docket@/docket?host=/nowhere", patience=0.1)) as api:
-            await api.as_(ada).with_headers(X_Request_ID="the-request").get("/tasks", expect=503)
+            headers = {"X_Request_ID": "the-request", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+            await api.as_(ada).with_headers(**headers).get("/tasks", expect=503)
 
         [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
         assert line.pop("timestamp")
@@ -185,6 +172,7 @@ class TestAccessLog:
             "event": "unavailable",
             "level": "warning",
             "request_id": "the-request",
+            "trace_id": TRACE,
             "reason": "TimeoutError",
         }
 

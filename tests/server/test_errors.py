@@ -11,7 +11,7 @@ from asyncpg.exceptions import InternalClientError
 
 from contract.vocabulary import Problem, Result
 from generated.operations import DeleteTask204, NotFound, ServiceUnavailable
-from handlers.call import PublicCall
+from handlers.call import Life, PublicCall
 from persistence.access import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.embedded import Embedded
 from persistence.engine import Database, Pool, PoolExhausted
@@ -19,8 +19,10 @@ from persistence.tables import Session, Task
 from security.passwords import HashingBusy
 from server import calls
 from server.app import process_of
+from server.callers import Callers
 from server.calls import TRIES, Calls, can_be_repeated
 from server.errors import CONSTRAINTS, problem_of
+from server.metrics import Metrics
 from server.migrations import upgrade
 from server.settings import Settings
 from tests.api.conftest import serving
@@ -231,7 +233,9 @@ class Runner:
     """Runs attempts as handlers of a request, and counts them."""
 
     def __init__(self, settings: Settings, db: Database) -> None:
-        self.calls = Calls(process_of(settings), None, ())
+        metrics = Metrics()
+        process = process_of(settings, metrics, Life())
+        self.calls = Calls(process, metrics, None, Callers(process, None, (), accounts=True))
         self.calls.db = db
         self.tries = 0
 

@@ -1,14 +1,15 @@
 """What others do between two statements of a call."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asyncpg import Record
+from asyncpg import DeadlockDetectedError, Record
 from passlib.hash import bcrypt_sha256
 from typing_extensions import override
 
-from persistence.engine import Database
+from persistence.engine import Database, Transaction
 from server.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer
@@ -29,6 +30,43 @@ class Meanwhile(Bench):
         while self.changes:
             await super().fetch(self.changes.pop(), [])
         return records
+
+
+class Restless(Bench):
+    """The database of the test, in which a password is set again, to the same, whenever somebody has looked it up."""
+
+    def __init__(self, db: Bench) -> None:
+        super().__init__(db.connection)
+
+    @override
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
+        records = await super().fetch(sql, values)
+        if sql.startswith("SELECT users.id, users.hashed_password"):
+            again = bcrypt_sha256.using(rounds=12).hash(PASSWORD)
+            await super().fetch("UPDATE users SET hashed_password = $1", [again])
+        return records
+
+
+class Unlucky(Bench):
+    """The database of the test, which undoes the first transaction of several statements as one of a deadlock."""
+
+    def __init__(self, db: Bench) -> None:
+        super().__init__(db.connection)
+        self.is_undone = False
+
+    @override
+    async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
+        async with super().transaction() as transaction:
+            return await transaction.fetch(sql, values)
+
+    @override
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with super().transaction() as transaction:
+            yield transaction
+            if not self.is_undone:
+                self.is_undone = True
+                raise DeadlockDetectedError
 
 
 @pytest.mark.proves("ASVS 5.0 15.4.2", "An account that changes while its password is verified begins no session")
@@ -52,6 +90,18 @@ async def test_a_password_that_is_changed_while_it_is_verified_begins_no_session
     assert await db.fetch("SELECT FROM sessions WHERE user_agent IS NOT NULL", []) == []
 
 
+async def test_a_password_that_changes_each_time_it_is_verified_begins_no_session(
+    settings: Settings, db: Bench, make: Factory
+) -> None:
+    await make.user(email="ada@example.com")
+
+    async with serving(settings, Restless(db)) as api:
+        problem = await api.post("/auth/login", {"email": "ada@example.com", "password": PASSWORD}, expect=401)
+
+    assert problem["code"] == "invalid_credentials"
+    assert await db.fetch("SELECT FROM sessions WHERE user_agent IS NOT NULL", []) == []
+
+
 async def test_of_two_changes_of_a_password_the_later_is_refused(settings: Settings, db: Bench, make: Factory) -> None:
     ada = await make.user()
     another = bcrypt_sha256.using(rounds=5).hash("another password")
@@ -63,6 +113,23 @@ async def test_of_two_changes_of_a_password_the_later_is_refused(settings: Setti
 
     assert problem["code"] == "wrong_password"
     assert await db.fetch("SELECT FROM users WHERE hashed_password = $1", [another]) != []
+
+
+@pytest.mark.parametrize("verb", ["patch", "put"])
+async def test_a_move_that_a_deadlock_undid_is_made_again(
+    settings: Settings, db: Bench, make: Factory, verb: str
+) -> None:
+    ada = await make.user()
+    team = await make.team(admin=ada)
+    task_id = await make.task(ada.id, ada)
+    unlucky = Unlucky(db)
+
+    async with serving(settings, unlucky) as api:
+        body = {"title": "After", "organization_id": str(team)}
+        moved = await getattr(api.as_(ada), verb)(f"/tasks/{task_id}", body)
+
+    assert unlucky.is_undone
+    assert (moved["organization_id"], moved["title"], moved["version"]) == (str(team), "After", 2)
 
 
 async def signed_in_meanwhile(settings: Settings, db: Bench, make: Factory, change: str, *, expect: int) -> Answer:

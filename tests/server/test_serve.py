@@ -3,7 +3,10 @@
 import asyncio
 import os
 import re
+import signal
 import socket
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,15 +16,29 @@ import pytest
 
 from persistence.embedded import Embedded
 from server import revision
+from server.__main__ import INTERRUPTED
 from server.commands import CommandError
 from server.commands.serve import UNKNOWN, bound, heard, holder, prepare, shown
 from server.revision import head
 from server.settings import Settings, load
 from server.storage import pooled
-from tests.conftest import Server
+from tests.conftest import ROOT, Server
 from tests.contract.conftest import NOWHERE
+from tests.waiting import until
 
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
+STARTER = """
+import sys
+from server.commands.serve import prepare
+from server.settings import load
+
+settings = load(auto_migrate=True)
+print(prepare(settings.url, settings), "alembic" in sys.modules)
+"""
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
 Told = Callable[[], str]
 
 
@@ -51,9 +68,10 @@ class TestSocket:
 
         assert holder(port) == UNKNOWN
 
-    def test_a_host_that_is_no_address_is_named(self) -> None:
-        with pytest.raises(CommandError, match=r"^HOST: nowhere\.invalid is no address of this machine$"):
-            bound("nowhere.invalid", 0)
+    @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "a" * 64])
+    def test_a_host_that_is_no_address_is_named(self, host: str) -> None:
+        with pytest.raises(CommandError, match=f"^HOST: {re.escape(host)} is no address of this machine$"):
+            bound(host, 0)
 
     def test_an_address_of_another_machine_is_named(self) -> None:
         with pytest.raises(
@@ -86,6 +104,39 @@ async def test_a_database_that_is_behind_is_migrated(server: Server, told: Told)
     assert told() == ""
 
 
+async def test_a_start_that_migrates_does_not_keep_what_that_loads(server: Server) -> None:
+    async with server.copy("template0") as url:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", STARTER, cwd=ROOT, env=os.environ | {"DATABASE_URL": url}, stdout=PIPE
+        )
+        output, _ = await process.communicate()
+
+    assert output == b"True False\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_a_start_that_migrates_and_the_migration(
+    server: Server, folder: Path, number: signal.Signals
+) -> None:
+    async with server.copy("template0") as url:
+        holder = await asyncpg.connect(url)
+        await holder.execute("SELECT pg_advisory_lock(hashtext('docket.migrations'))")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "server", "serve",
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": url, "DATA_DIR": str(folder), "PORT": "0"},
+            stderr=PIPE,
+        )  # fmt: skip
+        await until(lambda: holder.fetchval(WAITING), 1)
+
+        process.send_signal(number)
+
+        assert (await process.communicate())[1] == b""
+        assert process.returncode == INTERRUPTED
+        await until(lambda: holder.fetchval(WAITING), 0)
+        await holder.close()
+
+
 async def test_a_database_that_is_behind_and_others_migrate_is_told_of(server: Server, told: Told) -> None:
     async with server.copy("template0") as url:
         await asyncio.to_thread(prepare, url, settings_for(url, migrate=False))
@@ -103,6 +154,30 @@ async def test_a_database_that_is_ahead_is_refused(fresh_url: str, migrate: bool
 
     with pytest.raises(CommandError, match="newer than the code"):
         await asyncio.to_thread(prepare, fresh_url, settings_for(fresh_url, migrate=migrate))
+
+
+async def test_a_first_superuser_that_has_to_wait_is_told_of(folder: Path) -> None:
+    named = {"FIRST_SUPERUSER_EMAIL": "ada@example.com", "FIRST_SUPERUSER_PASSWORD": "nine lives of a lighthouse"}
+    given = {
+        "ENVIRONMENT": "staging",
+        "SECRET_KEY": SECRET,
+        "DATABASE_URL": NOWHERE,
+        "DATA_DIR": str(folder),
+        "PORT": "0",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "server", "serve", cwd=ROOT, env=os.environ | given | named, stderr=PIPE, stdout=PIPE
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        said = [(await process.stderr.readline()).decode() for _ in range(3)]
+    process.terminate()
+    await process.communicate()
+
+    assert "/readyz fails until it does" in said[0]
+    assert said[1] == "FIRST_SUPERUSER_EMAIL: that superuser is made by the next start that finds the database ready\n"
+    assert said[2].startswith("Docket answers at ")
+    assert process.returncode == 0
 
 
 async def test_a_database_that_is_away_is_waited_for(told: Told) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from server import issuers
 from server.settings import EXAMPLE_KEY, Environment, Settings, SettingsError, load
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -91,6 +92,7 @@ class TestSources:
     ) -> None:
         (folder / "secret").write_text(f"{value}\n")
         monkeypatch.setenv(f"{name}_FILE", str(folder / "secret"))
+        monkeypatch.setenv("POSTGRES_HOST", "db")
 
         assert getattr(load(), name.lower()).get_secret_value() == value
 
@@ -120,10 +122,12 @@ class TestDatabase:
         monkeypatch.setenv("DATABASE_URL", "postgresql://whole/url")
         assert load().url == "postgresql://whole/url"
 
-    def test_parts_without_a_host_name_no_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("POSTGRES_USER", "ada")
+    @pytest.mark.parametrize("name", ["POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_PORT", "POSTGRES_DB"])
+    def test_parts_without_a_host_are_refused(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, "5433")
 
-        assert load().url is None
+        with pytest.raises(SettingsError, match=f"^POSTGRES_HOST is not set, though {name} is: "):
+            load()
 
     @pytest.mark.parametrize(
         ("environment", "wanted", "migrates"),
@@ -148,8 +152,19 @@ class TestDatabase:
 
         assert load().migrates is migrates
 
+    def test_a_server_behind_a_pooler_is_not_migrated(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DATABASE_URL", "postgresql://db/docket")
+        monkeypatch.setenv("DATABASE_POOLER", "transaction")
+
+        assert not load().migrates
+
 
 class TestComplaints:
+    def test_migrating_at_start_does_not_go_with_a_pooler(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = complaint(monkeypatch, DATABASE_POOLER="transaction", AUTO_MIGRATE="true")
+
+        assert said.startswith("AUTO_MIGRATE: not through a pooler: run `python -m server migrate apply`")
+
     @pytest.mark.proves("", "A complaint about a setting never tells a secret")
     @pytest.mark.parametrize(
         ("name", "value", "said"),
@@ -177,6 +192,16 @@ class TestComplaints:
             ("DATABASE_URL", f"mysql://ada:{CANARY}@db/docket", "is not a PostgreSQL URL: write postgresql://"),
             ("DATABASE_URL", f"postgresql://ada:p@ss:{CANARY}@db/docket", "is no URL: write postgresql://"),
             ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:port/docket", "is no URL: write postgresql://"),
+            ("REDIS_URL", f"http://:{CANARY}@cache/0", "is no URL of a Redis: write redis://"),
+            ("REDIS_URL", f"redis://:{CANARY}@cache:port/0", "is no URL of a Redis: write redis://"),
+            ("REDIS_URL", CANARY, "is no URL of a Redis: write redis://"),
+            ("BACKEND_CORS_ORIGINS", "*", "is no list of origins: `*` would let every page act for its reader"),
+            ("BACKEND_CORS_ORIGINS", "https://a.example, *", "is no list of origins: `*` would"),
+            ("ALLOWED_HOSTS", "*", "is no list of hosts: write api.example.com"),
+            ("ALLOWED_HOSTS", "https://a.example", "is no list of hosts: write api.example.com"),
+            ("ALLOWED_HOSTS", "a.example:80", "is no list of hosts: write api.example.com"),
+            ("TRUSTED_PROXIES", "proxy", "is no list of addresses or networks: write 10.0.0.0/8"),
+            ("TRUSTED_PROXIES", "10.0.0.1/8", "is no list of addresses or networks: write 10.0.0.0/8"),
         ],
     )
     def test_a_complaint_names_the_variable_and_never_its_secret(
@@ -309,3 +334,84 @@ class TestOrigins:
     )
     def test_what_is_no_origin_is_refused(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         assert complaint(monkeypatch, BACKEND_CORS_ORIGINS=text).startswith("BACKEND_CORS_ORIGINS: is no ")
+
+
+JWKS = {"AUTH_MODE": "external", "EXTERNAL_JWT_JWKS_URL": "https://issuer.example/jwks"}
+DOUBTFUL = {
+    "EXTERNAL_JWT_ISSUER is not set": JWKS | {"EXTERNAL_JWT_AUDIENCE": "docket"},
+    "EXTERNAL_JWT_AUDIENCE is not set": JWKS | {"EXTERNAL_JWT_ISSUER": "https://issuer.example"},
+    "AUTH_MODE is local": {"BETTER_AUTH_SECRET": LONG_CANARY},
+    "BETTER_AUTH_SECRET is the one that everybody knows": {
+        "AUTH_MODE": "external",
+        "BETTER_AUTH_SECRET": "better-auth-secret-12345678901234567890",
+    },
+    "BETTER_AUTH_SECRET is SECRET_KEY": {"AUTH_MODE": "external", "BETTER_AUTH_SECRET": KEY},
+}
+
+
+class TestOtherIssuers:
+    @pytest.mark.proves("ASVS 5.0 9.2.3", "In production tokens of another issuer are taken for one audience only")
+    @pytest.mark.parametrize("said", DOUBTFUL)
+    def test_what_is_doubtful_is_told_in_development_and_refused_elsewhere(
+        self, monkeypatch: pytest.MonkeyPatch, said: str
+    ) -> None:
+        for name, value in {"SECRET_KEY": KEY, **DOUBTFUL[said]}.items():
+            monkeypatch.setenv(name, value)
+
+        [doubt] = issuers.doubtful(load())
+
+        assert doubt.startswith(said)
+        assert said in complaint(monkeypatch, ENVIRONMENT="production")
+        assert said in complaint(monkeypatch, ENVIRONMENT="staging")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://issuer.example/jwks",
+            "http://127.0.0.1.example/jwks",
+            "http://10.0.0.1/jwks",
+            "ftp://issuer.example/jwks",
+            "file:///etc/passwd",
+            "https://ada:secret@issuer.example/jwks",
+            "https://issuer.example/jwks#first",
+            "https://issuer.example:port/jwks",
+            "https:///jwks",
+            "issuer.example",
+        ],
+    )
+    @pytest.mark.proves("ASVS 5.0 12.3.1", "The keys of another issuer come by TLS")
+    def test_keys_come_by_tls(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        said = complaint(monkeypatch, AUTH_MODE="external", EXTERNAL_JWT_JWKS_URL=url)
+
+        assert "EXTERNAL_JWT_JWKS_URL is no https:// URL" in said
+
+    @pytest.mark.parametrize("url", ["http://localhost:3000/jwks", "http://127.0.0.1/jwks", "http://[::1]:3000/jwks"])
+    def test_keys_may_come_from_this_machine_in_development_only(
+        self, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        monkeypatch.setenv("AUTH_MODE", "hybrid")
+        monkeypatch.setenv("EXTERNAL_JWT_JWKS_URL", url)
+
+        assert load().external_jwt_jwks_url == url
+        assert "is no https:// URL" in complaint(monkeypatch, ENVIRONMENT="production", SECRET_KEY=KEY)
+
+    def test_a_short_secret_is_refused_and_not_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = complaint(monkeypatch, AUTH_MODE="external", BETTER_AUTH_SECRET=CANARY)
+
+        assert "BETTER_AUTH_SECRET: is shorter than 32 bytes" in said
+        assert CANARY not in said
+
+    def test_the_secret_may_be_in_a_file(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / "secret").write_text(f"{LONG_CANARY}\n")
+        monkeypatch.setenv("BETTER_AUTH_SECRET_FILE", str(folder / "secret"))
+        monkeypatch.setenv("AUTH_MODE", "external")
+
+        secret = load().better_auth_secret
+
+        assert secret is not None
+        assert secret.get_secret_value() == LONG_CANARY
+
+    def test_two_issuers_have_two_namespaces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said = complaint(monkeypatch, **JWKS, EXTERNAL_JWT_ISSUER="better-auth")
+
+        assert "EXTERNAL_JWT_ISSUER is better-auth" in said

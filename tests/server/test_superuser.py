@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from persistence.engine import Pool
+from server.__main__ import main
 from server.commands import CommandError
 from server.commands.serve import make_first_superuser
 from server.settings import Settings, SettingsError, load
+from tests import issuer
 from tests.api.conftest import SECRET, serving
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Server
 from tests.factories import Factory
 
 EMAIL, PASSWORD = "Root@Example.com", "nine lives of a lighthouse"
@@ -44,9 +46,12 @@ def command(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
 async def typed(url: str, folder: Path, lines: str, *arguments: str) -> tuple[int, str]:
     """The exit status and what is said when these lines are piped into the command."""
     program, environment = command(url, folder)
+    return await ended([*program, *arguments], environment, folder, lines)
+
+
+async def ended(program: list[str], environment: dict[str, str], folder: Path, lines: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *program,
-        *arguments,
         cwd=folder,
         env=environment,
         stdin=subprocess.PIPE,
@@ -66,6 +71,86 @@ async def noted(fresh: Pool) -> list[tuple[str, str]]:
     """Who made superusers, by the audit log."""
     records = await fresh.fetch("SELECT actor_type, action FROM audit_logs ORDER BY id", [])
     return [(record["actor_type"], record["action"]) for record in records]
+
+
+class TestExternal:
+    """`create-superuser --external`."""
+
+    @pytest.fixture(autouse=True)
+    def environment(self, monkeypatch: pytest.MonkeyPatch, fresh_url: str, tmp_path: Path) -> None:
+        for name, value in {
+            "DATABASE_URL": fresh_url,
+            "DATA_DIR": str(tmp_path),
+            "AUTH_MODE": "external",
+            "BETTER_AUTH_SECRET": issuer.SECRET,
+        }.items():
+            monkeypatch.setenv(name, value)
+
+    async def ordered(self, *who: str) -> int:
+        return await asyncio.to_thread(main, ["create-superuser", "--external", *who])
+
+    async def test_it_makes_one_of_somebody_who_never_came(
+        self, fresh: Pool, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert [await self.ordered("better-auth", "grace") for _ in range(2)] == [0, 0]
+
+        said = "grace of better-auth is now a superuser\ngrace of better-auth is a superuser already\n"
+        assert capsys.readouterr().out == said
+        assert await noted(fresh) == [("system", "user.created_superuser")]
+        async with serving(load(response_check_rate=1, log_level="error"), fresh) as api:
+            me = await api.with_headers(Authorization=f"Bearer {issuer.shared('grace')}").get("/auth/me")
+            await api.with_headers(Authorization=f"Bearer {issuer.shared('grace')}").get("/audit-logs")
+        assert (me["is_superuser"], me["email"]) == (True, None)
+
+    async def test_it_promotes_one_who_came_before(self, fresh: Pool) -> None:
+        async with serving(load(response_check_rate=1, log_level="error"), fresh) as api:
+            grace = api.with_headers(Authorization=f"Bearer {issuer.shared('grace')}")
+            before = await grace.get("/auth/me")
+
+            assert await self.ordered("better-auth", "grace") == 0
+
+            after = await grace.get("/auth/me")
+        assert (before["is_superuser"], after["is_superuser"], after["version"]) == (False, True, 2)
+        assert before["id"] == after["id"]
+
+    async def test_where_no_other_issuer_counts_there_is_nobody_to_make_one(
+        self, fresh: Pool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("AUTH_MODE", "local")
+
+        assert await self.ordered("better-auth", "grace") == 1
+
+        assert capsys.readouterr().err.endswith("no issuer whose namespace is better-auth: set AUTH_MODE first\n")
+        assert await accounts(fresh) == []
+
+    @pytest.mark.parametrize(
+        ("who", "said"),
+        [
+            (("another", "grace"), "The settings name no issuer whose namespace is another: there is better-auth"),
+            (("better-auth", ""), "The subject must be a text of 1 to 255 characters"),
+            (("better-auth", "x" * 256), "The subject must be a text of 1 to 255 characters"),
+        ],
+    )
+    async def test_nobody_is_made_of_what_no_token_says(
+        self, fresh: Pool, *, capsys: pytest.CaptureFixture[str], who: tuple[str, str], said: str
+    ) -> None:
+        assert await self.ordered(*who) == 1
+
+        assert capsys.readouterr().err == f"docket: {said}\n"
+        assert await accounts(fresh) == []
+
+
+@pytest.mark.parametrize("who", [(), ("--external", "better-auth", "grace")])
+async def test_a_database_that_was_never_migrated_is_told_of(
+    server: Server, tmp_path: Path, who: tuple[str, ...]
+) -> None:
+    async with server.copy("template0") as url:
+        program, environment = command(url, tmp_path)
+        environment |= {"AUTH_MODE": "hybrid", "BETTER_AUTH_SECRET": issuer.SECRET}
+        status, said = await ended([*program, *who], environment, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+
+    assert status == 1
+    assert "The database was never migrated" in said
 
 
 class TestCommand:
@@ -193,7 +278,8 @@ class TestStart:
     async def test_a_weak_password_keeps_the_server_from_starting(self, fresh_url: str) -> None:
         weak = settings_for(fresh_url, first_superuser_password="password123")
 
-        with pytest.raises(CommandError, match=r"^The superuser's password: [^\n]*$"):
+        named = "^FIRST_SUPERUSER_EMAIL, FIRST_SUPERUSER_PASSWORD: The superuser's password: "
+        with pytest.raises(CommandError, match=rf"{named}[^\n]*$"):
             await asyncio.to_thread(make_first_superuser, fresh_url, weak)
 
     @pytest.mark.parametrize("name", ["first_superuser_email", "first_superuser_password"])

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import pytest
 
 from server.settings import Settings
+from tests.system.services import program
 
 ROOT = Path(__file__).parents[2]
 Environment: TypeAlias = dict[str, str | None]
@@ -98,8 +99,8 @@ def alarm(process: subprocess.Popen[str]) -> Iterator[None]:
 
 def clone(folder: Path) -> Clone:
     """What git tracks, copied into a folder that every account may read."""
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, tracked.split("\0")):
+    tracked = subprocess.run([program("git"), "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, tracked.stdout.split("\0")):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)

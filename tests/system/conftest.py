@@ -7,13 +7,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.async_api import Browser, async_playwright
+
+from tests.system.services import install_packages, program
 
 ROOT = Path(__file__).parents[2]
 QUIET = (
@@ -32,26 +34,41 @@ QUIET = (
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """A headless Chromium."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("Chromium is missing. scripts/system.sh installs it; by hand: apt-get install chromium")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=QUIET)
+        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=QUIET)
         yield browser
         await browser.close()
 
 
 @pytest.fixture(scope="session")
+def redocly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the locked Redocly, and no configuration that could soften its rules."""
+    folder = tmp_path_factory.mktemp("redocly")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(Path(__file__).parent / "redocly" / name, folder / name)
+    install_packages(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """The URL of a server as an operator starts it, with a database of its own."""
+    with serving({}) as url:
+        yield url
+
+
+@contextmanager
+def serving(more: Mapping[str, str]) -> Iterator[str]:
+    """The URL of such a server, with more settings."""
     folder = Path(tempfile.mkdtemp(prefix="docket-"))
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
-    port = free_port()
+    port = int(more.get("PORT", free_port()))
     settings = {
         "DATA_DIR": str(folder / "data"),
         "ENVIRONMENT": "development",
         "PORT": str(port),
         "RATE_LIMITS_ENABLED": "false",
+        **more,
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

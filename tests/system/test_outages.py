@@ -19,6 +19,8 @@ from persistence.embedded import Embedded
 from tests.outages import ROOT, backend_of, kept_in, postmaster_of, served, writing
 from tests.waiting import until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

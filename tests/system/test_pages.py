@@ -106,6 +106,7 @@ async def test_a_page_is_as_wide_as_its_window(window: Window, path: str) -> Non
 
 async def test_swagger_ui_shows_every_operation_of_the_contract(window: Window) -> None:
     await window.open("/docs")
+    await expect(window.page.locator(".opblock")).to_have_count(len(OPERATIONS))
 
     methods = await window.page.locator(".opblock-summary-method").all_inner_texts()
     paths = await window.page.locator(".opblock-summary-path").evaluate_all("found => found.map(e => e.dataset.path)")
@@ -183,6 +184,7 @@ async def test_swagger_ui_forgets_who_was_signed_in(window: Window, email: str) 
 async def sign_in(page: Page, email: str) -> None:
     """Use the password form of the Authorize button, leaving the client empty."""
     await page.locator(".auth-wrapper > .authorize").click()
+    await expect(page.locator("#oauth_username")).to_be_focused()
     await page.locator("#oauth_username").fill(email)
     await page.locator("#oauth_password").fill(PASSWORD)
     await page.get_by_role("button", name="Apply given OAuth2 credentials").click()

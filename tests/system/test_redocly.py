@@ -1,29 +1,12 @@
 """The contract before Redocly's strictest rules."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.system.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 SILENT = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
-
-
-@pytest.fixture(scope="module")
-def redocly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the locked Redocly, and no configuration that could soften its rules."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.fail("Node.js is missing. scripts/system.sh installs it; by hand: apt-get install nodejs npm")
-    folder = tmp_path_factory.mktemp("redocly")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(Path(__file__).parent / "redocly" / name, folder / name)
-    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        pytest.fail(f"npm ci failed:\n{done.stdout}{done.stderr}")
-    return folder
 
 
 def lint(folder: Path, contract: str) -> tuple[int, str]:

@@ -45,6 +45,7 @@ def complaint(docket: Clone, **settings: str | None) -> str:
     return refused.errors[0]
 
 
+@pytest.mark.alone
 def test_the_second_start_is_ready_in_two_seconds_and_needs_no_network(docket: Clone) -> None:
     took = []
     for _ in range(3):

@@ -1,0 +1,123 @@
+"""The operations tagged `members`."""
+
+from uuid import UUID
+
+from pydantic import MISSING
+
+from contract.vocabulary import EntityTags, Json
+from generated import models
+from generated.models import AuditAction, AuditOutcome, OrganizationKind, OrganizationRole
+from generated.operations import (
+    AddMember201,
+    Forbidden,
+    GetMember200,
+    ListMembers200,
+    MemberConflict,
+    RemoveMember204,
+    UpdateMember200,
+)
+from handlers import audit_trail, lists
+from handlers.audit_trail import record
+from handlers.call import Call, NoSuchAccount
+from handlers.policy import ROLES, Action
+from handlers.versions import guard
+from persistence import members, organizations
+from persistence.access import NotVisible
+from persistence.engine import Database
+from persistence.members import Found, Standing
+from persistence.users import key
+
+OWNER = OrganizationRole.owner
+
+
+async def list_members(call: Call, /, *, organization_id: UUID, limit: int, cursor: str | MISSING) -> ListMembers200:
+    listing = lists.Listing(f"/api/v1/organizations/{organization_id}/members", {}, call.caller.id)
+    after = listing.after(cursor, call.process.cursors)
+    page = await members.list_in(call.db, organization_id, by=call.caller, after=after, limit=limit)
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.MemberPage] = Json(lists.body(page, following))
+    return ListMembers200(body=body, link=listing.link(following, limit))
+
+
+async def add_member(call: Call, /, *, organization_id: UUID, body: models.MemberAdd) -> AddMember201:
+    role = OrganizationRole.member if body.role is MISSING else body.role
+    async with call.db.transaction() as db:
+        await organizations.lock(db, organization_id)
+        place = await organizations.find(db, organization_id, by=call.caller)
+        permit(place.role, Action.manage_owners if role == OWNER else Action.manage_members)
+        refuse_personal(place.organization.kind)
+        try:
+            added = await members.insert(db, organization_id, key(body.email), role, by=call.caller)
+        except NotVisible:
+            raise NoSuchAccount(detail="No active account has this e-mail address.") from None
+        await noted(db, call, AuditAction.organization_member_added, organization_id, added)
+    where = f"/api/v1/organizations/{organization_id}/members/{added.member.user.id}"
+    return AddMember201(body=added.member, location=where, etag=etag(added))
+
+
+async def get_member(call: Call, /, *, organization_id: UUID, user_id: UUID) -> GetMember200:
+    found = await members.find(call.db, organization_id, user_id, by=call.caller)
+    return GetMember200(body=found.member, etag=etag(found))
+
+
+async def update_member(
+    call: Call, /, *, organization_id: UUID, user_id: UUID, if_match: EntityTags | MISSING, body: models.MemberPatch
+) -> UpdateMember200:
+    async with call.db.transaction() as db:
+        await organizations.lock(db, organization_id)
+        before = await members.find(db, organization_id, user_id, by=call.caller)
+        concerns_owner = OWNER in (before.member.role, body.role)
+        permit(before.caller_role, Action.manage_owners if concerns_owner else Action.manage_members)
+        refuse_personal(before.kind)
+        guard(if_match, etag(before))
+        if body.role is MISSING or body.role == before.member.role:
+            return UpdateMember200(body=before.member, etag=etag(before))
+        keep_an_owner(before)
+        after = await members.set_role(db, organization_id, user_id, body.role, by=call.caller)
+        await noted(db, call, AuditAction.organization_member_updated, organization_id, after)
+    return UpdateMember200(body=after.member, etag=etag(after))
+
+
+async def remove_member(
+    call: Call, /, *, organization_id: UUID, user_id: UUID, if_match: EntityTags | MISSING
+) -> RemoveMember204:
+    async with call.db.transaction() as db:
+        await organizations.lock(db, organization_id)
+        before = await members.find(db, organization_id, user_id, by=call.caller)
+        other = Action.manage_owners if before.member.role == OWNER else Action.manage_members
+        permit(before.caller_role, Action.leave if user_id == call.caller.id else other)
+        refuse_personal(before.kind)
+        guard(if_match, etag(before))
+        keep_an_owner(before)
+        removed = await members.delete(db, organization_id, user_id, by=call.caller)
+        await noted(db, call, AuditAction.organization_member_removed, organization_id, removed)
+    return RemoveMember204()
+
+
+def etag(found: Found) -> str:
+    """It changes with the member and with the account."""
+    return f'"{found.member.version}.{found.user_version}"'
+
+
+def permit(role: str, action: Action) -> None:
+    if role not in ROLES[action]:
+        raise Forbidden(detail="Your role here does not allow this.")
+
+
+def refuse_personal(kind: str) -> None:
+    if kind == OrganizationKind.personal:
+        raise MemberConflict("personal_organization")
+
+
+def keep_an_owner(standing: Standing) -> None:
+    """Raises MemberConflict when the member, who shall be no owner any more, is the only one."""
+    if standing.member.role == OWNER and standing.owners == 1:
+        raise MemberConflict("last_owner")
+
+
+async def noted(db: Database, call: Call, action: AuditAction, organization_id: UUID, found: Found) -> None:
+    target = audit_trail.user(found.member.user.id)
+    changes = [] if action == AuditAction.organization_member_removed else ["role"]
+    await record(
+        db, call, action, AuditOutcome.success, target=target, organization_id=organization_id, changes=changes
+    )

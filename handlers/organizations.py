@@ -1,0 +1,99 @@
+"""The operations tagged `organizations`."""
+
+from uuid import UUID
+
+from pydantic import MISSING
+from uuid_utils.compat import uuid7
+
+from contract.vocabulary import EntityTags, Json
+from generated import models
+from generated.models import AuditAction, AuditOutcome, OrganizationKind
+from generated.operations import (
+    CreateOrganization201,
+    DeleteOrganization204,
+    Forbidden,
+    GetOrganization200,
+    ListOrganizations200,
+    OrganizationConflict,
+    UpdateOrganization200,
+)
+from handlers import audit_trail, lists
+from handlers.audit_trail import record
+from handlers.call import Call
+from handlers.policy import ROLES, Action
+from handlers.versions import etag, guard
+from persistence import members, organizations
+from persistence.engine import Database
+
+SUCCESS = AuditOutcome.success
+
+
+async def list_organizations(call: Call, /, *, limit: int, cursor: str | MISSING) -> ListOrganizations200:
+    listing = lists.Listing("/api/v1/organizations", {}, call.caller.id)
+    after = listing.after(cursor, call.process.cursors)
+    page = await organizations.list_mine(call.db, by=call.caller, after=after, limit=limit)
+    following = listing.cursor(page, call.process.cursors)
+    body: Json[models.OrganizationPage] = Json(lists.body(page, following))
+    return ListOrganizations200(body=body, link=listing.link(following, limit))
+
+
+async def create_organization(call: Call, /, *, body: models.OrganizationCreate) -> CreateOrganization201:
+    async with call.db.transaction() as db:
+        made = await organizations.insert(db, uuid7(), body, by=call.caller)
+        target = audit_trail.organization(made.id)
+        await record(db, call, AuditAction.organization_created, SUCCESS, target=target, organization_id=made.id)
+    return CreateOrganization201(body=made, location=f"/api/v1/organizations/{made.id}", etag=etag(made))
+
+
+async def get_organization(call: Call, /, *, organization_id: UUID) -> GetOrganization200:
+    found = (await organizations.find(call.db, organization_id, by=call.caller)).organization
+    return GetOrganization200(body=found, etag=etag(found))
+
+
+async def update_organization(
+    call: Call, /, *, organization_id: UUID, if_match: EntityTags | MISSING, body: models.OrganizationPatch
+) -> UpdateOrganization200:
+    only_name = (body.slug, body.description) == (MISSING, MISSING)
+    async with call.db.transaction() as db:
+        before = await managed(db, call, organization_id, if_match, personal=only_name)
+        changes = changed(before, body)
+        if not changes:
+            return UpdateOrganization200(body=before, etag=etag(before))
+        after = await organizations.update(db, organization_id, body, by=call.caller)
+        target, updated = audit_trail.organization(after.id), AuditAction.organization_updated
+        await record(db, call, updated, SUCCESS, target=target, organization_id=after.id, changes=changes)
+    return UpdateOrganization200(body=after, etag=etag(after))
+
+
+async def delete_organization(
+    call: Call, /, *, organization_id: UUID, if_match: EntityTags | MISSING
+) -> DeleteOrganization204:
+    async with call.db.transaction() as db:
+        await managed(db, call, organization_id, if_match, personal=False)
+        await members.delete_all(db, organization_id)
+        while await organizations.thin_out(db, organization_id):
+            pass  # there may be more
+        await organizations.delete(db, organization_id)
+        target, deleted = audit_trail.organization(organization_id), AuditAction.organization_deleted
+        await record(db, call, deleted, SUCCESS, target=target, organization_id=organization_id)
+    return DeleteOrganization204()
+
+
+async def managed(
+    db: Database, call: Call, organization_id: UUID, if_match: EntityTags | MISSING, *, personal: bool
+) -> models.Organization:
+    """The organization, locked, that the caller may change. `personal`: even if it is a personal one."""
+    await organizations.lock(db, organization_id)
+    place = await organizations.find(db, organization_id, by=call.caller)
+    if place.role not in ROLES[Action.manage_organization]:
+        raise Forbidden(detail="Only owners may do this.")
+    if place.organization.kind == OrganizationKind.personal and not personal:
+        raise OrganizationConflict("personal_organization")
+    guard(if_match, etag(place.organization))
+    return place.organization
+
+
+def changed(before: models.Organization, patch: models.OrganizationPatch) -> list[str]:
+    """The members of which the patch says something new."""
+    names = [name for name in models.OrganizationPatch.model_fields if getattr(patch, name) is not MISSING]
+    return [name for name in names if getattr(patch, name) != getattr(before, name)]

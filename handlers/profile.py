@@ -1,0 +1,79 @@
+"""The operations tagged `profile`: the own account."""
+
+from pydantic import MISSING
+
+from contract.vocabulary import EntityTags, Streamed
+from generated import models
+from generated.models import AuditAction, AuditOutcome
+from generated.operations import (
+    ChangeMyPassword204,
+    DeleteMyAccount204,
+    ExportMyData200,
+    GetMyProfile200,
+    PasswordRefused,
+    UpdateMyProfile200,
+    WrongPassword,
+)
+from handlers import audit_trail, export, guessing
+from handlers.account_changes import change, demand_recent_login, demand_version
+from handlers.audit_trail import record
+from handlers.call import Call
+from handlers.deletion import erase
+from handlers.versions import etag
+from persistence import sessions, users
+from persistence.access import NotVisible
+from security import strength
+
+
+async def get_my_profile(call: Call, /) -> GetMyProfile200:
+    user = await users.find_me(call.db, by=call.caller)
+    return GetMyProfile200(body=user, etag=etag(user))
+
+
+async def update_my_profile(
+    call: Call, /, *, if_match: EntityTags | MISSING, body: models.ProfilePatch
+) -> UpdateMyProfile200:
+    patch = models.UserPatch(email=body.email, username=body.username, full_name=body.full_name)
+    user = await change(call, call.caller.id, patch, if_match)
+    return UpdateMyProfile200(body=user, etag=etag(user))
+
+
+async def delete_my_account(call: Call, /, *, if_match: EntityTags | MISSING) -> DeleteMyAccount204:
+    async with call.db.transaction() as db:
+        superusers = await users.hold_superusers(db, [call.caller.id], by=call.caller)
+        me = await users.hold(db, call.caller.id, by=call.caller)
+        demand_version(me.user, if_match)
+        demand_recent_login(me.authenticated_at, call.now)
+        await erase(call, db, me.user, superusers)
+    return DeleteMyAccount204()
+
+
+async def export_my_data(call: Call, /) -> ExportMyData200:
+    profile = await users.find_me(call.db, by=call.caller)
+    exported, myself = AuditAction.user_exported, audit_trail.user(call.caller.id)
+    # That it is granted, to HEAD too: how much of the answer anybody reads is never known.
+    await record(call.db, call, exported, AuditOutcome.success, target=myself)
+    return ExportMyData200(body=Streamed(export.pieces(call, profile)))
+
+
+async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> ChangeMyPassword204:
+    me = await users.find_my_password(call.db, by=call.caller)
+    verdict = await guessing.verify(call, body.current_password, me.hashed_password, of=me.id)
+    changed, myself = AuditAction.auth_password_changed, audit_trail.user(me.id)
+    if me.hashed_password is None or not verdict.right:
+        await record(call.db, call, changed, AuditOutcome.failure, target=myself, reason="wrong_password")
+        raise WrongPassword(detail="The current password is wrong.")
+    names = [name for name in (me.username, me.full_name) if name is not None]
+    try:
+        await call.process.passwords.check(body.new_password, email=me.email or "", names=names)
+    except strength.PasswordRefused as refused:
+        raise PasswordRefused(refused.code, refused.detail) from None
+    hashed = await call.process.passwords.hash(body.new_password)
+    try:
+        async with call.db.transaction() as db:
+            await users.set_my_password(db, by=call.caller, verified=me.hashed_password, hashed=hashed)
+            await sessions.revoke_others(db, by=call.caller, reason="password_changed")
+            await record(db, call, changed, AuditOutcome.success, target=myself, changes=["password"])
+    except NotVisible:  # it was changed by somebody else meanwhile
+        raise WrongPassword(detail="The current password is wrong.") from None
+    return ChangeMyPassword204()

@@ -1,0 +1,152 @@
+"""Write docs/permissions.md: what every operation answers to whom, from the contract and handlers/policy.py.
+
+tests/api/test_permissions.py sends every one of these requests and compares; so the page says what is the case.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from contract.vocabulary import Operation
+from generated.operations import OPERATIONS
+from handlers import policy
+from handlers.policy import Action
+from scripts.pages import ROOT, keep
+
+PAGE = ROOT / "docs" / "permissions.md"
+REFUSED = {
+    "anonymous": "authentication_required",
+    "expired": "token_expired",
+    "revoked": "token_revoked",
+    "inactive": "token_revoked",
+}
+"""Callers whom everything but public operations answers `401`, and the code. They would be owners."""
+EXTERNAL = "external"
+"""An owner, by the token of another issuer: without a session here."""
+CALLERS = ("outsider", "member", "admin", "owner", "superuser", EXTERNAL)
+"""Callers who are let in, by what they are in the team."""
+YES, FORBIDDEN, UNSEEN, PERSONAL = "yes", "permission_denied", "not_found", "personal_organization"
+DISABLED = "feature_disabled"
+ANYWHERE, OWN, TEAM, SELF, OTHERS = "-", "own", "team", "oneself in a team", "another's"
+NOT_OF_PERSONAL = {"deleteOrganization", "addMember", "updateMember", "removeMember"}
+WITHOUT_TOKEN = {"getMetrics": UNSEEN}
+"""What takes a credential of its own, which nobody here has."""
+OF_OTHERS = {"removeMember": Action.manage_members}
+"""What it takes to do to others what everybody may do to himself."""
+THINGS = {"organization_id", "task_id", "user_id", "session_id", "audit_log_id", "code"}
+
+
+class Undecided(Exception):  # noqa: N818 - it says what is the case
+    """Nobody has said what an operation answers to whom."""
+
+
+class Cell(NamedTuple):
+    """What an operation answers to a caller about a thing at a place: `yes`, or the code of the problem."""
+
+    operation: Operation
+    place: str
+    caller: str
+    answer: str
+
+
+def cells() -> Iterator[Cell]:
+    """Every cell of the matrix. Raises Undecided."""
+    for operation in OPERATIONS:
+        for place in places(operation):
+            for caller in (*REFUSED, *CALLERS):
+                yield Cell(operation, place, caller, answer(operation, place, caller))
+
+
+def named(operation: Operation) -> set[str]:
+    """The things that the path of an operation names. Raises Undecided for one that nobody has thought about."""
+    found = {parameter.name for parameter in operation.parameters if parameter.where == "path"}
+    if found - THINGS:
+        raise Undecided(f"{operation.id} names {found - THINGS}")
+    return found
+
+
+def places(operation: Operation) -> tuple[str, ...]:
+    """Where the thing can be that the operation is about."""
+    things = named(operation)
+    if operation.roles in (None, ("superuser",)):
+        return (ANYWHERE,)
+    if operation.roles == ("user",):
+        return (OWN, OTHERS) if things else (OWN,)
+    return (OWN, TEAM, SELF, OTHERS) if "user_id" in things else (OWN, TEAM, OTHERS)
+
+
+def answer(operation: Operation, place: str, caller: str) -> str:
+    """Raises Undecided."""
+    if caller == EXTERNAL:
+        return DISABLED if operation.local == "session" else answer(operation, place, "owner")
+    match operation.roles:
+        case None:
+            return WITHOUT_TOKEN.get(operation.id, YES)
+        case _ if caller in REFUSED:
+            return REFUSED[caller]
+        case ("superuser",):
+            return YES if caller == "superuser" else FORBIDDEN
+        case ("user",):
+            sees = place == OWN or (caller == "superuser" and "user_id" in named(operation))
+            return YES if sees else UNSEEN
+        case roles if set(roles) <= {"owner", "admin", "member"}:
+            return answer_in(operation, place, caller)
+    raise Undecided(f"{operation.id} is for {operation.roles}")
+
+
+def answer_in(operation: Operation, place: str, caller: str) -> str:
+    """What an operation upon an organization answers."""
+    action = policy.OPERATIONS[operation.id]
+    if place == OWN:
+        return PERSONAL if operation.id in NOT_OF_PERSONAL else YES
+    if place == OTHERS or caller == "outsider" or (place == SELF and caller == "superuser"):
+        return UNSEEN
+    action = action if place == SELF else OF_OTHERS.get(operation.id, action)
+    role = "owner" if caller == "superuser" else caller
+    return YES if role in policy.ROLES[action] else FORBIDDEN
+
+
+INTRODUCTION = """# Permissions
+
+What every operation of the contract answers to whom. This page is written by `scripts/regen.sh` from `openapi.yaml` and
+`handlers/policy.py`; `tests/api/test_permissions.py` sends each of these requests and compares the answers.
+
+A caller is what its role in the team is; an outsider has none there. `external` is an owner who comes with the token of
+another issuer (`AUTH_MODE` `hybrid`), so without a session of ours: what is about sessions and passwords is off for it.
+A place says whose the thing is that the request names: the caller's own (in the personal organization), in the team,
+oneself as a member of the team, or another's (in somebody else's personal organization). `yes`: it is done. Anything
+else is the code of the problem.
+
+Without an access token every operation that is not public answers `authentication_required`, with one that has expired
+`token_expired`, and `token_revoked` when the session is over or the account inactive, whatever the role.
+"""
+
+
+def page() -> str:
+    """The text of docs/permissions.md."""
+    public = ", ".join(
+        f"`{operation.id}`" for operation in OPERATIONS if answer(operation, ANYWHERE, "anonymous") == YES
+    )
+    rows: dict[tuple[str, str], list[str]] = {}
+    for cell in cells():
+        if cell.operation.roles is not None and cell.caller in CALLERS:
+            rows.setdefault((cell.operation.id, cell.place), []).append(cell.answer)
+    table = [f"| {' | '.join(('Operation', 'Place', *CALLERS))} |", "|---" * (2 + len(CALLERS)) + "|"]
+    table += [f"| `{name}` | {place} | {' | '.join(answers)} |" for (name, place), answers in rows.items()]
+    return "\n".join(
+        [
+            INTRODUCTION,
+            *table,
+            "",
+            f"Public, so open to everybody: {public}. `getMetrics` takes `METRICS_TOKEN` alone.",
+            "",
+        ]
+    )
+
+
+def main(arguments: list[str]) -> int:
+    return keep(PAGE, page(), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""Check what a server needs before it serves: settings, key, database, migrations, clock, Redis, the issuer's keys.
+
+The exit status is 1 when something is wrong; what is only unwise is a warning.
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+import asyncpg
+import httpx
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from server import revision
+from server.commands import CommandError
+from server.settings import Settings
+from server.storage import connected, opened
+
+OLDEST_POSTGRESQL = 14
+MOST_SECONDS_APART = 2.0
+FEWEST_CHARACTERS = 12  # different ones, in a key
+PATIENCE = 5
+
+
+class Finding(NamedTuple):
+    """What was looked at, and what was found."""
+
+    mark: Literal["ok", "warning", "wrong"]
+    what: str
+    said: str
+
+
+def add(_parser: argparse.ArgumentParser) -> None:
+    """Everything is said by settings."""
+
+
+def run(_arguments: argparse.Namespace, settings: Settings) -> int:
+    """Settings that cannot be read were refused before."""
+    findings = [Finding("ok", "settings", f"for {settings.environment}"), key(settings)]
+    findings += asyncio.run(looked_at(settings))
+    for finding in findings:
+        print(f"{finding.mark:8} {finding.what:12} {finding.said}")  # noqa: T201 - what the operator asked for
+    return 1 if any(finding.mark == "wrong" for finding in findings) else 0
+
+
+def key(settings: Settings) -> Finding:
+    different = len(Counter(settings.signing_key))
+    if different < FEWEST_CHARACTERS:
+        return Finding(
+            "warning", "SECRET_KEY", f"has {different} different characters: make one by `openssl rand -hex 32`"
+        )
+    return Finding("ok", "SECRET_KEY", "long and varied")
+
+
+async def looked_at(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        with opened(settings) as url:
+            found += [finding async for finding in database(url)]
+    except CommandError as error:
+        found.append(Finding("wrong", "database", str(error)))
+    if settings.redis_url is not None:
+        found.append(await redis(settings.redis_url.get_secret_value()))
+    if settings.external_jwt_jwks_url is not None:
+        found.append(await jwks(settings.external_jwt_jwks_url))
+    return found
+
+
+async def database(url: str) -> AsyncIterator[Finding]:
+    async with connected(url) as connection:
+        version = connection.get_server_version().major
+        said = f"PostgreSQL {version}"
+        yield Finding("ok" if version >= OLDEST_POSTGRESQL else "wrong", "database", said)
+        yield await clock(connection)
+    found, wanted = await revision.current(url), revision.head()
+    if found == wanted:
+        yield Finding("ok", "migrations", f"at {wanted}")
+    else:
+        said = f"at {found}, the code needs {wanted}: run `python -m server migrate apply`"
+        yield Finding("wrong", "migrations", said)
+
+
+async def clock(connection: asyncpg.Connection) -> Finding:
+    theirs: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    apart = abs((datetime.now(UTC) - theirs).total_seconds())
+    said = f"{apart:.1f} s from the database's"
+    return Finding("ok" if apart < MOST_SECONDS_APART else "wrong", "clock", said)
+
+
+async def redis(url: str) -> Finding:
+    client = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as error:
+        return Finding("warning", "Redis", f"{type(error).__name__}: each process counts its own requests meanwhile")
+    finally:
+        await client.aclose()
+    return Finding("ok", "Redis", "answers")
+
+
+async def jwks(url: str) -> Finding:
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            keys = (await client.get(url)).raise_for_status().json()["keys"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return Finding("wrong", "JWKS", f"{type(error).__name__} at EXTERNAL_JWT_JWKS_URL")
+    return Finding("ok" if keys else "wrong", "JWKS", f"{len(keys)} keys")

@@ -1,0 +1,303 @@
+"""A connection: how long and how large its requests may be, and what is refused before anybody reads it as a request.
+
+llhttp judges the syntax strictly. What is added here is what it leaves to servers (RFC 9112), limits while bytes
+arrive, and answers that are problems. Nothing is written out of turn: a bad request behind one that is not answered
+yet closes the connection after that answer.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from contract.vocabulary import Problem
+from generated.operations import VERSION, ServiceUnavailable
+from server.errors import HeaderFieldsTooLarge, RequestTimeout, Unreadable, UriTooLong
+from server.headers import SECURITY
+from server.telemetry import new_id
+
+HEAD_SECONDS = 3.0
+BODY_SECONDS = 6.0
+LAST_SECONDS = 0.5  # that a new connection has for a request when the server ends
+LATE_SECONDS = 2.0  # that somebody is listened to who still sends what is answered already
+SENDING_SECONDS = 60.0  # in which a reader takes something; the system may only tell of a megabyte
+LARGEST_BODY = 1024 * 1024
+MOST_LATE = 4 * 1024 * 1024  # bytes of what is answered already
+LONGEST_TARGET = 8 * 1024
+LARGEST_HEADERS = 16 * 1024
+LARGEST_HEAD = LONGEST_TARGET + LARGEST_HEADERS + 1024  # with the request line
+LARGEST_FRAMING = 256 * 1024  # what a chunked body may spend on the sizes of its chunks
+COMMON = "".join(f"{name.lower()}: {value}\r\n" for name, value in (("API-Version", VERSION), *SECURITY))
+SEND_WHOLE = "docket.send_whole"
+"""The extension of ASGI by which `Connection.send_whole` is found in the scope of a request."""
+log = structlog.get_logger("connections")
+
+
+class Refused(Exception):  # noqa: N818 - it says what is the case
+    """Raised in a callback of the parser, which then stops."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, with limits. `limit_concurrency` is how many a process has at once."""
+
+    deadline: float | None = None
+    timer: asyncio.TimerHandle | None = None
+    refusal: Problem | None = None
+    is_new = True
+    is_full = in_head = in_body = is_ending = is_deaf = has_hung_up = False
+    arrived = latest = head = body = late = unsent = 0
+    sending: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # so that we are told of anything that is not sent at once
+        most, self.limit_concurrency = self.limit_concurrency, None
+        self.is_full = most is not None and len(self.connections) > most
+        self.expect(HEAD_SECONDS)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.sending is not None:
+            self.sending.cancel()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self.is_deaf:
+            self.late += len(data)
+            if self.late > MOST_LATE:
+                self.transport.close()
+            return
+        if self.is_full:
+            self.refuse(ServiceUnavailable(detail="Too many connections. Try again.", retry_after=1))
+            return
+        self.arrived += len(data)
+        self.latest = len(data)
+        super().data_received(data)
+        if self.in_head and self.arrived > LARGEST_HEAD:
+            self.refuse(HeaderFieldsTooLarge())
+        elif self.in_body and self.arrived - self.body > LARGEST_HEAD + LARGEST_FRAMING:
+            self.refuse(Unreadable())
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.in_head, self.arrived, self.head, self.body = True, 0, 0, 0
+        if self.is_new:
+            self.arrived = self.latest  # of a later request it is not known how much of it came with the one before
+        self.expect(HEAD_SECONDS)
+
+    @override
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > LONGEST_TARGET:
+            self.stop(UriTooLong())
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.in_head:
+            return  # a trailer is nothing that a handler may take for a header (RFC 9110, 6.5.1)
+        super().on_header(name, value)
+        self.head += len(name) + len(value) + 4
+        if self.head > LARGEST_HEADERS:
+            self.stop(HeaderFieldsTooLarge())
+
+    @override
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        names = [name for name, _ in self.headers]
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        hosts = names.count(b"host")
+        if version not in {"1.0", "1.1"} or hosts > 1 or (hosts == 0 and version == "1.1"):
+            self.stop(Unreadable())
+        if codings and (codings != [b"chunked"] or version == "1.0"):
+            self.stop(Unreadable())
+        super().on_headers_complete()
+        if self.is_ending:
+            self.cycle.keep_alive = False
+        self.scope["extensions"] = {SEND_WHOLE: partial(self.send_whole, self.cycle)}  # type: ignore[dict-item]  # our own
+        self.is_new = self.in_head = False
+        self.in_body = True
+        self.expect(BODY_SECONDS)
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self.body += len(body)
+        if self.body > LARGEST_BODY and self.cycle.response_complete:
+            self.hang_up()  # it was answered without its body, which is no reason to read on
+            raise Refused
+        super().on_body(body)
+
+    @override
+    def on_message_complete(self) -> None:
+        self.in_body = False
+        if self.cycle.response_complete:
+            self.expect(self.timeout_keep_alive)
+        else:
+            self.deadline = None
+        super().on_message_complete()
+
+    @override
+    def on_response_complete(self) -> None:
+        """Go on, as uvicorn does, whose timer for a connection that rests would end with any byte that arrives."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing() or self.has_hung_up:
+            return
+        if not self.is_deaf:
+            self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.is_deaf:
+            self.hang_up()
+        elif not (self.in_head or self.in_body):
+            self.expect(self.timeout_keep_alive)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.unsent = self.transport.get_write_buffer_size()
+        self.sending = self.loop.call_later(SENDING_SECONDS, self.look_at_sending)
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.sending is not None:
+            self.sending.cancel()
+            self.sending = None
+
+    def look_at_sending(self) -> None:
+        """Give up a reader that takes nothing, whom a transport that closes would wait for."""
+        before, self.unsent = self.unsent, self.transport.get_write_buffer_size()
+        if self.unsent < before:
+            self.sending = self.loop.call_later(SENDING_SECONDS, self.look_at_sending)
+        else:
+            self.transport.abort()
+
+    @override
+    def shutdown(self) -> None:
+        """Answer what is being read, has arrived or is likely on its way, and close the connection."""
+        self.is_ending = True
+        if self.is_new and not self.in_head:
+            self.expect(LAST_SECONDS)
+        else:
+            self.loop.call_soon(self.end)  # when what has arrived is read
+
+    def end(self) -> None:
+        if not self.in_head:
+            super().shutdown()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        if not self.has_hung_up:
+            self.refuse(self.refusal or Unreadable())
+
+    @override
+    def _unsupported_upgrade_warning(self) -> None:
+        """A request to speak something else is answered as it is (RFC 9110, 7.8), which is worth no line."""
+
+    def expect(self, seconds: float) -> None:
+        """Give what is awaited so much time. A timer that runs already looks again when it is over."""
+        self.deadline = self.loop.time() + seconds
+        if self.timer is not None and self.timer.when() > self.deadline:
+            self.timer.cancel()
+            self.timer = None
+        if self.timer is None:
+            self.timer = self.loop.call_at(self.deadline, self.look)
+
+    def look(self) -> None:
+        self.timer = None
+        if self.deadline is None or self.transport.is_closing():
+            return
+        if self.loop.time() < self.deadline:
+            self.timer = self.loop.call_at(self.deadline, self.look)
+        elif self.in_head or self.in_body:
+            self.refuse(RequestTimeout())
+        else:
+            self.transport.close()  # nothing was sent at all, or nothing more
+
+    def stop(self, problem: Problem) -> None:
+        self.refusal = problem
+        raise Refused
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer with a problem, if it is its turn, and hang up."""
+        current = self.cycle if self.in_body and not self.in_head else None
+        unanswered = not self.is_new and not self.cycle.response_complete
+        if self.pipeline or (unanswered and current is None):
+            if current is None:
+                self.cycle.keep_alive = False
+            else:
+                self.pipeline.popleft()  # it is itself the last one in the queue, and is never whole
+            self.is_deaf = True
+            self.flow.pause_reading()
+            self.deadline = None
+            return
+        if current is None or not current.response_started:
+            self.transport.write(written(problem))
+            log.info("refused", code=problem.code, address=self.client[0] if self.client else None)
+        if current is not None:
+            current.disconnected = True
+            current.message_event.set()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connection when the other side has, or soon: unread bytes would take the answer from it."""
+        self.is_deaf = self.has_hung_up = True
+        self.in_head = self.in_body = False
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.expect(LATE_SECONDS)
+
+    async def send_whole(
+        self,
+        cycle: RequestResponseCycle,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        *,
+        closing: bool,
+    ) -> None:
+        """Send an answer in one write, where ASGI's two messages take two and uvicorn looks at each header twice.
+
+        `headers` have names in lower case and the length of the body, if the answer has one. `closing` closes the
+        connection afterwards.
+        """
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]]
+        cycle.keep_alive = cycle.keep_alive and not closing
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+            raise ValueError("a header has a line break or NUL in it")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(b"%b\r\n%b" % (head, body))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            if self.in_body:
+                self.hang_up()
+            else:
+                self.transport.close()
+        cycle.on_response()
+
+
+def written(problem: Problem) -> bytes:
+    """A whole answer."""
+    request_id = new_id()
+    body = problem.content(request_id)
+    own = "".join(f"{name.lower()}: {value}\r\n" for name, value in problem.headers)
+    rest = f"cache-control: no-store\r\ncontent-type: {problem.media_type}\r\ncontent-length: {len(body)}\r\n"
+    head = f"{COMMON}x-request-id: {request_id}\r\n{own}{rest}connection: close\r\n\r\n"
+    return STATUS_LINE[problem.status] + head.encode("latin-1") + body

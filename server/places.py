@@ -1,0 +1,44 @@
+"""Lists in settings: the origins of front ends, the hosts that are answered for, the networks of proxies."""
+
+import json
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+ORIGIN = re.compile(r"https?://[^/\s,*@]+/?")
+HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
+
+
+def origins_of(text: str) -> frozenset[str]:
+    """Origins as browsers write them."""
+    named = listed(text, "https://app.example.com")
+    if "*" in named:
+        raise ValueError("is no list of origins: `*` would let every page act for its reader; name your front ends")
+    if not all(ORIGIN.fullmatch(origin) for origin in named):
+        raise ValueError("is no list of origins: write https://app.example.com, without a path")
+    return frozenset(origin.rstrip("/") for origin in named)
+
+
+def hosts_of(text: str) -> frozenset[str]:
+    """Names of hosts, without ports."""
+    named = listed(text, "api.example.com")
+    if not all(HOST.fullmatch(host) for host in named):
+        raise ValueError("is no list of hosts: write api.example.com or *.example.com, without a port")
+    return frozenset(named)
+
+
+def networks_of(text: str) -> frozenset[IPv4Network | IPv6Network]:
+    """Networks, or single addresses."""
+    try:
+        return frozenset(ip_network(network) for network in listed(text, "10.0.0.0/8"))
+    except ValueError:
+        raise ValueError("is no list of addresses or networks: write 10.0.0.0/8, with no bits beyond it") from None
+
+
+def listed(text: str, example: str) -> list[str]:
+    """What a JSON array names, or a list with commas."""
+    try:
+        given = json.loads(text) if text.strip().startswith("[") else text.split(",")
+    except ValueError:
+        raise ValueError(f'is no JSON array: write ["{example}"]') from None
+    named = [str(item).strip().lower() for item in given]
+    return [item for item in named if item]

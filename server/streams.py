@@ -1,0 +1,47 @@
+"""A body that is sent while it is made, as fast as its reader takes it and no further than it wants it."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+from starlette.types import Receive, Send
+
+from contract.exchange import Exchange
+from contract.vocabulary import Streamed
+from server.errors import problem_of
+from server.telemetry import Telemetry
+
+PATIENCE = 30.0  # seconds that a reader may take for one piece
+log = structlog.get_logger("streams")
+
+
+async def send_pieces(body: Streamed[Any], exchange: Exchange, send: Send, telemetry: Telemetry) -> bool:
+    """Whether the client stayed. What goes wrong ends the answer before its end, and the server closes the connection.
+
+    That is how the client can tell: the status is long sent.
+    """
+    leaving = asyncio.create_task(gone(exchange.receive))
+    try:
+        async with aclosing(body.pieces) as pieces:
+            async for piece in pieces:
+                if leaving.done():
+                    return False
+                async with asyncio.timeout(PATIENCE):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except Exception as error:
+        if problem_of(error) is None:
+            log.exception("cut")
+            telemetry.report(error, exchange)
+        else:
+            log.warning("cut", reason=type(error).__name__)
+    finally:
+        leaving.cancel()
+    return True
+
+
+async def gone(receive: Receive) -> None:
+    """Wait until the client has left. A request without a body says so once, first."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,57 @@
+"""A process that serves: how it begins, drains and ends."""
+
+import asyncio
+import atexit
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.process import BaseProcess
+from threading import Thread
+from types import FrameType
+
+from handlers.call import Life
+from server import settings
+from server.app import create_app
+from server.edge import Edge
+from server.lines import Lines
+
+
+def application() -> Edge:
+    """What uvicorn serves. It is called in each process, when uvicorn listens to signals already."""
+    chosen = settings.load()
+    lines = Lines(sys.stdout.fileno())
+    atexit.register(lines.end)
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        Thread(target=outlive_nobody, args=[supervisor], name="supervisor", daemon=True).start()
+    life = Life()
+    drain_at(signal.SIGTERM, life, chosen.drain_seconds)
+    app = create_app(chosen, life=life, lines=lines)
+    gc.collect()
+    gc.freeze()  # all this stays; to look for garbage in it would stop everybody for 50 ms, again and again
+    gc.set_threshold(10_000, 20, 20)  # a request leaves hardly any: to look after every 700 new objects is for nothing
+    return app
+
+
+def outlive_nobody(supervisor: BaseProcess) -> None:
+    """End when the supervisor is killed: nobody else would, and the next one would find the port taken."""
+    supervisor.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def drain_at(number: signal.Signals, life: Life, seconds: float) -> None:
+    """At this signal say that the end is near, and let uvicorn hear of it when proxies have understood."""
+    loop, heard = asyncio.get_running_loop(), signal.getsignal(number)
+
+    def end() -> None:
+        if callable(heard):
+            heard(number, None)
+
+    def drain(_number: int, _frame: FrameType | None) -> None:
+        if not life.ending:
+            life.ending = True
+            loop.call_soon_threadsafe(loop.call_later, seconds, end)
+
+    signal.signal(number, drain)

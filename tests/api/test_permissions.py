@@ -1,0 +1,156 @@
+"""The matrix of docs/permissions.md, walked: every operation, every caller, every place."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from asyncpg import Connection
+
+from persistence.tables import ExternalIdentity
+from scripts.permissions import (
+    DISABLED,
+    EXTERNAL,
+    FORBIDDEN,
+    OTHERS,
+    OWN,
+    PERSONAL,
+    SELF,
+    TEAM,
+    UNSEEN,
+    YES,
+    Cell,
+    cells,
+    page,
+)
+from security.keys import Keys
+from security.tokens import Tokens
+from server.app import AUDIENCE, ISSUER
+from server.issuers import BETTER_AUTH
+from server.settings import Settings, load
+from tests import issuer
+from tests.api.conftest import SECRET, serving
+from tests.api.prober import ALL, FORM
+from tests.client import DOCUMENT, ApiClient, check
+from tests.conftest import ROOT, Bench
+from tests.factories import NOW, Factory, SignedIn
+from tests.issuer import shared
+
+CELLS = list(cells())
+REFUSALS = {
+    *("authentication_required", "token_expired", "token_revoked", "invalid_token"),
+    *(FORBIDDEN, UNSEEN, PERSONAL, DISABLED),
+}
+ALLOWED_BUT_WRONG = {"changeMyPassword": 403, "login": 401, "refreshTokens": 401, "issueToken": 400}
+BODIES = {"updateUser": {"full_name": "Ada"}}  # what its example says is for superusers
+GRACE = "grace@example.com"  # whom the example of addMember names
+
+
+@pytest.fixture(scope="session")
+async def hybrid(connection: Connection) -> AsyncIterator[ApiClient]:
+    """A client of an application that takes the tokens of another issuer, too."""
+    settings = load(
+        environment="staging",
+        secret_key=SECRET,
+        auth_mode="hybrid",
+        better_auth_secret=issuer.SECRET,
+        rate_limits_enabled=False,
+        response_check_rate=1,
+        log_level="error",
+    )
+    async with serving(settings, Bench(connection)) as client:
+        yield client
+
+
+class World:
+    """Who calls, and the things that a request can name at a place."""
+
+    def __init__(self, caller: SignedIn, other: SignedIn, organization_id: UUID, user_id: UUID) -> None:
+        self.caller, self.other = caller, other
+        self.ids: dict[str, object] = {"organization_id": organization_id, "user_id": user_id, "code": "not_found"}
+
+
+async def world(make: Factory, cell: Cell) -> World:
+    inactive = cell.caller == "inactive"
+    ada = await make.user(is_superuser=cell.caller == "superuser", is_active=not inactive)
+    other, bob = await make.user(), await make.user(email="bob@example.com")
+    if cell.caller == "revoked":
+        ended = await make.session(ada.id, revoked_at=NOW, revoke_reason="logout")
+        ada = replace(ada, session_id=ended)
+    if cell.caller == EXTERNAL:
+        await make.row(ExternalIdentity, {"issuer": BETTER_AUTH, "subject": str(ada.id), "user_id": ada.id})
+    root = await make.user(is_superuser=True)  # is left when the caller goes, as an owner of the team is
+    team = await make.team(owner=other, member=bob)
+    await make.member(team, root.id, "owner")
+    role = cell.caller if cell.caller in ("member", "admin", "owner") else "owner"
+    if cell.caller not in ("outsider", "superuser"):
+        await make.member(team, ada.id, role)
+    in_team = cell.place in (TEAM, SELF)
+    where = team if in_team else other.id if cell.place == OTHERS else ada.id
+    whom = {TEAM: bob.id, SELF: ada.id, OWN: ada.id}.get(cell.place, other.id)
+    made = World(ada, other, where, whom)
+    owner = ada if cell.place == OWN else other
+    made.ids["task_id"] = await make.task(where, owner)
+    made.ids["session_id"] = await make.session(owner.id)
+    made.ids["audit_log_id"] = await make.audit_log()
+    await make.user(email=GRACE)
+    return made
+
+
+async def answer(api: ApiClient, settings: Settings, cell: Cell, there: World) -> httpx.Response:
+    """What the server says to the example of the contract, sent by this caller about that place."""
+    operation = ALL[cell.operation.id]
+    path = re.sub(r"\{(\w+)\}", lambda found: str(there.ids[found[1]]), operation.path)
+    query: dict[str, Any] = {"q": "task"} if "q" in operation.parameters else {}
+    if "organization_id" in operation.parameters and "{organization_id}" not in operation.path:
+        query["organization_id"] = there.ids["organization_id"]
+    body = dict(BODIES.get(cell.operation.id) or example(operation.path, operation.method))
+    if cell.operation.id == "createTask":
+        body["organization_id"] = str(there.ids["organization_id"])
+    headers = {"Content-Type": operation.media_type} if operation.media_type else {}
+    if cell.caller != "anonymous":
+        headers["Authorization"] = f"Bearer {token_of(cell.caller, there.caller, settings)}"
+    sent: dict[str, Any] = {} if not body else {"data": body} if operation.media_type == FORM else {"json": body}
+    said = await api.http.request(operation.method, path, params=query, headers=headers, **sent)
+    check(said)
+    return said
+
+
+def token_of(caller: str, who: SignedIn, settings: Settings) -> str:
+    if caller == EXTERNAL:
+        return shared(str(who.id))
+    age = timedelta(hours=1) if caller == "expired" else timedelta()
+    tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
+    return tokens.issue_access(who.id, who.session_id, datetime.now(UTC) - age)
+
+
+def example(path: str, method: str) -> dict[str, Any]:
+    """The first example of a request body."""
+    content = DOCUMENT["paths"][path][method.lower()].get("requestBody", {}).get("content", {})
+    return {} if not content else dict(next(iter(next(iter(content.values()))["examples"].values()))["value"])
+
+
+@pytest.mark.proves(
+    "ASVS 5.0 8.1.1, ASVS 5.0 8.3.1", "Every operation answers every caller as docs/permissions.md says, cell by cell"
+)
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell.operation.id}-{cell.place}-{cell.caller}")
+async def test_an_operation_answers_as_decided(
+    api: ApiClient, hybrid: ApiClient, settings: Settings, make: Factory, cell: Cell
+) -> None:
+    said = await answer(hybrid if cell.caller == EXTERNAL else api, settings, cell, await world(make, cell))
+
+    code = said.json().get("code") if "problem" in said.headers.get("content-type", "") else None
+    if cell.answer == YES:
+        done = said.is_success or said.status_code == ALLOWED_BUT_WRONG.get(cell.operation.id)
+        assert done, said.text
+        assert code not in REFUSALS, said.text
+    else:
+        assert code == cell.answer, said.text
+
+
+def test_the_page_says_what_is_walked() -> None:
+    assert (ROOT / "docs" / "permissions.md").read_text(encoding="utf-8") == page()

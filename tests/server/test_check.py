@@ -1,0 +1,99 @@
+"""`python -m server check` and `settings`: what operators ask before they serve."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from persistence.embedded import Embedded
+from server.settings import Settings
+from tests.contract.conftest import NOWHERE
+from tests.issuer import publishing, sending
+from tests.server.test_command_line import CANARY, typed
+
+KEY = "3f9c1b7a5e2d8046aa17c0de9b5f4e213f9c1b7a5e2d8046"
+
+
+def told(folder: Path, url: str, **more: str) -> tuple[int, dict[str, list[str]]]:
+    """The exit status of a check, and the mark and the words for each thing that it looked at."""
+    given = {"DATABASE_URL": url, "ENVIRONMENT": "staging", "SECRET_KEY": KEY} | more
+    ended = typed(folder, "check", **given)
+    assert ended.stderr == ""
+    lines = [line.split(maxsplit=2) for line in ended.stdout.splitlines()]
+    return ended.returncode, {what: [mark, said] for mark, what, said in lines}
+
+
+def test_a_server_that_has_all_it_needs_is_well(tmp_path: Path, fresh_url: str) -> None:
+    status, found = told(tmp_path, fresh_url)
+
+    assert status == 0
+    assert {mark for mark, _ in found.values()} == {"ok"}
+    assert found.keys() == {"settings", "SECRET_KEY", "database", "clock", "migrations"}
+
+
+async def test_the_issuers_keys_are_looked_at(tmp_path: Path, fresh_url: str) -> None:
+    async with publishing() as issuer:
+        given = {"ENVIRONMENT": "development", "AUTH_MODE": "external", "EXTERNAL_JWT_JWKS_URL": issuer.url}
+        status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **given))
+        assert (status, found["JWKS"]) == (0, ["ok", "1 keys"])
+
+        issuer.reply = sending(b"<html>")
+        status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **given))
+        assert (status, found["JWKS"][0]) == (1, "wrong")
+
+
+def test_the_embedded_database_is_started_for_the_check_and_wants_its_migrations(folder: Path) -> None:
+    status, found = told(folder, "", DATA_DIR=str(folder / "data"))
+
+    assert (status, found["database"][0], found["migrations"][0]) == (1, "ok", "wrong")
+    assert not Embedded(folder / "data").status().running
+
+
+async def test_a_schema_that_is_behind_is_wrong(tmp_path: Path, fresh_url: str) -> None:
+    connection = await asyncpg.connect(fresh_url)
+    await connection.execute("UPDATE alembic_version SET version_num = 'f00'")
+    await connection.close()
+
+    status, found = told(tmp_path, fresh_url)
+
+    assert (status, found["migrations"][0]) == (1, "wrong")
+    assert "migrate apply" in found["migrations"][1]
+
+
+def test_what_is_away_is_named_and_no_secret_told(tmp_path: Path) -> None:
+    places = {"REDIS_URL": f"redis://:{CANARY}@127.0.0.1:1", "SECRET_KEY": "ab" * 20}
+    status, found = told(tmp_path, NOWHERE.replace("nobody", f"nobody:{CANARY}"), **places)
+
+    assert status == 1
+    assert (found["database"][0], found["Redis"][0], found["SECRET_KEY"][0]) == ("wrong", "warning", "warning")
+    assert CANARY not in str(found)
+
+
+@pytest.mark.proves("", "Settings are shown without a secret")
+def test_settings_are_shown_with_their_source_and_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=8123\n")
+    (tmp_path / "key").write_text(KEY)
+    given = {"SECRET_KEY_FILE": "key", "DATABASE_URL": f"postgresql://ada:{CANARY}@db/docket", "WORKERS": "3"}
+
+    ended = typed(tmp_path, "settings", **given)
+
+    rows = {line.split()[0]: line.split()[1:] for line in ended.stdout.splitlines()}
+    assert list(rows) == [name.upper() for name in Settings.model_fields]
+    assert rows["SECRET_KEY"] == ["file", "********"]
+    assert rows["DATABASE_URL"] == ["environment", "********"]
+    assert rows["WORKERS"] == ["environment", "3"]
+    assert rows["PORT"] == [".env", "8123"]
+    assert rows["BCRYPT_COST"] == ["default", "12"]
+    assert CANARY not in ended.stdout + ended.stderr
+    assert KEY not in ended.stdout + ended.stderr
+
+
+def test_what_the_env_file_has_that_is_no_setting_is_named_without_its_value(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"PORT=8123\nACESS_TOKEN_MINUTES={CANARY}\n")
+
+    ended = typed(tmp_path, "settings")
+
+    *_, last = ended.stdout.splitlines()
+    assert last.split(maxsplit=2) == ["ACESS_TOKEN_MINUTES", ".env", "(not read: no such setting)"]
+    assert CANARY not in ended.stdout + ended.stderr

@@ -1,0 +1,96 @@
+"""What an answer tells a browser about pages of other origins."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from server import cors
+from server.settings import Settings
+from tests.api.conftest import serving
+from tests.conftest import Bench
+
+OURS, FOREIGN = "https://app.example.com", "https://evil.example"
+EXPOSED = {
+    "ETag", "Location", "Link", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID", "API-Version",
+    "Idempotency-Replayed",
+}  # fmt: skip
+ANSWERS = [("GET", "/", 200), ("GET", "/absent", 404), ("DELETE", "/", 405), ("GET", "/api/v1/tasks", 401)]
+ANSWERS += [("GET", "/docs", 200), ("GET", "/openapi.json", 200)]
+
+
+@pytest.fixture
+async def http(settings: Settings, db: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    changed = {"backend_cors_origins": frozenset({OURS}), "rate_limits_enabled": True, "rate_limit_default": 1}
+    async with serving(settings.model_copy(update=changed), db) as api:
+        yield api.http
+
+
+def asked(origin: str) -> dict[str, str]:
+    return {"Origin": origin, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "if-match"}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+async def test_a_page_of_ours_reads_every_answer(http: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await http.request(method, path, headers={"Origin": OURS})
+
+    assert answer.status_code == status
+    assert answer.headers["access-control-allow-origin"] == OURS
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert set(answer.headers["access-control-expose-headers"].split(", ")) == EXPOSED
+    assert "Origin" in answer.headers["vary"].split(", ")
+
+
+@pytest.mark.proves("ASVS 5.0 3.4.2", "A page of a foreign origin reads nothing")
+@pytest.mark.parametrize(
+    "origin", [FOREIGN, "null", OURS.upper(), OURS + ":444", OURS + ".evil.example", "http" + OURS[5:]]
+)
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
+async def test_a_foreign_page_reads_none(
+    http: httpx.AsyncClient, method: str, path: str, status: int, origin: str
+) -> None:
+    answer = await http.request(method, path, headers={"Origin": origin})
+
+    assert answer.status_code == status
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert "Origin" in answer.headers["vary"].split(", ")
+
+
+async def test_a_page_of_ours_reads_that_it_asked_too_often(http: httpx.AsyncClient) -> None:
+    answers = [await http.get("/", headers={"Origin": OURS}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[1].headers["access-control-allow-origin"] == OURS
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tasks/1", "/openapi.json", "/docs", "/nothing"])
+async def test_asking_for_leave_is_never_counted(http: httpx.AsyncClient, path: str) -> None:
+    answers = [await http.options(path, headers=asked(OURS)) for _ in range(3)]
+
+    for answer in answers:
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["access-control-allow-methods"] == cors.METHODS
+        assert "if-match" in answer.headers["access-control-allow-headers"].lower().split(", ")
+        assert "*" not in answer.headers["access-control-allow-headers"]
+        assert answer.headers["access-control-allow-origin"] == OURS
+    assert (await http.get("/")).status_code == 200
+
+
+async def test_a_foreign_page_gets_no_leave(http: httpx.AsyncClient) -> None:
+    answer = await http.options("/api/v1/tasks/1", headers=asked(FOREIGN))
+
+    assert answer.status_code == 204
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_who_asks_for_leave_without_an_origin_is_no_page(http: httpx.AsyncClient) -> None:
+    answer = await http.options("/api/v1/tasks", headers={"Access-Control-Request-Method": "POST"})
+
+    assert (answer.status_code, "POST" in answer.headers["allow"]) == (204, True)
+
+
+async def test_without_front_ends_nothing_is_said(settings: Settings, db: Bench) -> None:
+    async with serving(settings, db) as api:
+        answer = await api.http.get("/", headers={"Origin": OURS})
+
+    assert not {name for name in answer.headers if name.startswith("access-control-") or name == "vary"}

@@ -1,0 +1,73 @@
+"""Where requests are counted when nobody answers for Redis, and what stays in memory. tests/system has a real Redis."""
+
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+from limits.aio.storage import memory
+
+from server import counters, windows
+from server.counters import Counters
+
+NOBODY = "redis://127.0.0.1:1/0"
+LIMIT = ("somebody", 3, 60)
+
+
+@pytest.mark.proves("", "Limits stay in force while Redis is away")
+async def test_while_redis_is_away_a_process_counts_alone(still_window: None) -> None:
+    fallbacks: list[int] = []
+    own = Counters(NOBODY, lambda: fallbacks.append(1))
+
+    passed = [(await own.hit(*LIMIT))[0] for _ in range(5)]
+
+    assert passed == [True, True, True, False, False]
+    assert len(fallbacks) == 5
+    await own.close()
+
+
+async def test_redis_is_asked_again_after_a_pause_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(counters, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    own = Counters(NOBODY, lambda: None)
+
+    for now, failures in ((100.0, 1), (100.9, 1), (101.1, 2), (101.2, 2), (102.3, 3)):
+        clock.now = now
+        await own.hit(*LIMIT)
+
+        assert own.failures == failures
+    await own.close()
+
+
+async def test_a_process_counts_as_limits_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    for module in (windows, memory):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: clock.now))
+    own, theirs = windows.Memory(), memory.MemoryStorage()
+    seen = []
+
+    for pause in Random(1).choices([0.0, 0.3, 2.0, 15.0, 130.0], weights=[8, 8, 8, 3, 1], k=2_000):  # noqa: S311 - no secret
+        clock.now += pause
+        passed, window = own.hit("somebody", 5, 20)
+
+        assert passed == await theirs.acquire_sliding_window_entry("somebody", 5, 20)
+        previous, previous_left, current, current_left = await theirs.get_sliding_window("somebody", 20)
+        assert (window.previous, window.current) == (previous, current)
+        assert window.current_left == pytest.approx(current_left)
+        assert window.previous_left == pytest.approx(previous_left) or not previous
+        seen.append(passed)
+
+    assert 200 < seen.count(False) < 1_800
+
+
+def test_counters_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(windows, "time", SimpleNamespace(time=lambda: clock.now))
+    own = windows.Memory()
+    for number in range(1_000):
+        own.hit(f"address {number}", 3, 60)
+
+    clock.now += 121
+    for number in range(500):
+        own.hit(f"other {number}", 3, 60)
+
+    assert own.counters.keys() == {f"other {number}" for number in range(500)}

@@ -1,0 +1,242 @@
+"""What compose.yaml and compose.dev.yaml start, started as processes with the commands and settings of these files.
+
+A container has an address of its own in 172.28.0.0/24; here it is the same one in 127.28.0.0/24, or in the first such
+network that no other run has.
+"""
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.system.clones import clone
+from tests.system.conftest import ROOT, wait_until_ready
+from tests.system.journey import journey
+from tests.system.services import folder_for, mortal, postgresql, process, program
+
+INSTANCES = ("api1", "api2", "api3")
+LIMIT = 100  # requests of an address in a minute
+
+
+class Composed:
+    """A compose file whose services run here."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        document: dict[str, Any] = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+        self.services: dict[str, dict[str, Any]] = document["services"]
+        self.folder = folder
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.stack = ExitStack()
+        self.network = claimed(self.stack)
+
+    def address(self, service: str) -> str:
+        networks = self.services[service].get("networks")
+        told = networks["inner"]["ipv4_address"] if networks else f"172.28.1.{list(self.services).index(service) + 1}"
+        return self.here(told)
+
+    def here(self, text: str) -> str:
+        """A text of these files with this machine's names for the same things."""
+        text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text).replace("172.28.", self.network)
+        names = re.compile(rf"\b({'|'.join(self.services)})(?=:\d|$)")
+        text = names.sub(lambda found: self.address(found[1]), text)
+        return text.replace("/tmp/", f"{self.folder}/").replace("/run/secrets", f"{self.folder}/secrets")  # noqa: S108
+
+    def environment(self, service: str) -> dict[str, str]:
+        return {name: self.here(value) for name, value in self.services[service].get("environment", {}).items()}
+
+    def docket(self, service: str) -> tuple[list[str], dict[str, str]]:
+        """The command of a service that runs our image, with what the image adds to the settings."""
+        command = [sys.executable, "-m", "server", *self.services[service].get("command", ["serve"])]
+        image = {"HOST": self.address(service), "PORT": "8000", "DATA_DIR": str(self.folder / "data")}
+        return command, {"PATH": os.environ["PATH"], **image, **self.environment(service)}
+
+    def start_postgresql(self) -> None:
+        told = self.environment("postgres")
+        file = told.get("POSTGRES_PASSWORD_FILE")
+        password = Path(file).read_text(encoding="utf-8").strip() if file else told["POSTGRES_PASSWORD"]
+        role, database = told["POSTGRES_USER"], told["POSTGRES_DB"]
+        place = self.address("postgres")
+        self.stack.enter_context(postgresql(place, 5432, role=role, password=password, database=database))
+
+    def start(self, service: str, *more: str, port: int, user: str | None = None) -> None:
+        name, *arguments = self.services[service]["command"]
+        log, listens = self.folder / f"{service}.log", (self.address(service), port)
+        command = [program(name), *map(str, arguments), *more]
+        self.running[service] = self.stack.enter_context(process(command, log, listens=listens, user=user))
+
+    def start_docket(self, service: str, cwd: Path) -> None:
+        command, environment = self.docket(service)
+        log = self.folder / f"{service}.log"
+        with log.open("wb") as output:
+            started = subprocess.Popen(
+                mortal(command), cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        self.running[service] = started
+        self.stack.callback(started.wait, 30)
+        self.stack.callback(started.terminate)
+        wait_until_ready(f"http://{self.address(service)}:8000", started, log)
+
+
+def claimed(stack: ExitStack) -> str:
+    """How the addresses of a network begin that is ours as long as the stack lasts, and we do."""
+    for number in range(28, 256):
+        with suppress(OSError):  # another run listens there
+            stack.enter_context(socket.create_server((f"127.{number}.0.1", 8000)))
+            return f"127.{number}."
+    pytest.fail("Every network from 127.28.0.0 on is taken")
+
+
+@contextmanager
+def composed(name: str) -> Iterator[Composed]:
+    with folder_for("postgres") as folder:
+        these = Composed(name, folder)
+        with these.stack:
+            yield these
+
+
+@pytest.fixture(scope="module")
+def production() -> Iterator[Composed]:
+    with composed("compose.yaml") as these:
+        make_secrets(these.folder)
+        these.start_postgresql()
+        these.start("redis", "--bind", these.address("redis"), port=6379)
+        command, environment = these.docket("migrate")
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        for service in INSTANCES:
+            these.start_docket(service, ROOT)
+        told = these.folder / "nginx.conf"
+        told.write_text(these.here((ROOT / "deploy/nginx.conf").read_text(encoding="utf-8")), encoding="utf-8")
+        these.start("nginx", "-c", str(told), "-e", "stderr", port=8443, user="postgres")
+        yield these
+
+
+def make_secrets(folder: Path) -> None:
+    subprocess.run([ROOT / "scripts/secrets.sh"], cwd=folder, check=True)
+    (folder / "secrets").chmod(0o755)  # a container has these files, not their folder
+
+
+@pytest.fixture
+def client(production: Composed) -> Iterator[httpx.Client]:
+    context = ssl.create_default_context(cafile=str(production.folder / "secrets/tls_certificate"))
+    context.check_hostname = False  # it is that of another host
+    address = f"https://{production.address('nginx')}:8443"
+    with httpx.Client(base_url=address, verify=context, timeout=20) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.dev.yaml"])
+def test_the_file_is_what_the_specification_allows(name: str) -> None:
+    command = ["check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(ROOT / name)]
+    checked = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_secret_that_is_named_is_made_and_no_other(production: Composed) -> None:
+    document = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    made = {f"./secrets/{path.name}" for path in (production.folder / "secrets").iterdir()}
+
+    assert made == {secret["file"] for secret in document["secrets"].values()}
+
+
+def test_the_journey_passes_through_nginx_and_all_three_instances(client: httpx.Client, production: Composed) -> None:
+    journey(client)
+
+    logs = [(production.folder / f"{service}.log").read_text(encoding="utf-8") for service in INSTANCES]
+    assert all("/api/v1/" in log for log in logs)
+
+
+def test_without_tls_one_is_sent_to_where_there_is(production: Composed) -> None:
+    answer = httpx.get(f"http://{production.address('nginx')}:8080/docs", headers={"Host": "docket.test"})
+
+    assert answer.status_code == httpx.codes.PERMANENT_REDIRECT
+    assert answer.headers["Location"] == "https://docket.test/docs"
+
+
+def test_an_instance_that_is_asked_directly_refuses_and_what_a_client_claims_does_not_count(
+    production: Composed,
+) -> None:
+    claims = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.7"}
+
+    answer = httpx.get(f"http://{production.address('api1')}:8000/api/v1/tasks", headers=claims)
+
+    assert answer.json()["code"] == "https_required"
+
+
+def test_reads_go_on_while_an_instance_stops_and_another_is_killed(client: httpx.Client, production: Composed) -> None:
+    def ask(number: int) -> int | None:
+        if number == 200:
+            production.running["api1"].terminate()
+        if number == 400:
+            production.running["api2"].kill()
+        try:
+            return client.get("/livez").status_code
+        except httpx.RemoteProtocolError:
+            return None
+
+    with ThreadPoolExecutor(8) as people:
+        statuses = Counter(people.map(ask, range(600)))
+    cut = statuses.pop(None, 0)
+    assert cut <= 1  # what the killed one was in the midst of
+    assert statuses == {httpx.codes.OK: 600 - cut}
+    assert production.running["api1"].wait(30) == 0
+
+    for service in ("api1", "api2"):
+        production.start_docket(service, ROOT)
+
+
+def test_the_instances_count_requests_together(client: httpx.Client) -> None:
+    with ThreadPoolExecutor(8) as people:
+        statuses = Counter(people.map(lambda _: client.get("/").status_code, range(2 * LIMIT)))
+
+    # The window slides: a little of the minute may have passed.
+    assert LIMIT - 40 <= statuses[httpx.codes.OK] <= LIMIT + 2
+    assert statuses.total() == statuses[httpx.codes.OK] + statuses[httpx.codes.TOO_MANY_REQUESTS]
+
+
+def test_in_development_a_changed_file_is_served_at_once() -> None:
+    source = Path(tempfile.mkdtemp(prefix="docket-"))
+    source.chmod(0o755)
+    try:
+        checkout = clone(source / "docket").folder
+        with composed("compose.dev.yaml") as these:
+            these.start_postgresql()
+            these.start_docket("api", checkout)
+            url = f"http://{these.address('api')}:8000/livez"
+            before = httpx.get(url).headers["API-Version"]
+            code = checkout / "generated/operations.py"
+            text = code.read_text(encoding="utf-8")
+            code.write_text(text.replace(f'VERSION = "{before}"', 'VERSION = "9.9.9"'), encoding="utf-8")
+
+            deadline = time.monotonic() + 30
+            while (found := version_at(url)) != "9.9.9" and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert found == "9.9.9"
+    finally:
+        shutil.rmtree(source)
+
+
+def version_at(url: str) -> str | None:
+    try:
+        return httpx.get(url, timeout=5).headers["API-Version"]
+    except httpx.TransportError:  # it starts anew
+        return None
+
+
+def test_two_runs_at_once_have_networks_of_their_own() -> None:
+    with ExitStack() as one, ExitStack() as other:
+        assert claimed(one) != claimed(other)

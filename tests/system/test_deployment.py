@@ -1,0 +1,80 @@
+"""The files of deploy/, the workflow and the package, judged by the programs that read them."""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generated.operations import VERSION
+from server.__main__ import COMMANDS
+from server.commands.serve import KEEP_ALIVE
+from tests.system.clones import clone
+from tests.system.conftest import ROOT
+from tests.system.services import program
+
+UNITS = ("docket.service", "docket-daily.service", "docket-daily.timer")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="docket-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def judged(*command: str | Path) -> None:
+    """Fails with what the program says."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_systemd_takes_the_units(folder: Path) -> None:
+    for name in UNITS:
+        text = (ROOT / "deploy" / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace("/opt/docket/.venv/bin/python", sys.executable), encoding="utf-8")
+
+    judged(program("systemd-analyze"), "verify", *(folder / name for name in UNITS))
+
+
+def test_caddy_takes_its_file() -> None:
+    judged(program("caddy"), "validate", "--adapter", "caddyfile", "--config", ROOT / "deploy/Caddyfile")
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"), [("nginx.conf", r"upstream .*?keepalive_timeout (\d+)s"), ("Caddyfile", r"keepalive (\d+)s")]
+)
+def test_a_proxy_hangs_up_before_the_server_does(name: str, pattern: str) -> None:
+    text = (ROOT / "deploy" / name).read_text(encoding="utf-8")
+    [seconds] = re.findall(pattern, text, re.DOTALL)
+
+    assert int(seconds) < KEEP_ALIVE
+
+
+def test_the_workflow_is_one_and_runs_what_we_run() -> None:
+    workflow = ROOT / ".github/workflows/ci.yaml"
+
+    judged(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", workflow)
+    named = re.findall(r"^ +- run: (\.ci/\w+)$", workflow.read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == [".ci/run"]
+
+
+def test_an_editable_install_gives_the_command(folder: Path) -> None:
+    checkout = clone(folder / "docket").folder
+    judged(sys.executable, "-m", "venv", checkout / ".venv")
+    python = checkout / ".venv/bin/python"
+    judged(python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", checkout)
+    [packages] = (checkout / ".venv/lib").glob("python*/site-packages")
+    (packages / "ours.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")  # what requirements.txt has
+
+    told = subprocess.run(
+        [checkout / ".venv/bin/docket", "--help"], cwd="/", capture_output=True, text=True, check=True
+    ).stdout
+
+    assert all(command in told for command in COMMANDS)
+    judged(python, "-I", "-c", f"import importlib.metadata as m; assert m.version('docket') == '{VERSION}'")
