@@ -36,6 +36,8 @@ function request()
     return "GET " .. path .. "/" .. id .. user.head .. "\r\n\r\n"
   elseif operation == "list" then
     return "GET " .. path .. "?limit=50" .. user.head .. "\r\n\r\n"
+  elseif operation == "search" then
+    return "GET " .. path .. "/search?q=release&limit=50" .. user.head .. "\r\n\r\n"
   elseif operation == "create" then
     return "POST " .. path .. user.head .. with_body(json, string.format(created, count, description))
   end

@@ -10,6 +10,8 @@ from benchmarks.servers import Server
 
 SCRIPT = Path(__file__).with_name("load.lua")
 OPERATIONS = ("get", "list", "create", "patch")
+ALONE = ("search",)
+"""What the peer does not have."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.load import OPERATIONS, Run
+from benchmarks.load import ALONE, OPERATIONS, Run
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def table(runs: Sequence[Run], servers: Sequence[str]) -> Iterator[str]:
     """The lines of the table; ratios are against the first server."""
     width = max(map(len, servers))
     yield f"{'':8}{'':{width}}  requests/s    p50 ms    p99 ms    CPU µs     ratio"
-    for operation in OPERATIONS:
-        for server in servers:
+    for operation in (*OPERATIONS, *ALONE):
+        for server in servers[:1] if operation in ALONE else servers:
             seen = figures(runs, server, operation)
             times = ratio(runs, operation, server, servers[0])
             name = operation if server == servers[0] else ""

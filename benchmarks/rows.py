@@ -60,7 +60,8 @@ def _created(user: int, task: int) -> datetime:
 def _users() -> Iterator[Row]:
     for user in range(USERS):
         email = f"user{user}@example.com"
-        state = {"is_active": True, "is_superuser": False, "version": 1}
+        state: Row = {"is_active": True, "is_superuser": False, "version": 1}
+        state |= {"words": f"{email} user{user}"}
         yield {"id": user_id(user), "email": email, "email_key": email, **state, "created_at": BORN, "updated_at": BORN}
 
 

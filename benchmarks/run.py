@@ -26,7 +26,7 @@ WARM_UP = 2  # seconds of each operation
 def main() -> int:
     """0 when Docket is as much cheaper as demanded and every answer was 2xx."""
     options = _options()
-    server_core, load_core = _cores()
+    server_core, load_core = cores()
     if shutil.which("wrk") is None:
         raise SystemExit("bench: wrk is missing: install it with `apt-get install wrk`")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and takes the servers along
@@ -55,16 +55,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__)
-    parser.add_argument("--rounds", type=_positive, default=3, help="measured runs of each operation on each server")
-    parser.add_argument("--seconds", type=_positive, default=5, help="length of a run")
-    parser.add_argument("--connections", type=_positive, default=32, help="connections that wrk keeps busy")
+    parser.add_argument("--rounds", type=positive, default=3, help="measured runs of each operation on each server")
+    parser.add_argument("--seconds", type=positive, default=5, help="length of a run")
+    parser.add_argument("--connections", type=positive, default=32, help="connections that wrk keeps busy")
     parser.add_argument("--floor", type=float, default=6, help="how many times Docket's CPU the peer has to take")
     parser.add_argument("--also", type=_file, action="append", default=[], metavar="PATH", help="one more peer beside")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures of every run")
     return parser.parse_args()
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
@@ -76,21 +76,21 @@ def _file(text: str) -> Path:
     return Path(text)
 
 
-def _cores() -> tuple[int, int]:
+def cores() -> tuple[int, int]:
     """The core of the servers, and that of wrk and PostgreSQL."""
-    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
-    if len(cores) < 2:  # noqa: PLR2004 - one for each side
+    found = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+    if len(found) < 2:  # noqa: PLR2004 - one for each side
         raise SystemExit("bench: it takes Linux and two cores, one for the server, one for wrk and PostgreSQL")
-    return cores[0], cores[1]
+    return found[0], found[1]
 
 
 def _second_start(folder: Path) -> float:
     """Seconds until Docket is ready on a database of its own that exists, as `scripts/run.sh` starts it again."""
     server = contestants.docket(None, folder)
-    cores = set(_cores())
-    server.start(cores)
+    both = set(cores())
+    server.start(both)
     server.stop()
-    seconds = server.start(cores)
+    seconds = server.start(both)
     server.stop()
     return seconds
 
@@ -108,7 +108,7 @@ def _prepare(folder: Path, also: Sequence[Path], core: int, stack: ExitStack) ->
     for server in servers:
         server.start({core})
         stack.callback(server.stop)
-        asyncio.run(_fill(server))
+        asyncio.run(fill(server))
     return servers
 
 
@@ -122,7 +122,7 @@ async def _database(postgres: Embedded, name: str) -> str:
     return postgres.url("postgres", name)
 
 
-async def _fill(server: Server) -> None:
+async def fill(server: Server) -> None:
     connection = await asyncpg.connect(server.database)
     try:
         await connection.execute("SET statement_timeout = 0")  # the application's role has one
@@ -140,8 +140,9 @@ def _measure(servers: Sequence[Server], options: argparse.Namespace) -> list[loa
         seconds = options.seconds if number else min(WARM_UP, options.seconds)
         for server in servers:
             load.write_users(server)
-        for operation in load.OPERATIONS:
-            for server in servers if number % 2 else reversed(servers):
+        for operation in (*load.OPERATIONS, *load.ALONE):
+            asked = servers[:1] if operation in load.ALONE else servers
+            for server in asked if number % 2 else reversed(asked):
                 path = paths[server.name]
                 run = load.run(server, path, operation, seconds=seconds, connections=options.connections)
                 runs += [run] if number else []

@@ -115,6 +115,7 @@ class TaskPage(BaseModel):
     items: list[TaskOut]
     next_cursor: str | None
     has_more: bool
+    total_count: int | None = None
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
