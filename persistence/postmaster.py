@@ -15,7 +15,6 @@ from persistence.data_directory import SOCKET, advice, check, is_private, socket
 from persistence.postgres_binaries import Account, EmbeddedError, binary, complaint, environment, run
 
 PID_FILE = "postmaster.pid"
-left_running: list[subprocess.Popen[bytes]] = []  # a Popen that is forgotten while its process runs warns
 
 
 class State(IntEnum):
@@ -151,5 +150,5 @@ class Postmaster:
     def forget(self) -> None:
         """Let a server that we started run on without us."""
         if self.child is not None and self.child.poll() is None:
-            left_running.append(self.child)
+            self.child.returncode = 0  # or Popen warns that its process runs on
         self.child = None

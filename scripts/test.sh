@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run the tests that need Python only, in parallel: those that pytest's arguments name, or all of them, which must see every
 # answer that the contract declares, and cover 97 % of all branches, 95 % of the endpoints' and each that decides who calls
-# and what they may see. `--html`, given first, writes the coverage to htmlcov/.
+# and what they may see; of all of them, those that take the time of something come afterwards, one by one. `--html`, given
+# first, writes the coverage to htmlcov/.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -19,7 +20,8 @@ covers() {
   printf '\n=== %s %% of %s ===\n' "$percent" "$*"
   "$python" -m coverage report --fail-under="$percent" --include="$*"
 }
-"$python" -m pytest -n auto ${options[@]+"${options[@]}"} --cov --cov-report=term --cov-fail-under=97 --every-status
+"$python" -m pytest -n auto -m 'not alone' --cov --cov-report= --every-status
+"$python" -m pytest -m alone --cov --cov-append --cov-report=term --cov-fail-under=97 ${options[@]+"${options[@]}"}
 covers 95 'handlers/*'
 covers 100 'contract/*' 'security/*' handlers/{arrivals,auth,call,cookies,guessing,policy}.py \
   persistence/{access,identities,sessions,throttle}.py server/{callers,calls,gate,origin}.py

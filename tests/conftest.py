@@ -22,13 +22,14 @@ from asyncpg import Connection, Record
 from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
-from persistence.engine import Pool, Transaction, connect
+from persistence.engine import SESSION, Pool, Transaction, connect
 from server.migrations import upgrade
 from tests.factories import Factory
 
 pytest_plugins = ["tests.statuses"]
 ROOT = Path(__file__).parents[1]
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+BOUNDS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
 
 
 def pytest_configure() -> None:
@@ -167,6 +168,13 @@ async def fresh(fresh_url: str) -> AsyncIterator[Pool]:
     pool = Pool(fresh_url, size=8)
     yield pool
     await pool.close()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock waits on (60 s), so that a test which holds it may take its time on a busy machine."""
+    for bound in BOUNDS:
+        monkeypatch.setitem(SESSION, bound, "60000")
 
 
 @pytest.fixture

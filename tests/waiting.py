@@ -16,9 +16,9 @@ async def until(ask: Callable[[], Awaitable[object]], answer: object, *, seconds
 
 
 async def somebody_waits(db: Database, number: int = 1) -> None:
-    """Until so many statements wait for a lock. Raises TimeoutError."""
+    """Until so many statements wait for a lock, which they do on in a test that is `patient`. Raises TimeoutError."""
 
     async def waiting() -> int:
         return int((await db.fetch(WAITING, []))[0][0])
 
-    await until(waiting, number, seconds=1)  # less than lock_timeout
+    await until(waiting, number)

@@ -196,6 +196,7 @@ async def test_connections_beyond_the_most_are_told_to_come_again(fresh_url: str
     assert b"\r\nretry-after: 1\r\n" in answer
 
 
+@pytest.mark.alone
 async def test_slow_connections_do_not_slow_others(shared: Running) -> None:
     alone = await latencies(shared, 2)
     slow = [asyncio.create_task(drip(shared.host, shared.port)) for _ in range(100)]

@@ -286,6 +286,7 @@ async def test_variables_of_other_databases_do_not_lead_it_astray(
         embedded.close()
 
 
+@pytest.mark.alone
 async def test_a_second_start_answers_well_under_a_second(folder: Path) -> None:
     embedded = Embedded(folder)
     embedded.open()
@@ -430,6 +431,7 @@ async def supervised(folder: Path) -> AsyncIterator[Embedded]:
     assert not embedded.status().running
 
 
+@pytest.mark.alone
 async def test_a_killed_server_serves_again_within_5_seconds(supervised: Embedded) -> None:
     killed = pid_of(supervised)
     os.kill(killed, signal.SIGKILL)
@@ -439,6 +441,7 @@ async def test_a_killed_server_serves_again_within_5_seconds(supervised: Embedde
     assert pid_of(supervised) != killed
 
 
+@pytest.mark.alone
 async def test_a_killed_session_takes_the_others_down_for_a_moment_only(supervised: Embedded) -> None:
     server = pid_of(supervised)
     async with connected(supervised) as connection:
@@ -449,6 +452,7 @@ async def test_a_killed_session_takes_the_others_down_for_a_moment_only(supervis
     assert pid_of(supervised) == server
 
 
+@pytest.mark.alone
 async def test_a_session_that_outlives_its_server_does_not_hold_up_the_next(supervised: Embedded) -> None:
     connection = await asyncpg.connect(supervised.url("postgres"))
     backend = psutil.Process(connection.get_server_pid())
@@ -464,6 +468,7 @@ async def test_a_session_that_outlives_its_server_does_not_hold_up_the_next(supe
         await busy
 
 
+@pytest.mark.alone
 async def test_a_server_told_to_stop_while_it_is_used_comes_back(supervised: Embedded) -> None:
     stopped = pid_of(supervised)
     async with connected(supervised) as connection:  # for which a polite stop waits for ever
@@ -475,6 +480,7 @@ async def test_a_server_told_to_stop_while_it_is_used_comes_back(supervised: Emb
         assert connection.is_closed()
 
 
+@pytest.mark.alone
 async def test_the_others_bring_the_server_back_when_its_starter_is_killed_too(
     folder: Path, join: Callable[[Path], Companion]
 ) -> None:
@@ -581,6 +587,7 @@ def test_data_of_another_major_version_is_not_touched(copy: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.alone
 def test_a_server_that_cannot_start_says_why_at_once(folder: Path) -> None:
     began = time.monotonic()
 
@@ -591,6 +598,7 @@ def test_a_server_that_cannot_start_says_why_at_once(folder: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.alone
 def test_damaged_data_is_reported_and_not_tried_for_ever(copy: Path) -> None:
     shutil.rmtree(copy / "data" / "pg_wal")
     (copy / "data" / "pg_wal").mkdir(mode=0o700)

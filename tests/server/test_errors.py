@@ -29,11 +29,10 @@ from tests.api.conftest import serving
 from tests.conftest import FAST, Bench
 from tests.contract.conftest import NOWHERE, request
 from tests.factories import NOW, Factory
-from tests.waiting import until
+from tests.waiting import somebody_waits
 
 Attempt = Callable[[Database], Awaitable[object]]
 TERMINATE = "SELECT pg_terminate_backend(pg_backend_pid())"
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def error_of(database: Database, sql: str, values: list[object] | None = None) -> Exception:
@@ -420,20 +419,16 @@ class TestCalls:
         with pytest.raises(RuntimeError, match=r"^the application was not started: run its lifespan$"):
             await runner.run(lambda db: db.fetch("SELECT 1", []))
 
+    @pytest.mark.usefixtures("patient")
     async def test_two_writers_of_one_row_wait_for_each_other(self, runner: Runner, fresh: Pool) -> None:
         async with fresh.transaction() as holder:
             await count(holder, 1)
             waiter = asyncio.create_task(runner.run(lambda db: count(db, 1)))
-            await until(lambda: lock_waiters(fresh), 1)
+            await somebody_waits(fresh)
         await waiter
 
         assert runner.tries == 1
         assert await counts(fresh) == [2, 0]
-
-
-async def lock_waiters(db: Database) -> int:
-    [record] = await db.fetch(WAITING, [])
-    return int(record[0])
 
 
 async def test_a_database_that_stops_and_starts_again_is_found_again(settings: Settings, folder: Path) -> None:
