@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from persistence.tables import Row
-from server.settings import load
+from server.configuration import load
 from server.storage import opened
 
 TIMEOUTS = {

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import Protocol
 
 from persistence.embedded import EmbeddedError
-from server import settings
+from server import configuration
 from server.commands import CommandError
+from server.settings import Settings, SettingsError
 
 COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune", "check", "settings")
 INTERRUPTED = 130  # as shells count SIGINT
@@ -21,7 +22,7 @@ class Command(Protocol):
 
     def add(self, parser: argparse.ArgumentParser, /) -> None: ...
 
-    def run(self, arguments: argparse.Namespace, settings: settings.Settings, /) -> int: ...
+    def run(self, arguments: argparse.Namespace, settings: Settings, /) -> int: ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add(subparsers.add_parser(name, help=said, description=module.__doc__))
     given = parser.parse_args(typed)
     try:
-        return commands[given.command].run(given, settings.load())
-    except (CommandError, EmbeddedError, settings.SettingsError) as error:
+        return commands[given.command].run(given, configuration.load())
+    except (CommandError, EmbeddedError, SettingsError) as error:
         for line in str(error).splitlines():
             print(f"docket: {line}", file=sys.stderr)  # noqa: T201 - the operator's line
         return 1

@@ -22,7 +22,7 @@ from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
-from server import documentation, issuers, observability, revision, settings, storage
+from server import configuration, documentation, issuers, observability, revision, storage
 from server.callers import Callers
 from server.calls import Calls
 from server.cors import Cors
@@ -69,7 +69,7 @@ def create_app(
 
     Raises SettingsError, and ContractError when a handler is not what the contract needs.
     """
-    chosen = given or settings.load()
+    chosen = given or configuration.load()
     observability.configure(level=chosen.log_level, form=chosen.logs, out=cast("TextIO", lines or sys.stdout))
     contract = (Path(__file__).parents[1] / "openapi.yaml").read_bytes()
     document = resources.files("generated").joinpath("openapi.json").read_bytes()

@@ -1,16 +1,14 @@
 """The other issuers that the settings name: what is wrong or doubtful about them, and who verifies their tokens."""
 
-from __future__ import annotations
-
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from security.outsiders import Issuer, Outsiders, SharedSecret, Verifier
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from security.key_sets import KeySet
-    from server.settings import Settings
 
 BETTER_AUTH = "better-auth"  # the namespace of what BETTER_AUTH_SECRET signs
 BETTER_AUTHS_OWN = (
@@ -85,7 +83,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def key_set_of(settings: Settings) -> KeySet | None:
+def key_set_of(settings: Settings) -> "KeySet | None":
     """The keys at EXTERNAL_JWT_JWKS_URL; None where they do not count."""
     if settings.auth_mode == "local" or settings.external_jwt_jwks_url is None:
         return None
@@ -94,7 +92,7 @@ def key_set_of(settings: Settings) -> KeySet | None:
     return KeySet(settings.external_jwt_jwks_url)
 
 
-def outsiders_of(settings: Settings, key_set: KeySet | None) -> Outsiders | None:
+def outsiders_of(settings: Settings, key_set: "KeySet | None") -> Outsiders | None:
     """Who verifies the tokens of other issuers; None where they do not count."""
     if settings.auth_mode == "local":
         return None

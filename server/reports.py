@@ -5,7 +5,6 @@ from sentry_sdk.utils import event_from_exception
 
 from contract.exchange import Exchange
 from generated.operations import VERSION
-from server.telemetry import PATIENCE
 
 
 class SentryReports:
@@ -37,4 +36,4 @@ class SentryReports:
         self.client.capture_event(event, hint)
 
     def close(self) -> None:
-        self.client.close(timeout=PATIENCE)
+        self.client.close()

@@ -1,4 +1,4 @@
-"""Every setting: read from the environment (and `.env` in development), checked once, named in every complaint."""
+"""Every setting, and what is right for each of them and for some together."""
 
 import os
 import secrets
@@ -8,16 +8,15 @@ from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from security.keys import SHORTEST_KEY, Key
-from server import issuers, telemetry
 from server.places import hosts_of, networks_of, origins_of
 
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
@@ -206,20 +205,6 @@ class Settings(BaseSettings):
                 raise ValueError("SECRET_KEY is the example's: make one with `openssl rand -hex 32`")
         return self
 
-    @model_validator(mode="after")
-    def trusts_issuers_with_care(self) -> "Settings":
-        wrong = issuers.mistakes(self, doubts=not self.is_development)
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return self
-
-    @model_validator(mode="after")
-    def has_what_its_telemetry_needs(self) -> "Settings":
-        wrong = telemetry.mistakes(self)
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return self
-
     @cached_property
     def url(self) -> str | None:
         """The database as asyncpg wants it; None for the embedded one."""
@@ -280,37 +265,3 @@ class Settings(BaseSettings):
         if len(key) < SHORTEST_KEY:
             raise SettingsError(f"SECRET_KEY: the key in {kept} is cut short: remove the file, or set SECRET_KEY")
         return key
-
-
-def load(**given: Any) -> Settings:
-    """The settings of the environment, those in `given` above all. Raises SettingsError."""
-    environment = given.get("environment") or os.environ.get("ENVIRONMENT") or Environment.development
-    env_file = ".env" if environment == Environment.development else None
-    values: dict[str, Any] = {"_env_file": env_file, **secrets_in_files(), **given}
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError("\n".join(complaint(fault) for fault in error.errors())) from None
-
-
-def secrets_in_files() -> dict[str, str]:
-    """The secrets whose files are named by `<NAME>_FILE`. Raises SettingsError."""
-    found: dict[str, str] = {}
-    for name, field in Settings.model_fields.items():
-        variable = f"{name.upper()}_FILE"
-        if "SecretStr" not in str(field.annotation) or not (path := os.environ.get(variable)):
-            continue
-        if os.environ.get(name.upper()):
-            raise SettingsError(f"{variable}: {name.upper()} is set too; set only one of them")
-        try:
-            found[name] = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{variable}: cannot read {path}: {error}") from None
-    return found
-
-
-def complaint(fault: Any) -> str:
-    """One line about a fault that pydantic found."""
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    name = "_".join(str(part) for part in fault["loc"]).upper()
-    return f"{name}: {message}" if name else message

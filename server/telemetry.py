@@ -1,20 +1,16 @@
 """Who else is told of requests and errors: OpenTelemetry and Sentry, where the settings name them, or else nobody."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
 from threading import Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from contract.exchange import Exchange
-
-if TYPE_CHECKING:
-    from server.settings import Settings
+from server.settings import Settings
 
 PATIENCE = 2.0  # seconds that the last spans and reports have at the end
 INSTALL = "is not installed: `pip install --require-hashes -r requirements-telemetry.txt`"

@@ -12,7 +12,7 @@ from threading import Thread
 from types import FrameType
 
 from handlers.call import Life
-from server import settings
+from server import configuration
 from server.app import create_app
 from server.edge import Edge
 from server.lines import Lines
@@ -20,7 +20,7 @@ from server.lines import Lines
 
 def application() -> Edge:
     """What uvicorn serves. It is called in each process, when uvicorn listens to signals already."""
-    chosen = settings.load()
+    chosen = configuration.load()
     lines = Lines(sys.stdout.fileno())
     atexit.register(lines.end)
     supervisor = multiprocessing.parent_process()

@@ -35,7 +35,8 @@ from scripts.seed.writing import Writing, writing
 from security.passwords import Passwords
 from server import migrations
 from server.commands import CommandError
-from server.settings import Environment, Settings, SettingsError, load
+from server.configuration import load
+from server.settings import Environment, Settings, SettingsError
 from server.storage import connected, opened
 
 MOST_USERS, MOST_TASKS, MOST_SEED = 10_000, 1_000_000, 2**32 - 1

@@ -27,7 +27,7 @@ def run(_arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def source(variable: str, written: dict[str, str | None]) -> str:
-    """Where a setting comes from, as `settings.load` decides."""
+    """Where a setting comes from, as `configuration.load` decides."""
     if os.environ.get(f"{variable}_FILE"):
         return "file"
     if os.environ.get(variable):

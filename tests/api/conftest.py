@@ -16,8 +16,9 @@ from security.keys import Keys
 from security.tokens import Tokens
 from server import windows
 from server.app import AUDIENCE, ISSUER, create_app
+from server.configuration import load
 from server.edge import Edge
-from server.settings import Settings, load
+from server.settings import Settings
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, Factory, SignedIn

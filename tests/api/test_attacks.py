@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from persistence.access import Caller
-from server.settings import Settings, load
+from server.configuration import load
+from server.settings import Settings
 from tests.api.conftest import client_of, refresh_token, serving, started
 from tests.client import DOCUMENT, Answer, ApiClient
 from tests.conftest import Bench

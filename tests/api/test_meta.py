@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from persistence.engine import Pool
-from server.settings import Settings, load
+from server.configuration import load
+from server.settings import Settings
 from tests.api.conftest import SECRET, serving
 from tests.client import DOCUMENT, PREFIX, ApiClient
 from tests.conftest import Bench

@@ -14,7 +14,7 @@ from generated.operations import GetApiInfo200
 from handlers import meta
 from handlers.call import PublicCall
 from persistence.engine import Pool
-from server.settings import load
+from server.configuration import load
 from tests.api.conftest import SECRET, serving
 from tests.api.test_real_server import running
 from tests.client import ApiClient, check

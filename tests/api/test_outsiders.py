@@ -18,7 +18,8 @@ from persistence.engine import Pool, Transaction
 from persistence.identities import Arrival
 from security.keys import Keys
 from server import callers
-from server.settings import Settings, load
+from server.configuration import load
+from server.settings import Settings
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.client import ApiClient

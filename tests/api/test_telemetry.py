@@ -16,7 +16,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typing_extensions import override
 
-from server.settings import SettingsError, load
+from server.configuration import load
+from server.settings import SettingsError
 from tests.api.conftest import SECRET
 from tests.api.test_canaries import BREAK
 from tests.api.test_real_server import running
@@ -146,7 +147,7 @@ def test_their_libraries_are_not_loaded_for_a_server_that_tells_nobody() -> None
     ended = started(
         "import sys",
         "from server.app import create_app",
-        "from server.settings import load",
+        "from server.configuration import load",
         f"create_app(load(environment='staging', secret_key='{SECRET}'))",
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'sentry_sdk'))])",
     )

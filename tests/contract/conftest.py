@@ -23,12 +23,12 @@ from server import edge, observability, streams
 from server.app import HANDLERS, process_of
 from server.callers import Callers
 from server.calls import Calls
+from server.configuration import load
 from server.cors import Cors
 from server.gate import Gate
 from server.headers import Common
 from server.metrics import Metrics
 from server.proxies import Proxies
-from server.settings import load
 from server.telemetry import Telemetry
 from tests.api.conftest import SECRET, client_of
 from tests.client import DOCUMENT, ApiClient

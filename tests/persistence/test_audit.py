@@ -18,8 +18,8 @@ from persistence.audit import Filters
 from persistence.pages import After
 from server import backup
 from server.app import process_of
+from server.configuration import load
 from server.metrics import Metrics
-from server.settings import load
 from tests.api.conftest import SECRET
 from tests.conftest import Bench, Server
 from tests.factories import NOW, Factory

@@ -24,7 +24,7 @@ from persistence.tables import Row
 from scripts.seed.__main__ import main
 from scripts.seed.people import DEMO, PASSWORD, people, teams
 from security import strength
-from server.settings import load
+from server.configuration import load
 from tests.api.conftest import SECRET, serving
 from tests.conftest import ROOT, Server
 from tests.factories import NOW, Factory

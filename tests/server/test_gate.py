@@ -8,8 +8,8 @@ from typing import TypeAlias
 import httpx
 import pytest
 
+from server.configuration import load
 from server.proxies import Proxies
-from server.settings import load
 from tests.api.conftest import SECRET, client_of, started
 from tests.conftest import Bench
 from tests.contract.conftest import request

@@ -10,7 +10,7 @@ from persistence.engine import Pool
 from persistence.tables import DeletedIdentity, LoginThrottle
 from server.__main__ import main
 from server.commands.prune import kept, prune
-from server.settings import load
+from server.configuration import load
 from tests.conftest import Server
 from tests.factories import Factory
 

@@ -19,8 +19,9 @@ from server import revision
 from server.__main__ import INTERRUPTED
 from server.commands import CommandError
 from server.commands.serve import UNKNOWN, bound, heard, holder, prepare, shown
+from server.configuration import load
 from server.revision import head
-from server.settings import Settings, load
+from server.settings import Settings
 from server.storage import pooled
 from tests.conftest import ROOT, Server
 from tests.contract.conftest import NOWHERE
@@ -30,7 +31,7 @@ SECRET = "a-secret-of-the-tests-0123456789abcdef"
 STARTER = """
 import sys
 from server.commands.serve import prepare
-from server.settings import load
+from server.configuration import load
 
 settings = load(auto_migrate=True)
 print(prepare(settings.url, settings), "alembic" in sys.modules)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from server import issuers
-from server.settings import EXAMPLE_KEY, Environment, Settings, SettingsError, load
+from server.configuration import load
+from server.settings import EXAMPLE_KEY, Environment, Settings, SettingsError
 
 KEY = "0123456789abcdef0123456789abcdef"
 CANARY = "do-not-tell"

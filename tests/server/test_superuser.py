@@ -14,7 +14,8 @@ from persistence.engine import Pool
 from server.__main__ import main
 from server.commands import CommandError
 from server.commands.serve import make_first_superuser
-from server.settings import Settings, SettingsError, load
+from server.configuration import load
+from server.settings import Settings, SettingsError
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.conftest import ROOT, Server

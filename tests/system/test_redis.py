@@ -19,8 +19,8 @@ import pytest
 from server import counters
 from server.calls import Calls
 from server.commands import check
+from server.configuration import load
 from server.edge import Edge
-from server.settings import load
 from tests.api.conftest import SECRET, client_of, started
 from tests.conftest import Bench
 from tests.system.conftest import free_port
