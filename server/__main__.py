@@ -8,7 +8,7 @@ from typing import Protocol
 
 from persistence.embedded import EmbeddedError
 from server import configuration
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.settings import Settings, SettingsError
 
 COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune", "check", "settings")

@@ -18,7 +18,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import asyncpg
 from pydantic import BaseModel, ConfigDict
 
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.storage import connected
 
 CONTENTS = "backup.json"

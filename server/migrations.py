@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from persistence.engine import SESSION
 from server import revision
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.storage import connected
 
 ROOT = Path(__file__).parents[1]

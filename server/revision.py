@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.storage import connected
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
 from persistence.engine import Database, Pool, Watch
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.settings import Settings
 
 

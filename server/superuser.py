@@ -22,7 +22,7 @@ from security.outsiders import is_subject
 from security.passwords import Passwords
 from security.strength import PasswordRefused
 from server import issuers
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.settings import Settings
 from server.storage import connected
 

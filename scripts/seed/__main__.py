@@ -34,7 +34,7 @@ from scripts.seed.tasks import tasks
 from scripts.seed.writing import Writing, writing
 from security.passwords import Passwords
 from server import migrations
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.configuration import load
 from server.settings import Environment, Settings, SettingsError
 from server.storage import connected, opened

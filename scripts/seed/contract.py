@@ -6,7 +6,7 @@ from typing import Any
 
 from contract.validation import Schemas, faults
 from generated import models
-from server.commands import CommandError
+from server.complaints import CommandError
 
 DOCUMENT = Path(__file__).parents[2] / "generated" / "openapi.json"
 NAMES = ("Task", "TaskCreate", "User", "UserRegister")

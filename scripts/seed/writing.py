@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from persistence.tables import AuditLog, Member, Organization, Row, Task, User
-from server.commands import CommandError
+from server.complaints import CommandError
 
 COLUMNS: Mapping[type[Row], Sequence[str]] = {
     table: [column.name for column in table.__table__.columns if column.computed is None]

@@ -3,7 +3,3 @@
 A module says in its first line what the command does, adds its arguments in `add`, and does it in `run`, which answers
 the exit status. What goes wrong is raised as CommandError, SettingsError or EmbeddedError: one line for the operator.
 """
-
-
-class CommandError(Exception):
-    """A command that cannot do what it is told; its message is one line that says what to do."""

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server import revision
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.settings import Settings
 from server.storage import connected, opened
 

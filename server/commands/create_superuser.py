@@ -10,7 +10,7 @@ import sys
 from getpass import getpass
 
 from server import superuser
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.settings import Settings
 from server.storage import opened
 

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 
 from persistence.embedded import Embedded, EmbeddedError, binary
 from server import backup, migrations, storage
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.settings import Settings
 
 NOT_RUNNING = 3  # as systemd counts

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from alembic.script import Script
 
 from server import migrations
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.drift import differences
 from server.settings import Settings
 from server.storage import opened

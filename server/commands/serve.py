@@ -22,7 +22,7 @@ from typing_extensions import override
 from uvicorn.supervisors import ChangeReload
 
 from server import issuers, revision
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.connections import Connection
 from server.settings import Settings
 from server.storage import Unreachable, opened

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from server.commands import CommandError
+from server.complaints import CommandError
 from tests.migrations.conftest import Checkout, Command
 from tests.migrations.test_migrations import SCRIPTS
 

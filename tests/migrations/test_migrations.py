@@ -10,7 +10,7 @@ from alembic import command
 from alembic.script import Script, ScriptDirectory
 
 from persistence.users import key, words
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.drift import differences, written_down
 from server.migrations import ROOT, configuration, require_head, schema, upgrade
 from server.revision import known

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import make_url
 
-from server.commands import CommandError
+from server.complaints import CommandError
 from tests.migrations.conftest import Command
 
 WRONG_PASSWORD = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user "ada"\0\0'

@@ -22,7 +22,7 @@ from persistence.embedded import Embedded, binary
 from persistence.engine import Pool
 from persistence.tables import DeletedIdentity, ExternalIdentity, IdempotencyKey, LoginThrottle, Row
 from server import backup
-from server.commands import CommandError
+from server.complaints import CommandError
 from server.migrations import ROOT, upgrade
 from tests.conftest import Server
 from tests.factories import NOW, Factory

@@ -17,8 +17,8 @@ import pytest
 from persistence.embedded import Embedded
 from server import revision
 from server.__main__ import INTERRUPTED
-from server.commands import CommandError
 from server.commands.serve import UNKNOWN, bound, heard, holder, prepare, shown
+from server.complaints import CommandError
 from server.configuration import load
 from server.revision import head
 from server.settings import Settings

@@ -12,8 +12,8 @@ import pytest
 
 from persistence.engine import Pool
 from server.__main__ import main
-from server.commands import CommandError
 from server.commands.serve import make_first_superuser
+from server.complaints import CommandError
 from server.configuration import load
 from server.settings import Settings, SettingsError
 from tests import issuer
