@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
+from typing import TypeAlias
 from uuid import UUID
 
 from pydantic import MISSING
@@ -26,9 +27,11 @@ from handlers.call import Call
 from handlers.policy import ROLES, Action
 from handlers.versions import etag, versions
 from persistence import search, tasks
-from persistence.access import NotVisible
+from persistence.access import Caller, NotVisible
+from persistence.engine import Database
 
 WRITERS = ROLES[Action.write_tasks]
+Write: TypeAlias = Callable[[Database, UUID], Awaitable[models.Task]]
 
 
 async def list_tasks(
@@ -173,10 +176,11 @@ async def changed(
 ) -> models.Task:
     """The task with the patch, in the organization that it shall be in."""
     wanted, by = versions(if_match), call.caller
+    update = partial(tasks.update, patch=patch, versions=wanted, by=by, roles=WRITERS)
     if destination is MISSING:
-        return await found(partial(tasks.update, call.db, task_id, patch, versions=wanted, by=by, roles=WRITERS))
+        return await found(call.db, task_id, by, update)
     async with call.db.transaction() as db:
-        task = await found(partial(tasks.update, db, task_id, patch, versions=wanted, by=by, roles=WRITERS))
+        task = await found(db, task_id, by, update)
         if task.organization_id == destination:
             return task
         source = task.organization_id
@@ -188,21 +192,24 @@ async def toggle_task_completion(
 ) -> ToggleTaskCompletion200:
     completed = MISSING if body is MISSING else body.completed
     wanted, by = versions(if_match), call.caller
-    task = await found(
-        partial(tasks.set_completed, call.db, task_id, completed=completed, versions=wanted, by=by, roles=WRITERS)
-    )
+    write = partial(tasks.set_completed, completed=completed, versions=wanted, by=by, roles=WRITERS)
+    task = await found(call.db, task_id, by, write)
     return ToggleTaskCompletion200(body=task, etag=etag(task))
 
 
 async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING) -> DeleteTask204:
     wanted, by = versions(if_match), call.caller
-    await found(partial(tasks.delete, call.db, task_id, versions=wanted, by=by, roles=WRITERS))
+    await found(call.db, task_id, by, partial(tasks.delete, versions=wanted, by=by, roles=WRITERS))
     return DeleteTask204()
 
 
-async def found(write: Callable[[], Awaitable[models.Task]]) -> models.Task:
-    """The task of the write. It is tried twice: who waited for a task while it was moved finds it the second time."""
-    try:
-        return await write()
-    except NotVisible:
-        return await write()
+async def found(db: Database, task_id: UUID, by: Caller, write: Write) -> models.Task:
+    """The task of the write. Who waited for it while somebody moved it tries again where it is now.
+
+    Raises what the write does; NotVisible when the task is not to be seen anywhere.
+    """
+    while True:
+        try:
+            return await write(db, task_id)
+        except NotVisible:
+            await tasks.find(db, task_id, by=by)

@@ -97,3 +97,25 @@ async def test_of_a_move_and_a_deletion_at_once_the_deletion_finds_the_task_wher
         rows = await fresh.fetch("SELECT organization_id FROM tasks WHERE id = $1", [task_id])
         left = [record["organization_id"] for record in rows]
         assert (moved.status_code, deleted.status_code, left) in [(404, 204, []), (200, 204, [])]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_of_many_moves_at_once_each_finds_the_task_wherever_it_is(
+    pair: tuple[ApiClient, ApiClient], commit: Factory, fresh: Pool
+) -> None:
+    ada = await commit.user()
+    places = [ada.id, await commit.team(owner=ada), await commit.team(owner=ada)]
+    task_id = await commit.task(ada.id, ada)
+    headers = {**pair[0].as_(ada).headers, "Content-Type": "application/merge-patch+json"}
+
+    answers = await asyncio.gather(
+        *[
+            pair[n % 2].http.patch(
+                f"/api/v1/tasks/{task_id}", json={"organization_id": str(places[n % 3])}, headers=headers
+            )
+            for n in range(12)
+        ]
+    )
+
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert len(await fresh.fetch("SELECT FROM tasks WHERE id = $1", [task_id])) == 1
