@@ -15,7 +15,7 @@ from handlers.audit_trail import record
 from handlers.call import Call
 from handlers.versions import versions
 from persistence import sessions, users
-from persistence.access import NotAllowed, Stale
+from persistence.access import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.engine import Database
 from persistence.users import Changes, Held, key, words
 
@@ -26,15 +26,15 @@ CHALLENGE = f'Bearer error="insufficient_user_authentication", max_age={RECENT.s
 async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: EntityTags | MISSING) -> models.User:
     """The account as it now is. What is as it was leaves version and sessions alone.
 
-    Raises NotAllowed, Stale, RecentLoginNeeded, UserConflict.
+    Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict.
     """
     takes_away = patch.is_active is False or patch.is_superuser is False
     async with call.db.transaction() as db:
         superusers = await users.hold_superusers(db, [user_id], by=call.caller) if takes_away else frozenset()
-        held = await users.hold(db, user_id, by=call.caller)
-        demand_version(held.user, if_match)
+        held = await hold(call, db, user_id)
         changed = [name for name, value in given(patch).items() if getattr(held.user, name) != value]
         demand_right(call, held, patch, changed)
+        demand_version(held.user, if_match)
         if not changed:
             return held.user
         if takes_away and await is_last_superuser(call, db, held.user, superusers):
@@ -46,6 +46,16 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         updated, target = AuditAction.user_updated, audit_trail.user(user_id)
         await record(db, call, updated, AuditOutcome.success, target=target, changes=changed)
     return user
+
+
+async def hold(call: Call, db: Database, user_id: UUID) -> Held:
+    """The account, which is held. Raises NotVisible, or SessionOver when it was the caller's own and went meanwhile."""
+    try:
+        return await users.hold(db, user_id, by=call.caller)
+    except NotVisible:
+        if user_id == call.caller.id:
+            raise SessionOver from None
+        raise
 
 
 def demand_version(user: models.User, if_match: EntityTags | MISSING) -> None:

@@ -15,7 +15,7 @@ from generated.operations import (
     WrongPassword,
 )
 from handlers import audit_trail, export, guessing
-from handlers.account_changes import change, demand_recent_login, demand_version
+from handlers.account_changes import change, demand_recent_login, demand_version, hold
 from handlers.audit_trail import record
 from handlers.call import Call
 from handlers.deletion import erase
@@ -41,9 +41,9 @@ async def update_my_profile(
 async def delete_my_account(call: Call, /, *, if_match: EntityTags | MISSING) -> DeleteMyAccount204:
     async with call.db.transaction() as db:
         superusers = await users.hold_superusers(db, [call.caller.id], by=call.caller)
-        me = await users.hold(db, call.caller.id, by=call.caller)
-        demand_version(me.user, if_match)
+        me = await hold(call, db, call.caller.id)
         demand_recent_login(me.authenticated_at, call.now)
+        demand_version(me.user, if_match)
         await erase(call, db, me.user, superusers)
     return DeleteMyAccount204()
 

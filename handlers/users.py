@@ -169,9 +169,9 @@ async def remove(call: Call, user_id: UUID, if_match: EntityTags | MISSING) -> N
     async with call.db.transaction() as db:
         superusers = await users.hold_superusers(db, [user_id], by=call.caller)
         user = await user_lists.hold(db, user_id, by=call.caller)
-        demand_version(user, if_match)
         if user_id == call.caller.id:
             raise DeletionConflict("self_action_forbidden", "You cannot delete your own account here.")
+        demand_version(user, if_match)
         await erase(call, db, user, superusers)
 
 

@@ -12,6 +12,7 @@ from persistence.tables import Row
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory
+from tests.waiting import somebody_waits
 
 Pair = tuple[ApiClient, ApiClient]
 ADA = {"email": "ada.lovelace@example.com", "username": "countess", "full_name": "Augusta King"}
@@ -21,7 +22,7 @@ async def test_it_needs_a_recent_sign_in(api: ApiClient, make: Factory) -> None:
     ada = await make.user()
     old = replace(ada, session_id=await make.session(ada.id, authenticated_at=NOW - timedelta(minutes=11)))
 
-    problem = await api.as_(old).delete("/users/me", expect=401)
+    problem = await api.as_(old).with_headers(If_Match='"2"').delete("/users/me", expect=401)
     await api.as_(ada).with_headers(If_Match='"2"').delete("/users/me", expect=412)
     await api.as_(ada).delete("/users/me")
 
@@ -165,3 +166,26 @@ async def test_requests_during_which_their_user_goes_are_done_before_or_told_tha
         assert all("retry-after" in answer.headers for answer in late)  # the deletion took long, on a busy machine
         assert {answer.status_code for answer in answers if answer not in late} <= {200, 201, 204, 401, 404}
         assert await fresh.fetch("SELECT FROM tasks WHERE organization_id = $1", [ada.id]) == []
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("how", ["delete", "patch", "put", "profile"])
+async def test_who_changes_or_deletes_an_own_account_that_goes_meanwhile_is_told_that_the_session_is_over(
+    pair: Pair, commit: Factory, fresh: Pool, how: str
+) -> None:
+    ada = await commit.user(email="ada@example.com")
+    api = pair[0].as_(ada)
+    async with fresh.transaction() as going:
+        await going.fetch("SELECT FROM users WHERE id = $1 FOR UPDATE", [ada.id])
+        if how == "delete":
+            request = api.delete("/users/me", expect=401)
+        elif how == "put":
+            request = api.put(f"/users/{ada.id}", {"email": "ada@example.com", "full_name": "Ada"}, expect=401)
+        else:
+            path = "/users/me" if how == "profile" else f"/users/{ada.id}"
+            request = api.patch(path, {"full_name": "Ada"}, expect=401)
+        waiting = asyncio.create_task(request)
+        await somebody_waits(fresh)
+        await going.fetch("DELETE FROM users WHERE id = $1", [ada.id])
+
+    assert (await waiting)["code"] == "token_revoked"

@@ -202,7 +202,7 @@ class TestDelete:
     async def test_nobody_deletes_himself(self, api: ApiClient, make: Factory, root: Caller) -> None:
         await make.user(is_superuser=True)
 
-        problem = await api.as_(root).delete(f"/users/{root.id}", expect=409)
+        problem = await api.as_(root).with_headers(If_Match='"7"').delete(f"/users/{root.id}", expect=409)
 
         assert problem["code"] == "self_action_forbidden"
 

@@ -162,7 +162,8 @@ class TestPatch:
     ) -> None:
         ada = await make.user()
 
-        problem = await api.as_(ada).patch(f"/users/{ada.id}", body | {"username": "ada"}, expect=403)
+        stale = api.as_(ada).with_headers(If_Match='"7"')
+        problem = await stale.patch(f"/users/{ada.id}", body | {"username": "ada"}, expect=403)
 
         assert problem["code"] == "permission_denied"
         assert (await api.as_(ada).get("/users/me"))["username"] is None
