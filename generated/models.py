@@ -648,7 +648,7 @@ TaskDescription = TypeAliasType(
 
 
 Instant = TypeAliasType("Instant", Annotated[AwareDatetime, Field(examples=["2026-02-06T18:00:00+01:00"])])
-"""An instant from 1900 to 9998 (RFC 3339), with its offset and up to six fraction digits."""
+"""An instant (RFC 3339) of a year from 1900 to 9998, where it is written, with its offset and up to six fraction digits."""
 
 
 class TaskCreate(BaseModel):

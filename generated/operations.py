@@ -759,20 +759,19 @@ class RecentLoginNeeded(Problem):
         super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
 
 
-class DeletionConflict(Problem):
-    """409: A team or the server would be left without anybody, or it is the own account."""
+class StillNeeded(Problem):
+    """409: A team or the server would be left without anybody."""
 
     status: ClassVar[int] = 409
     codes = (
         "last_owner",
         "last_superuser",
-        "self_action_forbidden",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["last_owner", "last_superuser", "self_action_forbidden"],
+        code: Literal["last_owner", "last_superuser"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -826,6 +825,27 @@ class WrongPassword(Problem):
     def __init__(
         self,
         code: Literal["wrong_password"] = "wrong_password",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class DeletionConflict(Problem):
+    """409: A team or the server would be left without anybody, or it is the own account."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "last_owner",
+        "last_superuser",
+        "self_action_forbidden",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["last_owner", "last_superuser", "self_action_forbidden"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -892,6 +912,24 @@ class CreationRefused(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class UnsupportedCompletionType(Problem):
+    """415: The operation does not take this content type."""
+
+    status: ClassVar[int] = 415
+    codes = ("unsupported_media_type",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["unsupported_media_type"] = "unsupported_media_type",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        accept_patch: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("Accept-Patch", str(accept_patch)),))
+
+
 class OrganizationNotCreated(Problem):
     """409: Another organization has this slug, or a request with this key is being answered."""
 
@@ -905,6 +943,23 @@ class OrganizationNotCreated(Problem):
     def __init__(
         self,
         code: Literal["slug_taken", "idempotency_in_progress"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class PersonalOrganization(Problem):
+    """409: The organization is a personal one."""
+
+    status: ClassVar[int] = 409
+    codes = ("personal_organization",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["personal_organization"] = "personal_organization",
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -958,7 +1013,6 @@ class MemberConflict(Problem):
 
     status: ClassVar[int] = 409
     codes = (
-        "already_member",
         "last_owner",
         "personal_organization",
     )
@@ -966,7 +1020,7 @@ class MemberConflict(Problem):
 
     def __init__(
         self,
-        code: Literal["already_member", "last_owner", "personal_organization"],
+        code: Literal["last_owner", "personal_organization"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1792,7 +1846,7 @@ class ProfileOperations(Protocol[Call_contra]):
         first finds another one (`last_owner`), and the only active superuser stays (`last_superuser`).
 
         Source: DELETE /api/v1/users/me
-        Raises: InvalidHeader, RecentLoginNeeded, DeletionConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, RecentLoginNeeded, StillNeeded, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2109,7 +2163,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         Its tasks are deleted with it. A second request answers `404`.
 
         Source: DELETE /api/v1/organizations/{organization_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, OrganizationConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, PersonalOrganization, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2397,7 +2451,7 @@ class TasksOperations(Protocol[Call_contra]):
         of the two it shall be, so that the request can be repeated; `false` leaves a task alone that is not completed.
 
         Source: PATCH /api/v1/tasks/{task_id}/complete
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedCompletionType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3278,7 +3332,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             RecentLoginNeeded,
-            DeletionConflict,
+            StillNeeded,
             PreconditionFailed,
             ValidationFailed,
             TooManyRequests,
@@ -4450,7 +4504,7 @@ OPERATIONS: tuple[Operation, ...] = (
             NotFound,
             PreconditionFailed,
             ContentTooLarge,
-            UnsupportedPatchType,
+            UnsupportedCompletionType,
             ValidationFailed,
             TooManyRequests,
             InternalError,
@@ -4654,7 +4708,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
-            OrganizationConflict,
+            PersonalOrganization,
             PreconditionFailed,
             ValidationFailed,
             TooManyRequests,

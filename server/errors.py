@@ -11,7 +11,7 @@ from generated.operations import (
     PROBLEM_TYPES,
     AccountConflict,
     Forbidden,
-    MemberConflict,
+    MemberNotAdded,
     NotFound,
     OrganizationConflict,
     PreconditionFailed,
@@ -98,7 +98,7 @@ CONSTRAINTS: dict[str, Callable[[], Problem]] = {
     "uq_users_email_key": lambda: AccountConflict("email_already_registered"),
     "uq_users_username_key": lambda: AccountConflict("username_taken"),
     "uq_organizations_slug": lambda: OrganizationConflict("slug_taken"),
-    "pk_organization_members": lambda: MemberConflict("already_member"),
+    "pk_organization_members": lambda: MemberNotAdded("already_member"),
     "fk_organization_members_user_id": lambda: unauthorized("token_revoked"),
     "fk_tasks_organization_id": NotFound,  # deleted in the meantime
     "fk_tasks_user_id": lambda: unauthorized("token_revoked"),
