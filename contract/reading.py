@@ -61,7 +61,8 @@ class Reader:
     def invalid(self, found: list[Fault]) -> Problem:
         """The problem for a request that was read but breaks the contract."""
         if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
-            places = "1 place" if len(found) == 1 else f"{len(found)} places"
+            number = len({(fault.where, fault.pointer) for fault in found})
+            places = "1 place" if number == 1 else f"{number} places"
             return self.problem(422, "validation_error", f"The request breaks the contract in {places}.", errors=found)
         first = found[0]  # RFC 6749, 5.2: one error for the whole request
         code = "unsupported_grant_type" if (first.pointer, first.code) == ("/grant_type", "enum") else "invalid_request"

@@ -68,7 +68,8 @@ def pointer(parts: Iterable[object]) -> str:
 def faults(where: Where, validator: Validator, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
     """Every place where the value breaks its schema, up to a bound, if it does. The value is never quoted.
 
-    Of a format and a pattern that a text breaks both, the format is named: people can read it.
+    Of a format and a pattern that a text breaks both, the format is named: people can read it. Of what has the wrong
+    type nothing else is said.
     """
     found: list[Fault] = []
     for error in validator.iter_errors(value):
@@ -76,8 +77,9 @@ def faults(where: Where, validator: Validator, value: object, prefix: tuple[str,
             found += described(where, leaf, prefix)
         if len(found) >= MOST_FAULTS:
             break
-    named = {fault.pointer for fault in found if fault.code == "format"}
-    return [fault for fault in found if fault.code != "pattern" or fault.pointer not in named][:MOST_FAULTS]
+    named = {("pattern", fault.pointer) for fault in found if fault.code == "format"}
+    named |= {("enum", fault.pointer) for fault in found if fault.code in {"type", "not_null"}}
+    return [fault for fault in found if (fault.code, fault.pointer) not in named][:MOST_FAULTS]
 
 
 def leaves(error: ValidationError) -> Iterator[ValidationError]:

@@ -63,14 +63,14 @@ class TestMembers:
             values: list[Any] = [7, -0.5, 2**31, 2**63, 10**4_000, True, [CANARY], {CANARY: CANARY}, [], {}, CANARY]
             for value in values:
                 if not isinstance(value, KINDS[schema["type"]]):
-                    await prober.is_told(operation, operation.good | {member: value}, f"/{member}", "type", "enum")
+                    await prober.is_told(operation, operation.good | {member: value}, f"/{member}", "type")
 
     @pytest.mark.parametrize("name", WITH_JSON)
     async def test_null_where_it_is_not_taken(self, prober: Prober, name: str) -> None:
         operation = ALL[name]
         for member, _, nullable in operation.members():
             if not nullable:
-                await prober.is_told(operation, operation.good | {member: None}, f"/{member}", "not_null", "enum")
+                await prober.is_told(operation, operation.good | {member: None}, f"/{member}", "not_null")
 
     @pytest.mark.parametrize("name", WITH_BODY)
     async def test_a_member_that_is_missing(self, prober: Prober, name: str) -> None:

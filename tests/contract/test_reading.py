@@ -294,6 +294,7 @@ class TestBody:
             (b'{"title": ""}', [("/title", "min_length"), ("/title", "pattern")]),
             (b'{"title": 5, "status": "late"}', [("/status", "enum"), ("/title", "type")]),
             (b'{"title": null}', [("/title", "not_null")]),
+            (b'{"title": "a", "status": null, "priority": 5}', [("/priority", "type"), ("/status", "not_null")]),
             (b'{"title": "a", "description": "%s"}' % (b"x" * 2001), [("/description", "max_length")]),
             (b'{"title": "a", "titel": "b"}', [("/titel", "unknown_field")]),
             (b'{"title": "a", "due_date": "1899-12-31T23:59:59Z"}', [("/due_date", "pattern")]),
@@ -304,6 +305,11 @@ class TestBody:
     )
     async def test_every_fault_is_named(self, content: bytes, expected: list[tuple[str, str]]) -> None:
         assert sorted(await places("createTask", posted(content))) == expected
+
+    async def test_a_place_with_two_faults_is_one_place(self) -> None:
+        problem = await refusal("createTask", posted({"title": ""}))
+
+        assert problem.detail == "The request breaks the contract in 1 place."
 
     async def test_query_and_body_are_judged_together(self) -> None:
         exchange = request("POST", query="x=1", headers={"Content-Type": JSON}, chunks=[b"{}"])
