@@ -49,7 +49,7 @@ async def account_of(call: PublicCall, outsider: Outsider) -> UUID:
     try:
         return await made(call, arrival, outsider)
     except UniqueViolationError:  # somebody else took the e-mail meanwhile
-        return await made(call, replace(arrival, email=None, email_key=None), outsider)
+        return await made(call, replace(arrival, email=None, email_key=None, words=""), outsider)
 
 
 async def look(db: Database, call: PublicCall, outsider: Outsider) -> UUID | None:
