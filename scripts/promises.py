@@ -117,8 +117,8 @@ well, whichever of the two is the older one.
 4. Wait for 7 days, the life of a refresh token. By then every session is over or has been refreshed with the new key.
 5. Drop `SECRET_KEY_PREVIOUS` and restart once more.
 
-Sessions, access tokens, refresh tokens and cursors survive this. Counts of wrong passwords do not: they are kept under
-a keyed hash, so from step 3 on each identifier has five new tries, and a lock is lifted.
+Sessions, access tokens, refresh tokens, cursors and counts of wrong passwords survive this: these are kept under a hash
+by either key, as long as both are accepted.
 
 A key that has leaked must not be waited for: leave `SECRET_KEY_PREVIOUS` empty in step 3. Everybody signs in again.
 """

@@ -165,6 +165,20 @@ class TestKeyRotation:
             await still.as_(ada).get("/auth/me")
             await still.post("/auth/refresh", {"refresh_token": refresh_token(rotated, ada)}, expect=200)
 
+    @pytest.mark.proves("ASVS 5.0 6.3.1", "A change of keys gives nobody another five tries")
+    @pytest.mark.parametrize("before", [0, 3, 5])
+    async def test_wrong_passwords_count_on(
+        self, api: ApiClient, make: Factory, *, settings: Settings, rotated: Settings, db: Bench, before: int
+    ) -> None:
+        await make.user(email="ada@example.com")
+        for _ in range(before):
+            await login(api, password="not the password at all", expect=401)
+        async with started(rotated, db) as app, client_of(app, settings) as after:
+            for _ in range(before, 5):
+                await login(after, password="not the password at all", expect=401)
+            assert (await login(after, expect=429))["code"] == "account_locked"
+        assert (await login(api, expect=429))["code"] == "account_locked"
+
 
 class TestPasswordChange:
     async def change(self, api: ApiClient, *, expect: int = 204, **members: str) -> Answer:
