@@ -527,7 +527,7 @@ class TokenPair(BaseModel):
     expires_in: Annotated[int, Field(ge=1)]
     """The life of the access token, in seconds."""
     refresh_token: str | None
-    """Fetches the next access token."""
+    """Fetches the next access token; null when it comes as the cookie."""
     refresh_expires_in: Annotated[int, Field(ge=0)]
     """The life of the session, in seconds."""
     session_id: UUID
@@ -876,7 +876,7 @@ class OrganizationPatch(BaseModel):
 
 
 class Organization(BaseModel):
-    """An organization."""
+    """An organization. `my_role` is null for a superuser who is no member of it."""
 
     id: UUID
     """The id of the organization; that of a personal one is the id of its user."""

@@ -1697,7 +1697,8 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
 
         Begins a session and answers its tokens. Send the access token as `Authorization` with the scheme `Bearer`. Five
         wrong passwords in a row lock signing in for 15 minutes, for unknown addresses too. With `token_transport`
-        `cookie` the refresh token comes as the cookie `__Host-refresh`, which scripts cannot read, and not in the body.
+        `cookie` the refresh token comes as the cookie `__Host-refresh`, which scripts cannot read, and not in the body,
+        where it comes when `token_transport` is not sent.
 
         Source: POST /api/v1/auth/login
         Raises: MalformedBody, InvalidCredentials, AccountDisabled, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyAttempts, InternalError, ServiceUnavailable.
@@ -2218,8 +2219,8 @@ class MembersOperations(Protocol[Call_contra]):
     ) -> AddMember201:
         """Add a member to an organization.
 
-        The account with this e-mail becomes a member. An address that no active account has is `404`. Admins add members and
-        admins; only owners add owners.
+        The account with this e-mail becomes a member, with the role `member` when none is sent. An address that no active
+        account has is `404`. Admins add members and admins; only owners add owners.
 
         Source: POST /api/v1/organizations/{organization_id}/members
         Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, MemberNotAdded, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
@@ -2326,7 +2327,8 @@ class TasksOperations(Protocol[Call_contra]):
     ) -> CreateTask201:
         """Create a task.
 
-        The task lives in the personal organization unless `organization_id` names another one.
+        The task lives in the personal organization unless `organization_id` names another one. `status` is `pending` and
+        `priority` is `medium` when they are not sent.
 
         Source: POST /api/v1/tasks
         Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, KeyInProgress, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
