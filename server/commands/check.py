@@ -20,7 +20,7 @@ from server.complaints import CommandError
 from server.settings import Settings
 from server.storage import connected, opened
 
-OLDEST_POSTGRESQL = 14
+OLDEST_POSTGRESQL = 15
 MOST_SECONDS_APART = 2.0
 FEWEST_CHARACTERS = 12  # different ones, in a key
 PATIENCE = 5

@@ -7,11 +7,13 @@ import asyncpg
 import pytest
 
 from persistence.embedded import Embedded
+from server.commands import check
 from server.settings import Settings
 from tests.contract.conftest import NOWHERE
 from tests.issuer import publishing, sending
 from tests.server.test_command_line import CANARY, typed
 
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
 KEY = "3f9c1b7a5e2d8046aa17c0de9b5f4e213f9c1b7a5e2d8046"
 
 
@@ -30,6 +32,10 @@ def test_a_server_that_has_all_it_needs_is_well(tmp_path: Path, fresh_url: str) 
     assert status == 0
     assert {mark for mark, _ in found.values()} == {"ok"}
     assert found.keys() == {"settings", "SECRET_KEY", "database", "clock", "migrations"}
+
+
+def test_the_oldest_postgresql_is_the_one_that_operators_are_told() -> None:
+    assert f"PostgreSQL, {check.OLDEST_POSTGRESQL} or newer" in DEPLOYMENT.read_text(encoding="utf-8")
 
 
 async def test_the_issuers_keys_are_looked_at(tmp_path: Path, fresh_url: str) -> None:
