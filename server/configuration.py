@@ -36,8 +36,10 @@ def secrets_in_files() -> dict[str, str]:
             raise SettingsError(f"{variable}: {name.upper()} is set too; set only one of them")
         try:
             found[name] = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{variable}: cannot read {path}: {error}") from None
+        except OSError as error:
+            raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"{variable}: {path} is no text in UTF-8") from None
     return found
 
 

@@ -20,6 +20,8 @@ from security.keys import SHORTEST_KEY, Key
 from server.places import hosts_of, networks_of, origins_of
 
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
+HIGHEST_LIMIT = 1_000_000_000  # `RateLimit` has integers of 15 digits at most (RFC 9651, 3.3.1)
+HIGHEST_PORT = 65535
 
 
 class SettingsError(Exception):
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
 
     environment: Environment = Field(Environment.development, description="What the server is run for.")
     host: str = Field("127.0.0.1", description="The address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 chooses a free one.")
+    port: int = Field(8000, ge=0, le=HIGHEST_PORT, description="The port to listen on; 0 chooses a free one.")
     workers: int = Field(1, ge=1, le=64, description="How many processes answer requests.")
     max_connections: int = Field(900, ge=1, description="Connections that a process has at once; others get a 503.")
     drain_seconds: float = Field(
@@ -53,7 +55,7 @@ class Settings(BaseSettings):
     postgres_user: str | None = Field(None, description="The parts of DATABASE_URL, one by one: the role,")
     postgres_password: SecretStr | None = Field(None, description="its password,")
     postgres_host: str | None = Field(None, description="the host (this one names a server),")
-    postgres_port: int = Field(5432, ge=1, le=65535, description="the port")
+    postgres_port: int = Field(5432, ge=1, le=HIGHEST_PORT, description="the port")
     postgres_db: str = Field("docket", description="and the database.")
     pool_size: int = Field(20, ge=1, le=200, description="Connections of each process to PostgreSQL.")
     database_pooler: Literal["transaction"] | None = Field(
@@ -94,7 +96,9 @@ class Settings(BaseSettings):
         "sub", min_length=1, description="The claim that says whose a token is, by path: `user.id` is one in another."
     )
 
-    sessions_per_user: int = Field(100, ge=1, description="Live sessions of an account; the longest unused one goes.")
+    sessions_per_user: int = Field(
+        100, ge=1, le=10_000, description="Live sessions of an account; the longest unused one goes."
+    )
     backend_cors_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(origins_of)] = Field(
         frozenset(),
         validate_default=False,
@@ -111,10 +115,14 @@ class Settings(BaseSettings):
         description="Addresses or networks of our proxies, whose X-Forwarded-For and X-Forwarded-Proto count.",
     )
 
-    audit_retention_days: int = Field(365, ge=1, description="Days after which `prune` deletes an audit log.")
+    audit_retention_days: int = Field(
+        365, ge=1, le=36_500, description="Days after which `prune` deletes an audit log."
+    )
     rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
-    rate_limit_default: int | None = Field(None, ge=1, description="Requests a minute of an address, class `default`.")
-    rate_limit_login: int | None = Field(None, ge=1, description="Sign-ins an hour of an identifier.")
+    rate_limit_default: int | None = Field(
+        None, ge=1, le=HIGHEST_LIMIT, description="Requests a minute of an address, class `default`."
+    )
+    rate_limit_login: int | None = Field(None, ge=1, le=HIGHEST_LIMIT, description="Sign-ins an hour of an identifier.")
     redis_url: SecretStr | None = Field(None, description="A Redis where all instances count; none: each for itself.")
     metrics_token: SecretStr | None = Field(
         None, description="What monitoring sends to read /metrics; none: nobody reads them, except in development."
@@ -145,6 +153,8 @@ class Settings(BaseSettings):
             url = make_url(value.get_secret_value())
         except (ArgumentError, ValueError):
             raise ValueError("is no URL: write postgresql://user:password@host:5432/database") from None
+        if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
+            raise ValueError(f"has a port that is none: write 1 to {HIGHEST_PORT}")
         if url.get_backend_name() not in {"postgresql", "postgres"}:
             raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:5432/database")
         return value

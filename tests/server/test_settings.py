@@ -179,10 +179,14 @@ class TestComplaints:
             ("AUTO_MIGRATE", "perhaps", "Input should be a valid boolean"),
             ("ACCESS_TOKEN_MINUTES", "31", "Input should be less than or equal to 30"),
             ("BCRYPT_COST", "11", "Input should be greater than or equal to 12"),
+            ("SESSIONS_PER_USER", "10001", "Input should be less than or equal to 10000"),
             ("AUDIT_RETENTION_DAYS", "0", "Input should be greater than or equal to 1"),
+            ("AUDIT_RETENTION_DAYS", "36501", "Input should be less than or equal to 36500"),
             ("RATE_LIMITS_ENABLED", "2", "Input should be a valid boolean"),
             ("RATE_LIMIT_DEFAULT", "0", "Input should be greater than or equal to 1"),
+            ("RATE_LIMIT_DEFAULT", "1000000001", "Input should be less than or equal to 1000000000"),
             ("RATE_LIMIT_LOGIN", "-1", "Input should be greater than or equal to 1"),
+            ("RATE_LIMIT_LOGIN", "1000000001", "Input should be less than or equal to 1000000000"),
             ("CSP_MODE", "lax", "Input should be 'strict', 'relaxed' or 'disabled'"),
             ("LOG_LEVEL", "trace", "Input should be 'debug', 'info', 'warning' or 'error'"),
             ("LOG_FORMAT", "xml", "Input should be 'json' or 'console'"),
@@ -193,6 +197,8 @@ class TestComplaints:
             ("DATABASE_URL", f"mysql://ada:{CANARY}@db/docket", "is not a PostgreSQL URL: write postgresql://"),
             ("DATABASE_URL", f"postgresql://ada:p@ss:{CANARY}@db/docket", "is no URL: write postgresql://"),
             ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:port/docket", "is no URL: write postgresql://"),
+            ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:65536/docket", "has a port that is none: write 1 to 65535"),
+            ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:0/docket", "has a port that is none: write 1 to 65535"),
             ("REDIS_URL", f"http://:{CANARY}@cache/0", "is no URL of a Redis: write redis://"),
             ("REDIS_URL", f"redis://:{CANARY}@cache:port/0", "is no URL of a Redis: write redis://"),
             ("REDIS_URL", CANARY, "is no URL of a Redis: write redis://"),
@@ -243,13 +249,14 @@ class TestComplaints:
 
         line = complaint(monkeypatch, SECRET_KEY_FILE=str(path))
 
-        assert line.startswith(f"SECRET_KEY_FILE: cannot read {path}: ")
-        assert "No such file or directory" in line
+        assert line == f"SECRET_KEY_FILE: cannot read {path}: No such file or directory"
 
     def test_a_file_of_a_secret_must_be_text(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         (folder / "key").write_bytes(b"\xff" * 40)
 
-        assert complaint(monkeypatch, SECRET_KEY_FILE=str(folder / "key")).startswith("SECRET_KEY_FILE: cannot read ")
+        line = complaint(monkeypatch, SECRET_KEY_FILE=str(folder / "key"))
+
+        assert line == f"SECRET_KEY_FILE: {folder / 'key'} is no text in UTF-8"
 
     def test_a_file_of_a_secret_may_not_be_empty(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         (folder / "key").write_text("\n")
