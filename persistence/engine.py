@@ -149,15 +149,23 @@ class Pool:
             task.exception()
 
     async def connect(self) -> Connection:
-        """Wait for a server that is coming up: nothing has been sent yet, so nothing can happen twice."""
-        async with asyncio.timeout(self.patience):
-            pause = 0.05
-            while True:
-                try:
-                    return await connect(self.url, lent=self.lent)
-                except NOT_UP:
+        """Wait for a server that is coming up: nothing has been sent yet, so nothing can happen twice.
+
+        Raises TimeoutError, from what the last try met.
+        """
+        met: Exception | None = None
+        try:
+            async with asyncio.timeout(self.patience):
+                pause = 0.05
+                while True:
+                    try:
+                        return await connect(self.url, lent=self.lent)
+                    except NOT_UP as error:
+                        met = error
                     await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
                     pause = min(2 * pause, LONGEST_PAUSE)
+        except TimeoutError:
+            raise TimeoutError from met
 
     async def close(self) -> None:
         """Wait until every connection is back, and close it."""

@@ -114,7 +114,7 @@ class Edge:
             if problem.code == "rate_limit_exceeded":
                 self.metrics.refused.labels(exchange.operation.rate_class if exchange.operation else "default").inc()
             if problem.status == SERVICE_UNAVAILABLE:
-                log.warning("unavailable", reason=type(problem.__cause__).__name__)
+                log.warning("unavailable", reason=reason(problem.__cause__ or problem))
             return written(problem, exchange)
         except ClientGone:
             return None
@@ -172,6 +172,15 @@ def request_id(exchange: Exchange) -> str:
     if given is not None and REQUEST_ID.fullmatch(given):
         return given
     return new_id()
+
+
+def reason(error: BaseException | None) -> str:
+    """The kind of an error, and what it came from."""
+    kinds = []
+    while error is not None:
+        kinds.append(type(error).__name__)
+        error = error.__cause__
+    return " from ".join(kinds)
 
 
 def written(problem: Problem, exchange: Exchange) -> Answer:

@@ -208,9 +208,10 @@ class TestTrouble:
     async def test_a_server_that_does_not_come_up_is_not_waited_for_forever(self, fresh_url: str) -> None:
         pool = Pool(over_tcp(fresh_url, free_port()), size=1, patience=0.2)
 
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError) as late:
             await pid(pool)
 
+        assert isinstance(late.value.__cause__, ConnectionRefusedError)
         assert list(pool.free) == [None]
 
 

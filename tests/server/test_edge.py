@@ -173,7 +173,7 @@ class TestAccessLog:
             "level": "warning",
             "request_id": "the-request",
             "trace_id": TRACE,
-            "reason": "TimeoutError",
+            "reason": "TimeoutError from FileNotFoundError",
         }
 
     async def test_a_client_without_an_address_is_answered(self, logged: Logged) -> None:
