@@ -88,6 +88,7 @@ class Reader:
 
     def read_query(self, query: bytes, arguments: dict[str, Any], found: list[Fault]) -> None:
         given: dict[str, list[str]] = {}
+        undecoded: set[str] = set()
         for pair in query.split(b"&") if query else ():
             name, _, raw = pair.partition(b"=")
             if not pair:
@@ -104,14 +105,14 @@ class Reader:
             try:
                 text = unquote_plus(raw.decode("ascii"), errors="strict")
             except UnicodeDecodeError:
+                undecoded.add(key)
                 found.append(Fault("query", pointer([key]), "format", "Must be percent-encoded UTF-8"))
             else:
                 given.setdefault(key, []).append(text)
         del found[MOST_FAULTS:]
         arguments |= self.left_out
-        found += [
-            Fault("query", pointer([name]), "required", "Is required") for name in self.required if name not in given
-        ]
+        missing = [name for name in self.required if name not in given and name not in undecoded]
+        found += [Fault("query", pointer([name]), "required", "Is required") for name in missing]
         for key, texts in given.items():
             self.read_parameter(self.query[key], texts, arguments, found)
 

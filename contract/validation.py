@@ -32,7 +32,6 @@ CODES = {
 SAYINGS = {
     "min_length": "Must have at least {limit} characters",
     "max_length": "Must have at most {limit} characters",
-    "pattern": "Must match {pattern}",
     "format": "Must be a valid {format}",
     "minimum": "Must be at least {limit}",
     "maximum": "Must be at most {limit}",
@@ -43,6 +42,26 @@ SAYINGS = {
     "not_null": "Must not be null",
 }
 FORMATS = {"date-time": "date-time, like 2026-01-31T09:30:00Z"}
+PATTERNS = {
+    r"^[^\x00]*$": "Must not have NUL in it",
+    r"^[^\x00-\x20](?:[^\x00]*[^\x00-\x20])?$": "Must neither begin nor end with white space, nor have NUL in it",
+    r"^[^\x00-\x20](?:[^\x00-\x1F\x7F]*[^\x00-\x20\x7F])?$": (
+        "Must be one line that neither begins nor ends with white space"
+    ),
+    r"^[A-Za-z0-9._-]+$": "Must be of A to Z, a to z, 0 to 9, `.`, `_` and `-`",
+    r"^[a-z0-9][a-z0-9-]{1,62}$": "Must be of a to z, 0 to 9 and `-`, and not begin with `-`",
+    r"^[\x21-\x7E]+$": "Must be of printable ASCII characters without white space",
+    r"^[\x21-\x7E]{1,128}$": "Must be of printable ASCII characters without white space",
+    r'^(?:\*|(?:W/)?"[\x21\x23-\x7E]*"(?:[ \t]*,[ \t]*(?:W/)?"[\x21\x23-\x7E]*")*)$': (
+        'Must be `*` or entity tags with their quotes, like "1"'
+    ),
+    r"^[a-z][a-z_]*\.(?:[a-z][a-z_]*)?$": "Must be an action, like auth.login, or an area and a dot, like auth.",
+    (
+        r"^(?:19[0-9]{2}|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+        r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$"
+    ): "Must be an instant from 1900 to 9998, like 2026-01-31T09:30:00.123456Z",
+}
+"""What a pattern of the contract wants, for people; of another one the pattern itself is told."""
 
 
 class Schemas:
@@ -117,5 +136,7 @@ def saying(code: str, facts: dict[str, Any]) -> str:
         return (
             f"Must be one of {', '.join(str(option) for option in facts.get('options', [facts.get('expected_value')]))}"
         )
+    if code == "pattern":
+        return PATTERNS.get(facts["pattern"], f"Must match {facts['pattern']}")
     words = {"format": "value", **facts}
     return SAYINGS[code].format(**words | {"format": FORMATS.get(words["format"], words["format"])})

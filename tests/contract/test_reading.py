@@ -187,6 +187,9 @@ class TestQuery:
             ("/cursor", "min_length"),
         ]
 
+    async def test_what_cannot_be_decoded_came_all_the_same(self) -> None:
+        assert await places("searchTasks", request(query="q=%ff")) == [("/q", "format")]
+
     async def test_there_is_an_end_of_faults(self) -> None:
         query = "&".join(f"p{number}=1" for number in range(10_000))
 
@@ -349,7 +352,7 @@ class TestForm:
             ("grant_type=password&username=ada", "invalid_request", "password: Is required"),
             ("grant_type=password&username=ada&password=", "invalid_request", "password: Is required"),
             ("", "invalid_request", ": Is required"),
-            (f"{GRANT}%00", "invalid_request", "password: Must match"),
+            (f"{GRANT}%00", "invalid_request", "password: Must not have NUL in it"),
             (GRANT.replace("=password", "=magic"), "unsupported_grant_type", "grant_type: Must be one of password"),
         ],
     )

@@ -1,5 +1,6 @@
 """Every fault has its code, its place and words that do not quote the value."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.validation import CODES, MOST_FAULTS, faults, pointer
-from tests.client import SCHEMAS
+from contract.validation import CODES, MOST_FAULTS, PATTERNS, faults, pointer
+from tests.client import DOCUMENT, SCHEMAS
 
 CANARY = "do-not-quote-me"
 AN_INSTANT = "Must be a valid date-time, like 2026-01-31T09:30:00Z"
@@ -75,6 +76,59 @@ def test_a_fault_says_what_is_wrong_where(
 
     assert (fault.pointer, fault.code, fault.detail) == expected
     assert fault.document() == dict(zip(("in", "pointer", "code", "detail"), ("body", *expected), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("schemas/TaskTitle", " Ship it", "Must neither begin nor end with white space, nor have NUL in it"),
+        ("schemas/TaskDescription", "\0", "Must not have NUL in it"),
+        ("schemas/DeviceName", "a\nb", "Must be one line that neither begins nor ends with white space"),
+        ("schemas/Username", "ada lovelace", "Must be of A to Z, a to z, 0 to 9, `.`, `_` and `-`"),
+        ("schemas/Slug", "Household", "Must be of a to z, 0 to 9 and `-`, and not begin with `-`"),
+        ("schemas/IdempotencyKey", "a b", "Must be of printable ASCII characters without white space"),
+        ("schemas/EntityTagCondition", "1", 'Must be `*` or entity tags with their quotes, like "1"'),
+        (
+            "schemas/Instant",
+            "1899-12-31T23:59:59Z",
+            "Must be an instant from 1900 to 9998, like 2026-01-31T09:30:00.123456Z",
+        ),
+        ("schemas/AuditActionFilter", "Task", "Must be an action, like auth.login, or an area and a dot, like auth."),
+    ],
+)
+def test_a_pattern_of_the_contract_is_told_in_words(place: str, value: str, said: str) -> None:
+    [fault] = faults("body", SCHEMAS[f"#/components/{place}"], value)
+
+    assert (fault.code, fault.detail) == ("pattern", said)
+
+
+def test_every_pattern_that_a_request_can_break_has_its_words() -> None:
+    read = set()
+    for path in DOCUMENT["paths"].values():
+        for operation in (part for part in path.values() if isinstance(part, dict)):
+            given = [p for p in map(resolved, operation.get("parameters", [])) if p["in"] != "path"]
+            read |= set(patterns([*given, operation.get("requestBody")]))
+
+    assert read == PATTERNS.keys()
+
+
+def resolved(node: Any) -> Any:
+    while isinstance(node, dict) and "$ref" in node:
+        place, node = node["$ref"], DOCUMENT
+        for part in place.split("/")[1:]:
+            node = node[part]
+    return node
+
+
+def patterns(node: Any) -> Iterator[str]:
+    """The patterns of the schemas in a part of the document."""
+    node = resolved(node)
+    if isinstance(node, dict):
+        if isinstance(node.get("pattern"), str):
+            yield node["pattern"]
+        node = list(node.values())
+    for part in node if isinstance(node, list) else ():
+        yield from patterns(part)
 
 
 def test_every_place_is_named() -> None:
