@@ -82,6 +82,8 @@ def complaint(url: str, error: Exception) -> str:
             return f"PostgreSQL at {place} turns us away ({said}): correct DATABASE_URL"
         case asyncpg.InvalidCatalogNameError():
             return f"PostgreSQL at {place} has no database {parts.database}: create it, or correct DATABASE_URL"
+        case asyncpg.UndefinedTableError():
+            return "The database is not migrated: run `python -m server migrate apply`"
         case TimeoutError():
             return f"PostgreSQL at {place} does not answer within {PATIENCE} s: see whether it runs"
         case OSError():

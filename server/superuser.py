@@ -26,7 +26,6 @@ from server.complaints import CommandError
 from server.settings import Settings
 from server.storage import connected
 
-NEVER_MIGRATED = "The database was never migrated: run `python -m server migrate apply`"
 SCHEMA = "#/components/schemas/UserRegister"
 Outcome = Literal["made", "promoted", "is one", "is none"]
 
@@ -48,8 +47,6 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
                 return "made"
         except asyncpg.UniqueViolationError:  # another server that starts was first
             found = await users.find_by_email(db, users.key(email))
-        except asyncpg.UndefinedTableError:
-            raise CommandError(NEVER_MIGRATED) from None
         if found is None or found.is_superuser or not promote:
             return "is one" if found is None or found.is_superuser else "is none"
         async with db.transaction() as together:
@@ -77,18 +74,12 @@ async def make_external(url: str, settings: Settings, namespace: str, subject: s
         words="",
         organization_name=NAMELESS,
     )
-    async with connected(url) as connection:
-        try:
-            async with Transaction(connection).transaction() as together:
-                made = await identities.insert(together, arrival)
-                found = await identities.find(together, namespace, subject, graves=[])
-                if found.user_id is None or not (
-                    made or await users.promote(together, found.user_id, now=arrival.created_at)
-                ):
-                    return "is one"
-                await note(together, found.user_id)
-        except asyncpg.UndefinedTableError:
-            raise CommandError(NEVER_MIGRATED) from None
+    async with connected(url) as connection, Transaction(connection).transaction() as together:
+        made = await identities.insert(together, arrival)
+        found = await identities.find(together, namespace, subject, graves=[])
+        if found.user_id is None or not (made or await users.promote(together, found.user_id, now=arrival.created_at)):
+            return "is one"
+        await note(together, found.user_id)
     return "made" if made else "promoted"
 
 

@@ -151,7 +151,7 @@ async def test_a_database_that_was_never_migrated_is_told_of(
         status, said = await ended([*program, *who], environment, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
 
     assert status == 1
-    assert "The database was never migrated" in said
+    assert said == "docket: The database is not migrated: run `python -m server migrate apply`\n"
 
 
 class TestCommand:
