@@ -10,7 +10,7 @@ from sqlalchemy import case, exists, func, select, type_coerce
 from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.postgresql import insert as upsert_into
 
-from persistence.query import Sql, one_of, query
+from persistence.query import Sql, one_of, query, typed
 from persistence.tables import DeletedIdentity, ExternalIdentity, Member, Organization, Row, User
 
 
@@ -60,8 +60,8 @@ def insert(arrival: Arrival) -> Sql:
     when = {"created_at": arrival.created_at, "updated_at": arrival.created_at}
 
     def also(table: type[Row], **values: Any) -> Any:
-        typed = [type_coerce(value, getattr(table, name).type).label(name) for name, value in (values | when).items()]
-        return insert_into(table).from_select([*values, *when], select(*typed).select_from(first)).cte()
+        row = typed(table, values | when)
+        return insert_into(table).from_select(list(row), select(*row.values()).select_from(first)).cte()
 
     is_free = ~exists().where(User.email_key == arrival.email_key)
     email, email_key = (

@@ -16,7 +16,6 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    type_coerce,
     update,
 )
 from sqlalchemy import insert as insert_into
@@ -24,7 +23,7 @@ from sqlalchemy import insert as insert_into
 from persistence import pages
 from persistence.access import Caller, SessionOver, for_superusers, listed, listed_mine, mine, permitted, seen
 from persistence.pages import After, Order
-from persistence.query import Rows, Shape, Sql, one, query, when
+from persistence.query import Rows, Shape, Sql, one, query, typed, when
 from persistence.tables import Session, User
 
 
@@ -83,9 +82,8 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
         "last_used_at": now,
         "expires_at": session.expires_at,
     }
-    typed = [type_coerce(value, getattr(Session, name).type).label(name) for name, value in values.items()]
-    account = select(*typed).where(User.id == session.user_id, User.is_active, User.hashed_password == verified)
-    account = account.with_for_update(read=True)
+    account = select(*typed(Session, values).values()).with_for_update(read=True)
+    account = account.where(User.id == session.user_id, User.is_active, User.hashed_password == verified)
     begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
     order = Session.last_used_at.desc(), Session.id.desc()
     others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)

@@ -13,6 +13,7 @@ import structlog
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from contract.reading import LARGEST_BODY
 from contract.vocabulary import Problem
 from generated.operations import VERSION, ServiceUnavailable
 from server.errors import HeaderFieldsTooLarge, RequestTimeout, Unreadable, UriTooLong
@@ -24,7 +25,6 @@ BODY_SECONDS = 6.0
 LAST_SECONDS = 0.5  # that a new connection has for a request when the server ends
 LATE_SECONDS = 2.0  # that somebody is listened to who still sends what is answered already
 SENDING_SECONDS = 60.0  # in which a reader takes something; the system may only tell of a megabyte
-LARGEST_BODY = 1024 * 1024
 MOST_LATE = 4 * 1024 * 1024  # bytes of what is answered already
 LONGEST_TARGET = 8 * 1024
 LARGEST_HEADERS = 16 * 1024
