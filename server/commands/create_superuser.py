@@ -55,6 +55,8 @@ def asked() -> tuple[str, str]:
 
 
 def read() -> tuple[str, str]:
-    """The first two lines of the standard input."""
+    """The first two lines of the standard input. Raises CommandError when there are none."""
     email, password = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    if not email and not password:
+        raise CommandError("Nobody is at a terminal, and nothing came: send the e-mail and the password, a line each")
     return email.strip(), password

@@ -186,7 +186,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("lines", "said"),
         [
-            ("", "docket: The superuser's email: Must have at least 3 characters"),
+            ("", "docket: Nobody is at a terminal, and nothing came: send the e-mail and the password, a line each"),
             ("nobody\n" + PASSWORD, "docket: The superuser's email: Must be a valid email"),
             (f"{EMAIL}\n", "docket: The superuser's password: Must have at least 8 characters"),
             (f"{EMAIL}\npassword123\n", "docket: The superuser's password: This password is among the first"),
