@@ -29,9 +29,10 @@ from handlers.versions import etag, versions
 from persistence import search, tasks
 from persistence.access import Caller, NotVisible
 from persistence.engine import Database
+from persistence.pages import Item
 
 WRITERS = ROLES[Action.write_tasks]
-Write: TypeAlias = Callable[[Database, UUID], Awaitable[models.Task]]
+Write: TypeAlias = Callable[[Database, UUID], Awaitable[Item]]
 
 
 async def list_tasks(
@@ -140,12 +141,12 @@ async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask20
     priority = TaskPriority.medium if body.priority is MISSING else body.priority
     whole = body.model_copy(update={"status": status, "priority": priority})
     task = await tasks.insert(call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
-    return CreateTask201(body=task, location=f"/api/v1/tasks/{task.id}", etag=etag(task))
+    return CreateTask201(body=written(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))
 
 
 async def get_task(call: Call, /, *, task_id: UUID) -> GetTask200:
     task = await tasks.find(call.db, task_id, by=call.caller)
-    return GetTask200(body=task, etag=etag(task))
+    return GetTask200(body=written(task), etag=etag(task))
 
 
 async def replace_task(
@@ -159,7 +160,7 @@ async def replace_task(
         due_date=None if body.due_date is MISSING else body.due_date,
     )
     task = await changed(call, task_id, whole, if_match, body.organization_id)
-    return ReplaceTask200(body=task, etag=etag(task))
+    return ReplaceTask200(body=written(task), etag=etag(task))
 
 
 async def update_task(
@@ -168,12 +169,12 @@ async def update_task(
     destination = body.organization_id
     patch = body if destination is MISSING else body.model_copy(update={"organization_id": MISSING})
     task = await changed(call, task_id, patch, if_match, destination)
-    return UpdateTask200(body=task, etag=etag(task))
+    return UpdateTask200(body=written(task), etag=etag(task))
 
 
 async def changed(
     call: Call, task_id: UUID, patch: models.TaskPatch, if_match: EntityTags | MISSING, destination: UUID | MISSING
-) -> models.Task:
+) -> Item:
     """The task with the patch, in the organization that it shall be in."""
     wanted, by = versions(if_match), call.caller
     update = partial(tasks.update, patch=patch, versions=wanted, by=by, roles=WRITERS)
@@ -194,7 +195,7 @@ async def toggle_task_completion(
     wanted, by = versions(if_match), call.caller
     write = partial(tasks.set_completed, completed=completed, versions=wanted, by=by, roles=WRITERS)
     task = await found(call.db, task_id, by, write)
-    return ToggleTaskCompletion200(body=task, etag=etag(task))
+    return ToggleTaskCompletion200(body=written(task), etag=etag(task))
 
 
 async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING) -> DeleteTask204:
@@ -203,7 +204,7 @@ async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MI
     return DeleteTask204()
 
 
-async def found(db: Database, task_id: UUID, by: Caller, write: Write) -> models.Task:
+async def found(db: Database, task_id: UUID, by: Caller, write: Write) -> Item:
     """The task of the write. Who waited for it while somebody moved it tries again where it is now.
 
     Raises what the write does; NotVisible when the task is not to be seen anywhere.
@@ -213,3 +214,7 @@ async def found(db: Database, task_id: UUID, by: Caller, write: Write) -> models
             return await write(db, task_id)
         except NotVisible:
             await tasks.find(db, task_id, by=by)
+
+
+def written(task: Item) -> Json[models.Task]:
+    return Json(task.text)

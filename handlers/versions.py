@@ -14,7 +14,8 @@ VERSION = re.compile("[1-9][0-9]{0,17}")  # as `etag` writes one; a bigint holds
 class Versioned(Protocol):
     """A resource that counts its changes."""
 
-    version: int
+    @property
+    def version(self) -> int: ...
 
 
 def etag(resource: Versioned) -> str:

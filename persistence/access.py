@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from persistence import pages
-from persistence.pages import After, Order, Page
+from persistence.pages import After, Item, Order, Page
 from persistence.query import Rows, Sql, typed
 from persistence.tables import Member, Organization, Row, Session, User
 
@@ -102,10 +102,10 @@ def role_in(organization_id: Id, caller: CTE, *, held: bool = False) -> ColumnEl
 
 
 def seen_by(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
-    """Those of the rows that the caller may read. Read it with `seen`."""
+    """Those of the rows that the caller may read, each as an item. Read it with `seen`."""
     caller = me(by)
     visible = rows.where(role_in(within, caller).is_not(None)).lateral("visible")
-    return select(*visible.c).select_from(caller.outerjoin(visible, true()))
+    return select(*pages.item(visible)).select_from(caller.outerjoin(visible, true()))
 
 
 def seen_with_role(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
@@ -265,29 +265,25 @@ class Target:
         return insert(table).from_select(list(values), rows)
 
     def after(self, change: Insert | Update | Delete) -> Sql:
-        """What the change returned. Read it with `changed`."""
+        """What the change returned, as an item. Read it with `changed`."""
         changed = change.cte("changed")
         verdict = self.caller.outerjoin(self.found, self.found.c.role.is_not(None)).outerjoin(changed, true())
         version = self.found.c.version if "version" in self.found.c else literal_column("NULL")
         found = self.allowed.label("allowed"), self.found.c.place, version.label("current")
-        return select(*changed.c, *found).select_from(verdict)
+        return select(*pages.item(changed), *found).select_from(verdict)
 
 
-def changed(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
-    """What is made of the row of `Target.after`. Raises SessionOver, NotVisible, NotAllowed, Stale."""
-
-    def read(records: list[Record]) -> M:
-        if not records:
-            raise SessionOver
-        if (allowed := records[0]["allowed"]) is None:
-            raise NotVisible
-        if not allowed:
-            raise NotAllowed(records[0]["place"])
-        if records[0][0] is None:
-            raise Stale(records[0]["current"])
-        return make(records[0])
-
-    return read
+def changed(records: list[Record]) -> Item:
+    """The row of `Target.after`. Raises SessionOver, NotVisible, NotAllowed, Stale."""
+    if not records:
+        raise SessionOver
+    if (allowed := records[0]["allowed"]) is None:
+        raise NotVisible
+    if not allowed:
+        raise NotAllowed(records[0]["place"])
+    if records[0][0] is None:
+        raise Stale(records[0]["current"])
+    return pages.read_item(records[0])
 
 
 def for_superusers(by: Caller, rows: Rows) -> Sql:

@@ -1,7 +1,8 @@
-"""Keyset pages: the order of a list, where a page begins, and the JSON text of its items as PostgreSQL builds it."""
+"""Keyset pages: the order of a list, where a page begins; and the JSON text of items as PostgreSQL builds it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
@@ -29,6 +30,15 @@ class Page:
     items: bytes
     following: After | None
     total: int | None = None
+
+
+class Item(NamedTuple):
+    """A row of an organization as JSON text, and what else its answer tells."""
+
+    id: UUID
+    organization_id: UUID
+    version: int
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,18 @@ def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
         return column
     text = func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     return func.replace(text, ".000000Z", "Z").label(column.key)
+
+
+def item(row: FromClause) -> list[ColumnElement[Any]]:
+    """What `Item` has of the row."""
+    own = select(*[written(column) for column in row.c]).correlate(row).subquery("own")
+    text = select(func.row_to_json(own.table_valued())).scalar_subquery()
+    return [row.c.id, row.c.organization_id, row.c.version, text.label("text")]
+
+
+def read_item(record: Record) -> Item:
+    """The row of `item`, with which the record begins."""
+    return Item(*record[:4])
 
 
 def one(rows: Rows) -> Rows:

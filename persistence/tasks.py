@@ -22,8 +22,8 @@ from sqlalchemy import update as update_of
 from generated import models
 from generated.models import TaskSort, TaskStatus
 from persistence.access import Caller, Roles, Target, changed, listed, listed_everywhere, listed_in, seen, seen_by
-from persistence.pages import After, Order
-from persistence.query import Shape, Sql, given, one_of, query, trusted, when
+from persistence.pages import After, Order, read_item
+from persistence.query import Shape, Sql, given, one_of, query, when
 from persistence.tables import Organization, Task
 from persistence.task_filters import Filters
 
@@ -46,7 +46,7 @@ ORDERS: dict[TaskSort, Order] = {
 }
 
 
-@query(seen(trusted(models.Task)))
+@query(seen(read_item))
 def find(task_id: UUID, *, by: Caller) -> Sql:
     return seen_by(by, select(*TASK).where(Task.id == task_id), within=Task.organization_id)
 
@@ -77,7 +77,7 @@ def list_in(
     return listed_in(organization_id, rows, Task.id, by=by, order=order, after=after, limit=limit, total=total)
 
 
-@query(changed(trusted(models.Task)))
+@query(changed)
 def insert(task_id: UUID, task: models.TaskCreate, *, organization_id: UUID, by: Caller, roles: Shape[Roles]) -> Sql:
     """A task as the contract's `TaskCreate` says it; its status and priority must be there."""
     target = Target(
@@ -94,14 +94,14 @@ def insert(task_id: UUID, task: models.TaskCreate, *, organization_id: UUID, by:
     return target.after(target.insert(Task, **values).returning(*TASK))
 
 
-@query(changed(trusted(models.Task)))
+@query(changed)
 def update(
     task_id: UUID, patch: models.TaskPatch, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles]
 ) -> Sql:
     return change(target(task_id, by, roles), by, versions, given(patch))
 
 
-@query(changed(trusted(models.Task)))
+@query(changed)
 def move(task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: Shape[Roles]) -> Sql:
     """The task in another organization, where it is a row anew; in its old one it must be locked already."""
     keys = select(Organization.id).where(Organization.id == destination)
@@ -118,7 +118,7 @@ def move(task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: S
     return target.after(moved.returning(*TASK))
 
 
-@query(changed(trusted(models.Task)))
+@query(changed)
 def set_completed(
     task_id: UUID,
     *,
@@ -137,7 +137,7 @@ def set_completed(
     return change(target(task_id, by, roles), by, versions, {"status": status})
 
 
-@query(changed(trusted(models.Task)))
+@query(changed)
 def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles]) -> Sql:
     mine = target(task_id, by, roles)
     return mine.after(delete_from(Task).where(*selected(mine, versions)).returning(*TASK))

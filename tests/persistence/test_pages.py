@@ -171,7 +171,9 @@ class TestItems:
         [item] = json.loads((await page(db, ada)).items)
 
         assert list(item) == list(Task.model_fields)
-        assert Task.model_validate_json(json.dumps(item)) == await tasks.find(db, task_id, by=ada)
+        [row] = await db.fetch("SELECT * FROM tasks", [])
+        assert Task.model_validate_json(json.dumps(item)) == Task(**{name: row[name] for name in Task.model_fields})
+        assert json.loads((await tasks.find(db, task_id, by=ada)).text) == item
         assert item["title"] == '"ü\\\n🦩'
 
     @pytest.mark.parametrize(
