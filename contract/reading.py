@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
-import jsonschema_rs
 from pydantic import MISSING, ValidationError
 from pydantic_core import from_json
 
 from contract.conditions import strong_tags
 from contract.exchange import Exchange, TooLarge
-from contract.validation import MOST_FAULTS, Schemas, Where, faults, pointer
+from contract.validation import MOST_FAULTS, Check, Schemas, Where, faults, pointer
 from contract.vocabulary import Body, ContractError, Fault, Operation, Parameter, Problem
 
 LARGEST_BODY = 1024 * 1024
@@ -126,9 +125,7 @@ class Reader:
         else:
             arguments[p.argument] = self.converted("query", p.adapter, value, found, (p.name,))
 
-    async def read_body(
-        self, exchange: Exchange, body: Body, check: jsonschema_rs.Validator, found: list[Fault]
-    ) -> Any:
+    async def read_body(self, exchange: Exchange, body: Body, check: Check, found: list[Fault]) -> Any:
         try:
             raw = await exchange.body(LARGEST_BODY)
         except TooLarge:

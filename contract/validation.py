@@ -1,6 +1,6 @@
 """Judges values by the document's own schemas, and says in the contract's words what is wrong where."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -42,41 +42,38 @@ SAYINGS = {
     "not_null": "Must not be null",
 }
 FORMATS = {"date-time": "date-time, like 2026-01-31T09:30:00Z"}
-PATTERNS = {
-    r"^[^\x00]*$": "Must not have NUL in it",
-    r"^[^\x00-\x20](?:[^\x00]*[^\x00-\x20])?$": "Must neither begin nor end with white space, nor have NUL in it",
-    r"^[^\x00-\x20](?:[^\x00-\x1F\x7F]*[^\x00-\x20\x7F])?$": (
-        "Must be one line that neither begins nor ends with white space"
-    ),
-    r"^[A-Za-z0-9._-]+$": "Must be of A to Z, a to z, 0 to 9, `.`, `_` and `-`",
-    r"^[a-z0-9][a-z0-9-]{1,62}$": "Must be of a to z, 0 to 9 and `-`, and not begin with `-`",
-    r"^[\x21-\x7E]+$": "Must be of printable ASCII characters without white space",
-    r"^[\x21-\x7E]{1,128}$": "Must be of printable ASCII characters without white space",
-    r'^(?:\*|(?:W/)?"[\x21\x23-\x7E]*"(?:[ \t]*,[ \t]*(?:W/)?"[\x21\x23-\x7E]*")*)$': (
-        'Must be `*` or entity tags with their quotes, like "1"'
-    ),
-    r"^[a-z][a-z_]*\.(?:[a-z][a-z_]*)?$": "Must be an action, like auth.login, or an area and a dot, like auth.",
-    (
-        r"^(?:19[0-9]{2}|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-        r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$"
-    ): "Must be an instant from 1900 to 9998, like 2026-01-31T09:30:00.123456Z",
-}
-"""What a pattern of the contract wants, for people; of another one the pattern itself is told."""
+
+
+class Check:
+    """A schema, compiled. `details` say in words what a pattern wants."""
+
+    def __init__(self, validator: Validator, details: Mapping[str, str]) -> None:
+        self.is_valid, self.iter_errors, self.details = validator.is_valid, validator.iter_errors, details
 
 
 class Schemas:
-    """A validator for a schema of the document, by the JSON Pointer of the schema.
+    """A check for a schema of the document, by the JSON Pointer of the schema.
 
     Each is compiled when it is asked for: those of all the places of the document would take 20 MB.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.registry = jsonschema_rs.Registry([(BASE, document)])
+        self.details = dict(details_in(document))
 
-    def __getitem__(self, place: str) -> Validator:
-        return jsonschema_rs.validator_for(
-            {"$ref": BASE + quote(place, safe="#/~")}, registry=self.registry, validate_formats=True
-        )
+    def __getitem__(self, place: str) -> Check:
+        schema = {"$ref": BASE + quote(place, safe="#/~")}
+        return Check(jsonschema_rs.validator_for(schema, registry=self.registry, validate_formats=True), self.details)
+
+
+def details_in(node: object) -> Iterator[tuple[str, str]]:
+    """The patterns in a part of the document, each with its `x-pattern-detail`, where there is one."""
+    if isinstance(node, dict):
+        if "x-pattern-detail" in node:
+            yield node["pattern"], node["x-pattern-detail"]
+        node = list(node.values())
+    for part in node if isinstance(node, list) else ():
+        yield from details_in(part)
 
 
 def pointer(parts: Iterable[object]) -> str:
@@ -84,16 +81,16 @@ def pointer(parts: Iterable[object]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
-def faults(where: Where, validator: Validator, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
+def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
     """Every place where the value breaks its schema, up to a bound, if it does. The value is never quoted.
 
     Of a format and a pattern that a text breaks both, the format is named: people can read it. Of what has the wrong
     type nothing else is said.
     """
     found: list[Fault] = []
-    for error in validator.iter_errors(value):
+    for error in check.iter_errors(value):
         for leaf in leaves(error):
-            found += described(where, leaf, prefix)
+            found += described(where, leaf, prefix, check.details)
         if len(found) >= MOST_FAULTS:
             break
     named = {("pattern", fault.pointer) for fault in found if fault.code == "format"}
@@ -116,7 +113,7 @@ def nothing_but_null(error: ValidationError) -> bool:
     return error.kind.name == "type" and error.kind.as_dict()["types"] == ["null"]
 
 
-def described(where: Where, error: ValidationError, prefix: tuple[str, ...]) -> list[Fault]:
+def described(where: Where, error: ValidationError, prefix: tuple[str, ...], details: Mapping[str, str]) -> list[Fault]:
     facts = error.kind.as_dict()
     at = (*prefix, *error.instance_path)
     code = CODES.get(error.kind.name, "format")
@@ -126,10 +123,10 @@ def described(where: Where, error: ValidationError, prefix: tuple[str, ...]) -> 
         return [Fault(where, pointer((*at, facts["property"])), code, SAYINGS[code])]
     if code == "unknown_field":
         return [Fault(where, pointer((*at, name)), code, SAYINGS[code]) for name in facts["unexpected"]]
-    return [Fault(where, pointer(at), code, saying(code, facts))]
+    return [Fault(where, pointer(at), code, saying(code, facts, details))]
 
 
-def saying(code: str, facts: dict[str, Any]) -> str:
+def saying(code: str, facts: dict[str, Any], details: Mapping[str, str]) -> str:
     if code == "type":
         return f"Must be {' or '.join(facts['types'])}"
     if code == "enum":
@@ -137,6 +134,6 @@ def saying(code: str, facts: dict[str, Any]) -> str:
             f"Must be one of {', '.join(str(option) for option in facts.get('options', [facts.get('expected_value')]))}"
         )
     if code == "pattern":
-        return PATTERNS.get(facts["pattern"], f"Must match {facts['pattern']}")
+        return details.get(facts["pattern"]) or f"Must match {facts['pattern']}"
     words = {"format": "value", **facts}
     return SAYINGS[code].format(**words | {"format": FORMATS.get(words["format"], words["format"])})

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.validation import CODES, MOST_FAULTS, PATTERNS, faults, pointer
-from tests.client import DOCUMENT, SCHEMAS
+from contract.validation import CODES, MOST_FAULTS, Check, Schemas, details_in, faults, pointer
+from tests.client import DOCUMENT
 
+SCHEMAS = Schemas(DOCUMENT)
 CANARY = "do-not-quote-me"
 AN_INSTANT = "Must be a valid date-time, like 2026-01-31T09:30:00Z"
 UNKNOWN = "Is not a member that the contract knows"
@@ -72,7 +73,7 @@ MEMBERS = [
 def test_a_fault_says_what_is_wrong_where(
     schema: dict[str, Any], value: object, expected: tuple[str, str, str]
 ) -> None:
-    [fault] = faults("body", jsonschema_rs.validator_for(schema, validate_formats=True), value)
+    [fault] = faults("body", compiled(schema), value)
 
     assert (fault.pointer, fault.code, fault.detail) == expected
     assert fault.document() == dict(zip(("in", "pointer", "code", "detail"), ("body", *expected), strict=True))
@@ -109,7 +110,9 @@ def test_every_pattern_that_a_request_can_break_has_its_words() -> None:
             given = [p for p in map(resolved, operation.get("parameters", [])) if p["in"] != "path"]
             read |= set(patterns([*given, operation.get("requestBody")]))
 
-    assert read == PATTERNS.keys()
+    details = set(details_in(DOCUMENT))
+    assert read == {pattern for pattern, _ in details}
+    assert len(details) == len(read), "a pattern is told in two ways"
 
 
 def resolved(node: Any) -> Any:
@@ -131,6 +134,10 @@ def patterns(node: Any) -> Iterator[str]:
         yield from patterns(part)
 
 
+def compiled(schema: dict[str, Any]) -> Check:
+    return Check(jsonschema_rs.validator_for(schema, validate_formats=True), {})
+
+
 def test_every_place_is_named() -> None:
     found = faults("body", SCHEMAS["#/components/schemas/UserRegister"], {"password": "short", "e-mail": 1, "x": None})
 
@@ -143,26 +150,26 @@ def test_every_place_is_named() -> None:
 
 
 def test_a_parameter_is_named_before_the_place_in_it() -> None:
-    validator = SCHEMAS["#/components/parameters/TaskStatusFilter/schema"]
+    check = SCHEMAS["#/components/parameters/TaskStatusFilter/schema"]
 
-    assert [fault.pointer for fault in faults("query", validator, ["open", "late"], ("status",))] == ["/status/1"]
-    assert [fault.pointer for fault in faults("query", validator, ["all", "open"], ("status",))] == ["/status"]
+    assert [fault.pointer for fault in faults("query", check, ["open", "late"], ("status",))] == ["/status/1"]
+    assert [fault.pointer for fault in faults("query", check, ["all", "open"], ("status",))] == ["/status"]
 
 
 def test_there_is_an_end_of_faults() -> None:
     everywhere = {"type": "array", "items": {"type": "string"}}
 
-    assert len(faults("body", jsonschema_rs.validator_for(everywhere), list(range(10_000)))) == MOST_FAULTS
+    assert len(faults("body", compiled(everywhere), list(range(10_000)))) == MOST_FAULTS
     many = {str(number): 1 for number in range(10_000)}
-    assert len(faults("body", jsonschema_rs.validator_for(CLOSED), many)) == MOST_FAULTS
+    assert len(faults("body", compiled(CLOSED), many)) == MOST_FAULTS
 
 
 @given(st.sampled_from(BODIES), JSON | st.dictionaries(st.sampled_from(MEMBERS), JSON | st.just(CANARY), max_size=5))
 def test_a_value_has_faults_when_its_schema_refuses_it_and_they_are_the_contracts(name: str, value: object) -> None:
-    validator = SCHEMAS[f"#/components/schemas/{name}"]
-    found = faults("body", validator, value)
+    check = SCHEMAS[f"#/components/schemas/{name}"]
+    found = faults("body", check, value)
 
-    assert bool(found) is not validator.is_valid(value)
+    assert bool(found) is not check.is_valid(value)
     assert all(SCHEMAS["#/components/schemas/Fault"].is_valid(fault.document()) for fault in found)
     assert not any(CANARY in fault.detail for fault in found)
 
