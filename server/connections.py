@@ -8,6 +8,7 @@ yet closes the connection after that answer.
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from weakref import proxy
 
 import structlog
 from typing_extensions import override
@@ -123,7 +124,8 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.is_ending:
             self.cycle.keep_alive = False
-        self.scope["extensions"] = {SEND_WHOLE: partial(self.send_whole, self.cycle)}  # type: ignore[dict-item]  # our own
+        send_whole = partial(self.send_whole, proxy(self.cycle))  # for the cycle has the scope, and would wait for gc
+        self.scope["extensions"] = {SEND_WHOLE: send_whole}  # type: ignore[dict-item]  # our own
         self.is_new = self.in_head = False
         self.in_body = True
         self.expect(BODY_SECONDS)

@@ -1,6 +1,7 @@
 """What a connection does whatever its application: headers that would be two, late readers, who rests, who ends."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -84,6 +85,23 @@ async def test_who_reads_late_gets_every_answer_in_turn() -> None:
 
 async def nothing(scope: Scope, _receive: Receive, _send: Send) -> None:
     await scope["extensions"][SEND_WHOLE](200, [(b"content-length", b"0")], b"", closing=False)
+
+
+async def test_a_request_that_is_answered_leaves_nothing_to_the_garbage_collector() -> None:
+    async with serving(nothing) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(100):
+                writer.write(ASKED % b"")
+                await reader.readuntil(b"\r\n\r\n")
+            found = gc.collect()
+        finally:
+            gc.enable()
+        writer.close()
+
+    assert found < 100
 
 
 @pytest.mark.proves("ASVS 5.0 15.2.2", "A connection does not rest for longer because something arrives")
