@@ -73,10 +73,10 @@ class Endpoint:
         server: Server,
         page: Page | None,
     ) -> None:
-        self.operation, self.handler, self.server, self.page = operation, handler, server, page
+        self.operation, self.handler, self.server, self.page, self.schemas = operation, handler, server, page, schemas
         self.reader = Reader(operation, schemas)
         self.replies = {reply.result: reply for reply in operation.replies}
-        self.checks = {reply.result: schemas[reply.schema] for reply in operation.replies if reply.schema is not None}
+        self.bodies = {reply.result: reply.schema for reply in operation.replies if reply.schema is not None}
 
     def written(self, result: Result, exchange: Exchange, if_none_match: str | MISSING, *, check: bool) -> Answer:
         """The answer for a result. Raises ContractError when the operation does not declare it."""
@@ -128,7 +128,7 @@ class Endpoint:
 
     def check(self, kind: type[Result], body: bytes) -> None:
         """Tell the server of a body that breaks its schema."""
-        wrong = validation.faults("body", self.checks[kind], from_json(body))
+        wrong = validation.faults("body", self.schemas[self.bodies[kind]], from_json(body))
         if wrong:
             places = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in wrong)
             error = ContractError(f"the body of {self.operation.id} {kind.status} breaks its schema: {places}")

@@ -54,16 +54,20 @@ class Check:
 class Schemas:
     """A check for a schema of the document, by the JSON Pointer of the schema.
 
-    Each is compiled when it is asked for: those of all the places of the document would take 20 MB.
+    Each is compiled when it is asked for first: those of all the places of the document would take 20 MB.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.registry = jsonschema_rs.Registry([(BASE, document)])
         self.details = dict(details_in(document))
+        self.compiled: dict[str, Check] = {}
 
     def __getitem__(self, place: str) -> Check:
-        schema = {"$ref": BASE + quote(place, safe="#/~")}
-        return Check(jsonschema_rs.validator_for(schema, registry=self.registry, validate_formats=True), self.details)
+        if place not in self.compiled:
+            schema = {"$ref": BASE + quote(place, safe="#/~")}
+            validator = jsonschema_rs.validator_for(schema, registry=self.registry, validate_formats=True)
+            self.compiled[place] = Check(validator, self.details)
+        return self.compiled[place]
 
 
 def details_in(node: object) -> Iterator[tuple[str, str]]:

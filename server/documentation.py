@@ -5,7 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from html import escape
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -53,12 +53,16 @@ RELAXED: Final = {"img-src": "'self' data: https:", "style-src": "'self' 'unsafe
 
 @dataclass(frozen=True)
 class File:
-    """Bytes that are served as they are."""
+    """Bytes that are served as they are: those given, or those of a file, which is read when it is asked for."""
 
-    content: bytes
+    source: bytes | Path
     media_type: str
     cache_control: str = "no-cache"
     policy: str | None = None
+
+    @property
+    def content(self) -> bytes:
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
     @cached_property
     def entity_tag(self) -> str:
@@ -70,7 +74,7 @@ class File:
         return gzip.compress(self.content, mtime=0)
 
     def answer(self, request: Request) -> Response:
-        """What the request asks for. Not a coroutine, so that compressing a bundle keeps nobody waiting."""
+        """What the request asks for. Not a coroutine, so that reading and compressing a bundle keep nobody waiting."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
         headers = {"Cache-Control": self.cache_control, "ETag": self.entity_tag, "Vary": "Accept-Encoding"}
@@ -94,10 +98,10 @@ def documentation(contract: bytes, document: bytes, *, csp_mode: CspMode) -> lis
         "/api/v1/openapi.json": described,
         "/docs": File(docs_page(title), "text/html", policy=content_security_policy("docs", csp_mode)),
         "/redoc": File(redoc_page(title), "text/html", policy=content_security_policy("redoc", csp_mode)),
-        "/favicon.ico": File(assets()["favicon.svg"], ASSETS["favicon.svg"]),
+        "/favicon.ico": File(FOLDER / "favicon.svg", ASSETS["favicon.svg"]),
     }
-    for name, content in assets().items():
-        files[asset_path(name)] = File(content, ASSETS[name], "public, max-age=31536000, immutable")
+    for name, media_type in ASSETS.items():
+        files[asset_path(name)] = File(FOLDER / name, media_type, "public, max-age=31536000, immutable")
     return [
         Route(path + slash, file.answer, methods=["GET", "OPTIONS"], include_in_schema=False)
         for path, file in files.items()
@@ -116,12 +120,6 @@ def content_security_policy(page: Page, mode: CspMode) -> str | None:
 
 
 @cache
-def assets() -> dict[str, bytes]:
-    """The files of the pages by their names."""
-    return {name: (FOLDER / name).read_bytes() for name in ASSETS}
-
-
-@cache
 def asset_path(name: str) -> str:
     """Where an asset is served. Its path changes with the bytes of any of them, because some import others."""
     return f"/docs/assets/{digest()}/{name}"
@@ -129,7 +127,12 @@ def asset_path(name: str) -> str:
 
 @cache
 def digest() -> str:
-    return sha256(b"".join(sha256(content).digest() for content in assets().values())).hexdigest()[:16]
+    return sha256(b"".join(map(digest_of, ASSETS))).hexdigest()[:16]
+
+
+def digest_of(name: str) -> bytes:
+    with (FOLDER / name).open("rb") as file:
+        return file_digest(file, "sha256").digest()
 
 
 def docs_page(title: str) -> bytes:
