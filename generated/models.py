@@ -525,7 +525,7 @@ class TokenPair(BaseModel):
     """A JWT for `Authorization`."""
     token_type: TokenType
     expires_in: Annotated[int, Field(ge=1)]
-    """The life of the access token, in seconds."""
+    """The life of the access token, in seconds: at most that of its session."""
     refresh_token: str | None
     """Fetches the next access token; null when it comes as the cookie."""
     refresh_expires_in: Annotated[int, Field(ge=0)]

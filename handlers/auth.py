@@ -217,7 +217,7 @@ def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[
     pair = TokenPair(
         access_token=tokens.issue_access(at.user_id, session.id, call.now),
         token_type="bearer",  # noqa: S106 - a word of RFC 6749
-        expires_in=int(tokens.access_lifetime.total_seconds()),
+        expires_in=max(1, int(min(tokens.access_lifetime, left).total_seconds())),
         refresh_token=None if by_cookie else refresh,
         refresh_expires_in=int(left.total_seconds()),
         session_id=session.id,

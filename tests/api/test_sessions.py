@@ -106,6 +106,16 @@ class TestRefresh:
         await db.fetch("UPDATE sessions SET expires_at = now() - '1 s'::interval WHERE id = $1", [ada.session_id])
         assert (await refresh(api, tokens["refresh_token"], expect=401))["code"] == "invalid_refresh_token"
 
+    async def test_an_access_token_lives_no_longer_than_its_session(
+        self, api: ApiClient, make: Factory, settings: Settings, db: Bench
+    ) -> None:
+        ada = await make.user()
+        await db.fetch("UPDATE sessions SET expires_at = clock_timestamp() + '5 min' WHERE id = $1", [ada.session_id])
+
+        tokens = await refresh(api, refresh_token(settings, ada))
+
+        assert 0 < tokens["expires_in"] == tokens["refresh_expires_in"] <= 300
+
     async def test_20_at_once_are_one_lineage(self, pair: Pair, commit: Factory, settings: Settings) -> None:
         ada = await commit.user()
         token = refresh_token(settings, ada)
