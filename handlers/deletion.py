@@ -44,10 +44,10 @@ async def demand_other_owners(db: Database, user_id: UUID) -> None:
 
 
 async def leave_teams(call: Call, db: Database, user_id: UUID) -> None:
-    await deletions.hold_teams(db, user_id)
+    teams = await deletions.hold_teams(db, user_id)
     await demand_other_owners(db, user_id)
     removed, target = AuditAction.organization_member_removed, audit_trail.user(user_id)
-    for team_id in await deletions.leave_teams(db, user_id, now=call.now):
+    for team_id in await deletions.leave_teams(db, user_id, teams, now=call.now):
         await record(db, call, removed, AuditOutcome.success, target=target, organization_id=team_id)
 
 

@@ -1,5 +1,6 @@
 """Queries that delete an account, which is held, and take it out of its teams: what it wrote there stays."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from sqlalchemy import exists, func, null, select, tuple_, type_coerce
 from sqlalchemy import update as update_of
 from sqlalchemy.orm import aliased
 
-from persistence.query import Sql, query
+from persistence.query import Sql, one_of, query
 from persistence.tables import Member, Organization, Task, User
 
 BATCH = 2000  # tasks; to change one writes a dozen indexes
@@ -21,9 +22,9 @@ def hold(user_id: UUID) -> Sql:
     return select(User.id).where(User.id == user_id).with_for_update()
 
 
-@query(lambda _: None)
+@query(lambda records: [record["id"] for record in records])
 def hold_teams(user_id: UUID) -> Sql:
-    """Nobody else changes the members of the user's teams before the transaction ends."""
+    """The ids of the user's teams. Nobody else changes the members of these before the transaction ends."""
     teams = select(Organization.id).join(Member).where(Member.user_id == user_id, Organization.kind == "team")
     return teams.order_by(Organization.id).with_for_update(of=Organization, key_share=True)
 
@@ -40,9 +41,9 @@ def is_sole_owner(user_id: UUID) -> Sql:
 
 
 @query(lambda records: [record["id"] for record in records])
-def leave_teams(user_id: UUID, *, now: datetime) -> Sql:
-    """The ids of the teams, which are held, and have a member less. Waits for what the user writes there just now."""
-    theirs = Member.user_id == user_id, Member.organization_id != user_id
+def leave_teams(user_id: UUID, teams: Sequence[UUID], *, now: datetime) -> Sql:
+    """Those of the teams, which are held, that have a member less. Waits for what the user writes there just now."""
+    theirs = Member.user_id == user_id, one_of(Member.organization_id, teams)
     left = delete_from(Member).where(*theirs).returning(Member.organization_id).cte("left")
     here = Organization.id.in_(select(left.c.organization_id))
     return update_of(Organization).where(here).values(changed(Organization, now)).returning(Organization.id)

@@ -1,11 +1,15 @@
 """Organizations while several people change them at once, with real commits. Each count is exact."""
 
 import asyncio
+import json
+import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from itertools import cycle
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from generated.models import OrganizationCreate, OrganizationRole, TaskCreate, TaskPriority, TaskStatus
@@ -21,6 +25,11 @@ from tests.waiting import somebody_waits
 
 pytestmark = pytest.mark.usefixtures("patient")
 ROUNDS, MANY = 5, 10
+TYPE: dict[str, dict[str, str]] = {
+    "POST": {"Content-Type": "application/json"},
+    "PATCH": {"Content-Type": "application/merge-patch+json"},
+    "DELETE": {},
+}
 TASK = TaskCreate(title="Mine", status=TaskStatus.pending, priority=TaskPriority.medium)
 WRITERS = ROLES[Action.write_tasks]
 
@@ -99,6 +108,61 @@ async def test_who_is_going_is_made_an_owner_of_nothing(live: ApiClient, commit:
 
     assert await addition == {404: 1}
     assert await owners(fresh, team) == 1
+
+
+async def everybody_goes(apis: Sequence[ApiClient], commit: Factory, fresh: Pool, dice: random.Random) -> Counter[int]:
+    """The answers to the owners of a team who go at once, by every way there is, while one more comes and goes."""
+    team, people = await commit.organization({str(number): "owner" for number in range(4)})
+    email = f"{team.hex}@example.com"
+    guest = await commit.user(email=email)
+    members = f"/organizations/{team}/members"
+    calls: list[tuple[Caller, str, str, object]] = [
+        (people["0"], "POST", members, {"email": email, "role": "owner"}),
+        (guest, "DELETE", "/users/me", None),
+    ]
+    for who in people.values():
+        demotion = (who, "PATCH", f"{members}/{who.id}", {"role": "member"})
+        ways = [(who, "DELETE", f"{members}/{who.id}", None), (who, "DELETE", "/users/me", None), demotion]
+        calls.append(dice.choice(ways))
+    dice.shuffle(calls)
+
+    answers: list[httpx.Response] = await asyncio.gather(
+        *[
+            api.http.request(
+                method,
+                f"/api/v1{path}",
+                content=json.dumps(body) if body else None,
+                headers={**api.as_(who).headers, **TYPE[method]},
+            )
+            for (who, method, path, body), api in zip(calls, cycle(apis), strict=False)
+        ]
+    )
+
+    assert await owners(fresh, team) >= 1
+    return Counter(answer.status_code for answer in answers)
+
+
+@pytest.mark.proves("ASVS 5.0 15.4.2", "However the owners of a team go at once, an owner stays")
+async def test_however_the_owners_go_one_stays(pair: Sequence[ApiClient], commit: Factory, fresh: Pool) -> None:
+    dice = random.Random(1)  # noqa: S311 - nothing here is to be kept secret
+    for _ in range(20):
+        assert await everybody_goes(pair, commit, fresh, dice)
+
+
+@pytest.mark.proves("ASVS 5.0 15.4.2", "Who deletes an account leaves no team that it joins at this moment")
+async def test_a_team_that_takes_in_somebody_who_is_going_is_left_only_when_it_is_held(
+    live: ApiClient, commit: Factory, fresh: Pool
+) -> None:
+    team, people = await commit.organization({"ada": "owner"})
+    bob = await commit.user(email="bob@example.com")
+    body = {"email": "bob@example.com", "role": "owner"}
+    async with fresh.transaction() as going:
+        held = await deletions.hold_teams(going, bob.id)
+        await live.as_(people["ada"]).post(f"/organizations/{team}/members", body)
+        assert held == await deletions.leave_teams(going, bob.id, held, now=NOW) == []
+        assert await deletions.hold_teams(going, bob.id) == [team]
+
+    assert await owners(fresh, team) == 2
 
 
 async def test_who_founds_a_team_while_his_account_goes_stays_with_it(
