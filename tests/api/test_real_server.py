@@ -43,7 +43,8 @@ class Running:
         return self.process.returncode or 0, said.decode()
 
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.output.read_text(encoding="utf-8").splitlines()]
+        """The lines that are written to their ends: at the server's own pace, all of them once it has ended."""
+        return [json.loads(line) for line in self.output.read_bytes().rpartition(b"\n")[0].splitlines()]
 
 
 @asynccontextmanager

@@ -286,6 +286,7 @@ class TestNumber:
 
         assert listed == {tokens["session_id"], str(ada.session_id), str(made[10])}
 
+    @pytest.mark.alone
     async def test_10_000_sessions_stay_fast(self, api: ApiClient, make: Factory, db: Bench) -> None:
         ada = await make.user(email="ada@example.com")
         await db.fetch(
