@@ -15,6 +15,7 @@ from contract.vocabulary import Body, ContractError, Fault, Operation, Parameter
 LARGEST_BODY = 1024 * 1024
 LONGEST_INTEGER = 30
 FORM = "application/x-www-form-urlencoded"
+PLAIN = "identity"  # the content coding that is none
 
 
 class Reader:
@@ -132,10 +133,13 @@ class Reader:
             raise self.problem(413, "content_too_large") from None
         if not raw and not body.required:
             return MISSING
+        accepted = {"accept_patch" if self.operation.method == "PATCH" else "accept": body.media_type}
         essence = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
         if essence != body.media_type:
-            accepted = {"accept_patch" if self.operation.method == "PATCH" else "accept": body.media_type}
             raise self.problem(415, "unsupported_media_type", f"This operation takes {body.media_type}.", **accepted)
+        if (exchange.header("content-encoding") or PLAIN).lower() != PLAIN:
+            detail = "This operation takes a body without a content coding."
+            raise self.problem(415, "unsupported_media_type", detail, accept_encoding=PLAIN, **accepted)
         value = self.form(raw) if essence == FORM else self.json(raw)
         if not check.is_valid(value):
             found += faults("body", check, value)

@@ -1222,6 +1222,11 @@ KeyInProgressResponseRetryAfterHeader = TypeAliasType(
 UnsupportedMediaTypeResponseAcceptHeader = TypeAliasType("UnsupportedMediaTypeResponseAcceptHeader", str)
 
 
+UnsupportedMediaTypeResponseAcceptEncodingHeader = TypeAliasType(
+    "UnsupportedMediaTypeResponseAcceptEncodingHeader", Literal["identity"]
+)
+
+
 UnsupportedPatchTypeResponseAcceptPatchHeader = TypeAliasType("UnsupportedPatchTypeResponseAcceptPatchHeader", str)
 
 

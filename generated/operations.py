@@ -197,7 +197,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "unsupported_media_type": ProblemType(
         415,
         "Unsupported media type",
-        "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names the one it takes.",
+        "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names the one it takes. With `Accept-Encoding: identity` it is the content coding that it does not take.",
     ),
     "idempotency_key_reused": ProblemType(
         422,
@@ -445,7 +445,7 @@ class ContentTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """415: The operation does not take this content type."""
+    """415: The operation does not take this content type, or the body has a content coding."""
 
     status: ClassVar[int] = 415
     codes = ("unsupported_media_type",)
@@ -458,8 +458,17 @@ class UnsupportedMediaType(Problem):
         *,
         errors: Sequence[Fault] = (),
         accept: str,
+        accept_encoding: str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("Accept", str(accept)),))
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(
+                ("Accept", str(accept)),
+                *(() if accept_encoding is None else (("Accept-Encoding", str(accept_encoding)),)),
+            ),
+        )
 
 
 class PasswordRefused(Problem):
@@ -798,7 +807,7 @@ class PreconditionFailed(Problem):
 
 
 class UnsupportedPatchType(Problem):
-    """415: The operation does not take this content type."""
+    """415: The operation does not take this content type, or the body has a content coding."""
 
     status: ClassVar[int] = 415
     codes = ("unsupported_media_type",)
@@ -811,8 +820,17 @@ class UnsupportedPatchType(Problem):
         *,
         errors: Sequence[Fault] = (),
         accept_patch: str,
+        accept_encoding: str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("Accept-Patch", str(accept_patch)),))
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(
+                ("Accept-Patch", str(accept_patch)),
+                *(() if accept_encoding is None else (("Accept-Encoding", str(accept_encoding)),)),
+            ),
+        )
 
 
 class WrongPassword(Problem):
@@ -913,7 +931,7 @@ class CreationRefused(Problem):
 
 
 class UnsupportedCompletionType(Problem):
-    """415: The operation does not take this content type."""
+    """415: The operation does not take this content type, or the body has a content coding."""
 
     status: ClassVar[int] = 415
     codes = ("unsupported_media_type",)
@@ -926,8 +944,17 @@ class UnsupportedCompletionType(Problem):
         *,
         errors: Sequence[Fault] = (),
         accept_patch: str,
+        accept_encoding: str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("Accept-Patch", str(accept_patch)),))
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(
+                ("Accept-Patch", str(accept_patch)),
+                *(() if accept_encoding is None else (("Accept-Encoding", str(accept_encoding)),)),
+            ),
+        )
 
 
 class OrganizationNotCreated(Problem):

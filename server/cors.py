@@ -12,8 +12,8 @@ HEADERS = (
     "traceparent, tracestate"
 )
 EXPOSED = (
-    "Accept, Accept-Patch, API-Version, ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, "
-    "Retry-After, WWW-Authenticate, X-Request-ID"
+    "Accept, Accept-Encoding, Accept-Patch, API-Version, ETag, Idempotency-Replayed, Link, Location, RateLimit, "
+    "RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
 )
 PREFLIGHT: Headers = (
     ("Access-Control-Allow-Methods", METHODS),

@@ -253,6 +253,22 @@ class TestBody:
         assert (problem.status, problem.code) == (415, "unsupported_media_type")
         assert problem.headers == (("Accept", JSON),)
 
+    @pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "identity, gzip"])
+    async def test_a_content_coding_is_refused_and_said_to_be(self, coding: str) -> None:
+        exchange = posted({"title": "Ship it"})
+        exchange.headers[b"content-encoding"] = coding.encode()
+
+        problem = await refusal("createTask", exchange)
+
+        assert (problem.status, problem.code) == (415, "unsupported_media_type")
+        assert problem.headers == (("Accept", JSON), ("Accept-Encoding", "identity"))
+
+    async def test_no_content_coding_may_be_told(self) -> None:
+        exchange = posted({"title": "Ship it"})
+        exchange.headers[b"content-encoding"] = b"Identity"
+
+        assert await read("createTask", exchange)
+
     async def test_a_patch_names_its_media_type_by_another_header(self) -> None:
         problem = await refusal("updateTask", posted({"title": "Ship it"}, JSON, "PATCH"), task_id=ID)
 
