@@ -35,11 +35,12 @@ def exchanges(report: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 def table(counts: Seen) -> str:
     """A line for each operation: which of its statuses it answered how often, and which never."""
+    width = max(map(len, declared())) + 2
     lines = []
     for name, statuses in declared().items():
         often = "  ".join(f"{status} x {counts[name, status]}" for status in statuses if counts[name, status])
         never = " ".join(status for status in statuses if not counts[name, status])
-        lines.append(f"{name:22}{often}  never {never}")
+        lines.append(f"{name:{width}}{often}  never {never}")
     return "\n".join(lines)
 
 
