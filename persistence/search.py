@@ -30,7 +30,11 @@ def folded(text: str) -> str:
 
 def asked(text: str) -> str:
     """What `to_tsquery` takes for a search, whatever the text is; a text without words asks for nothing."""
-    terms = [(minus, phrase, word) for minus, phrase, word in TERM.findall(text) if phrase.strip() or word.strip("-")]
+    terms = [
+        (minus, phrase, word)
+        for minus, phrase, word in TERM.findall(text)
+        if folded(phrase).strip() or folded(word).strip("-")  # of an accent alone nothing is left
+    ]
     written: list[str] = []
     for at, (minus, phrase, word) in enumerate(terms):
         last = at == len(terms) - 1

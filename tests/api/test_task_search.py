@@ -15,7 +15,7 @@ from tests.factories import Factory
 
 ODD = st.text(
     st.one_of(
-        st.sampled_from("\"'-|&!():*\\<> orOR"), st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+        st.sampled_from("\"'-|&!():*\\<> orOR\u0301"), st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     ),
     max_size=200,
 )
@@ -72,6 +72,9 @@ async def ada(api: ApiClient, make: Factory) -> ApiClient:
         ("!!!", []),
         ("-", []),
         ("' & | \\", []),
+        ("\u0301", []),  # an accent without its letter, as one may paste
+        ("contract \u0301", ["Write the contract", "Sign it"]),
+        ('"\u0301" contract', ["Write the contract", "Sign it"]),
     ],
 )
 async def test_a_search_finds_what_has_its_words(ada: ApiClient, q: str, found: list[str]) -> None:
@@ -149,7 +152,7 @@ async def test_a_search_looks_for_something(ada: ApiClient) -> None:
         assert problem["errors"][0]["pointer"] == "/q"
 
 
-@pytest.mark.parametrize("text", ["\ufdfa", "ß", "\\", "'", '"', "-", ":", "|"])
+@pytest.mark.parametrize("text", ["\ufdfa", "ß", "\\", "'", '"', "-", ":", "|", "\u0301"])
 async def test_nothing_repeated_is_too_odd_to_look_for(connection: Connection, text: str) -> None:
     await connection.fetch("SELECT to_tsquery('simple', $1)", search.asked(text * 200))
 
