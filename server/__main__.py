@@ -1,6 +1,7 @@
 """The operators' command line: `python -m server <command>`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +14,7 @@ from server.settings import Settings, SettingsError
 
 COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune", "check", "settings")
 INTERRUPTED = 130  # as shells count SIGINT
+UNREAD = 141  # and SIGPIPE
 
 
 class Command(Protocol):
@@ -37,13 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add(subparsers.add_parser(name, help=said, description=module.__doc__))
     given = parser.parse_args(typed)
     try:
-        return commands[given.command].run(given, configuration.load())
+        status = commands[given.command].run(given, configuration.load())
+        print(end="", flush=True)  # noqa: T201 - now, that we hear of it; and where there is no output, too
     except (CommandError, EmbeddedError, SettingsError) as error:
         for line in str(error).splitlines():
             print(f"docket: {line}", file=sys.stderr)  # noqa: T201 - the operator's line
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # as by `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again at exit
+        return UNREAD
+    return status
 
 
 def command(name: str) -> Command:

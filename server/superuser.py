@@ -1,5 +1,6 @@
 """The first superuser, whom nobody could make through the API."""
 
+import re
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Literal
@@ -35,6 +36,9 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
 
     Raises CommandError.
     """
+    for name, text in (("email", email), ("password", password)):
+        if not is_storable(text):
+            raise CommandError(f"The superuser's {name}: Must be a text in UTF-8 without NUL")
     async with connected(url) as connection:
         db = Transaction(connection)
         try:
@@ -53,6 +57,11 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
             await users.promote(together, found.id, now=datetime.now(UTC))
             await note(together, found.id)
         return "promoted"
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL takes the text: not what was read of bytes that are no UTF-8."""
+    return re.search("[\0\ud800-\udfff]", text) is None
 
 
 async def make_external(url: str, settings: Settings, namespace: str, subject: str) -> Outcome:

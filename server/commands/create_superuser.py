@@ -46,10 +46,14 @@ def run_external(settings: Settings, namespace: str, subject: str) -> int:
 
 
 def asked() -> tuple[str, str]:
-    """The e-mail and the password that somebody types."""
-    email = input("E-mail: ").strip()
-    password = getpass("Password: ")
-    if getpass("Password again: ") != password:
+    """The e-mail and the password that somebody types. Raises KeyboardInterrupt for Ctrl-D, too."""
+    try:
+        email = input("E-mail: ").strip()
+        password = getpass("Password: ")
+        again = getpass("Password again: ")
+    except EOFError:
+        raise KeyboardInterrupt from None
+    if again != password:
         raise CommandError("The two passwords differ")
     return email, password
 

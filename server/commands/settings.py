@@ -1,12 +1,13 @@
 """Print every setting, its value and where it comes from; secrets are masked. Of `.env` also what is none."""
 
 import argparse
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from server.configuration import env_file, variable
 from server.settings import Settings
 
 WIDTH = 30
@@ -17,22 +18,23 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
-    written = dotenv_values(".env") if settings.is_development and Path(".env").is_file() else {}
-    for name in Settings.model_fields:
-        variable = name.upper()
-        print(f"{variable:{WIDTH}} {source(variable, written):12} {shown(getattr(settings, name))}")  # noqa: T201 - asked for
+    file = env_file(variable("ENVIRONMENT"))
+    written = dotenv_values(file) if file and Path(file).is_file() else {}
+    for field in Settings.model_fields:
+        name = field.upper()
+        print(f"{name:{WIDTH}} {source(name, written):12} {shown(getattr(settings, field))}")  # noqa: T201 - asked for
     for unknown in sorted(name for name in written if name.lower() not in Settings.model_fields):
         print(f"{unknown:{WIDTH}} {'.env':12} (not read: no such setting)")  # noqa: T201 - asked for
     return 0
 
 
-def source(variable: str, written: dict[str, str | None]) -> str:
+def source(name: str, written: Mapping[str, str | None]) -> str:
     """Where a setting comes from, as `configuration.load` decides."""
-    if os.environ.get(f"{variable}_FILE"):
+    if variable(f"{name}_FILE"):
         return "file"
-    if os.environ.get(variable):
+    if variable(name):
         return "environment"
-    return ".env" if written.get(variable) else "default"
+    return ".env" if any(value for given, value in written.items() if given.upper() == name) else "default"
 
 
 def shown(value: object) -> str:

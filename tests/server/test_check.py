@@ -95,6 +95,15 @@ def test_settings_are_shown_with_their_source_and_without_secrets(tmp_path: Path
     assert KEY not in ended.stdout + ended.stderr
 
 
+def test_a_setting_in_small_letters_is_shown_with_its_source(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"port=8123\nENVIRONMENT=production\nSECRET_KEY={KEY}\n")
+
+    rows = {line.split()[0]: line.split()[1:] for line in typed(tmp_path, "settings", workers="3").stdout.splitlines()}
+
+    assert (rows["PORT"], rows["WORKERS"]) == ([".env", "8123"], ["environment", "3"])
+    assert rows["SECRET_KEY"] == [".env", "********"]
+
+
 def test_what_the_env_file_has_that_is_no_setting_is_named_without_its_value(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"PORT=8123\nACESS_TOKEN_MINUTES={CANARY}\n")
 

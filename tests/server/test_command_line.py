@@ -94,6 +94,17 @@ def test_what_cannot_be_done_is_one_line_each(tmp_path: Path, variables: dict[st
     assert CANARY not in done.stderr
 
 
+def test_who_reads_no_further_leaves_no_traceback(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "server", "settings"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 async def test_who_interrupts_a_command_reads_no_traceback() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:  # a database that takes connections and says nothing
         process = await asyncio.create_subprocess_exec(

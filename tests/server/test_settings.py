@@ -97,6 +97,22 @@ class TestSources:
 
         assert getattr(load(), name.lower()).get_secret_value() == value
 
+    def test_a_file_of_settings_that_is_no_text_is_refused(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / ".env").write_bytes("PORT=9000".encode("utf-16"))
+
+        assert complaint(monkeypatch) == ".env is no text in UTF-8"
+
+    def test_names_in_small_letters_count(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        (folder / ".env").write_text("PORT=9000\n")
+        (folder / "key").write_text(KEY)
+        for name, value in {"environment": "production", "secret_key_file": "key"}.items():
+            monkeypatch.setenv(name, value)
+
+        settings = load()
+
+        assert (settings.environment, settings.port) == (Environment.production, 8000)
+        assert settings.signing_key == KEY
+
     def test_what_is_no_secret_has_no_file(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.setenv("PORT_FILE", str(folder / "absent"))
 

@@ -59,7 +59,7 @@ async def ended(program: list[str], environment: dict[str, str], folder: Path, l
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    said, _ = await process.communicate(lines.encode())
+    said, _ = await process.communicate(lines.encode(errors="surrogateescape"))
     return process.returncode or 0, said.decode()
 
 
@@ -191,6 +191,9 @@ class TestCommand:
             (f"{EMAIL}\n", "docket: The superuser's password: Must have at least 8 characters"),
             (f"{EMAIL}\npassword123\n", "docket: The superuser's password: This password is among the first"),
             (f"{EMAIL}\nroot@example.com\n", "docket: The superuser's password: This password is made of your e-mail"),
+            (f"\udce9{EMAIL}\n{PASSWORD}\n", "docket: The superuser's email: Must be a text in UTF-8 without NUL"),
+            (f"\0{EMAIL}\n{PASSWORD}\n", "docket: The superuser's email: Must be a text in UTF-8 without NUL"),
+            (f"{EMAIL}\n{PASSWORD}\udce9\n", "docket: The superuser's password: Must be a text in UTF-8 without NUL"),
         ],
     )
     async def test_what_the_api_would_refuse_is_refused(
@@ -210,6 +213,15 @@ class TestCommand:
         assert PASSWORD not in said
         assert (status, await accounts(fresh)) == ((0, [(EMAIL, True)]) if again == PASSWORD else (1, []))
         assert ("is now a superuser" if again == PASSWORD else "docket: The two passwords differ") in said
+
+    @pytest.mark.parametrize("answers", [["\x04"], [EMAIL, "\x04"]])
+    async def test_who_ends_the_input_at_a_question_reads_no_traceback(
+        self, fresh_url: str, tmp_path: Path, answers: list[str]
+    ) -> None:
+        status, said = await asyncio.to_thread(answered, fresh_url, tmp_path, answers)
+
+        assert status == 130
+        assert "Traceback" not in said
 
 
 def answered(url: str, folder: Path, answers: list[str]) -> tuple[int, str]:
