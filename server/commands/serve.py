@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.reload and not settings.is_development:
         raise CommandError("--reload is for development: set ENVIRONMENT=development, or leave it out")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until the server listens to it
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, hung_up)
     listener = bound(settings.host, settings.port)
     try:
         _ = settings.signing_key  # made now, that the workers find it
@@ -186,6 +188,11 @@ def accept_all(listener: socket.socket) -> Iterator[socket.socket]:
     with suppress(BlockingIOError):
         while True:
             yield listener.accept()[0]
+
+
+def hung_up(_number: int, _frame: FrameType | None) -> None:
+    """A terminal is gone: end as by SIGTERM. A supervisor has another use for this signal."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def heard(_number: int, _frame: FrameType | None) -> None:

@@ -157,6 +157,13 @@ async def test_sighup_replaces_the_workers_one_by_one_and_nobody_notices(tmp_pat
         assert await server.end() == (0, "")
 
 
+async def test_sighup_ends_one_worker_as_sigterm_does(tmp_path: Path, fresh_url: str) -> None:
+    async with asyncio.timeout(60), running(tmp_path, fresh_url, DRAIN_SECONDS="0.1") as server:
+        server.process.send_signal(signal.SIGHUP)
+
+        assert await server.process.wait() == 0
+
+
 async def test_what_a_killed_supervisor_left_goes_when_the_next_one_starts(tmp_path: Path, fresh_url: str) -> None:
     async with running(tmp_path, fresh_url, 2, TMPDIR=str(tmp_path)) as server:
         [left] = left_in(tmp_path, "docket-metrics-*")
