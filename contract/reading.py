@@ -61,9 +61,11 @@ class Reader:
     def invalid(self, found: list[Fault]) -> Problem:
         """The problem for a request that was read but breaks the contract."""
         if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
-            number = len({(fault.where, fault.pointer) for fault in found})
+            told = found[:MOST_FAULTS]
+            number = len({(fault.where, fault.pointer) for fault in told})
             places = "1 place" if number == 1 else f"{number} places"
-            return self.problem(422, "validation_error", f"The request breaks the contract in {places}.", errors=found)
+            places += " or more" if len(told) == MOST_FAULTS else ""
+            return self.problem(422, "validation_error", f"The request breaks the contract in {places}.", errors=told)
         first = found[0]  # RFC 6749, 5.2: one error for the whole request
         code = "unsupported_grant_type" if (first.pointer, first.code) == ("/grant_type", "enum") else "invalid_request"
         return self.problem(400, code, f"{first.pointer.removeprefix('/')}: {first.detail}")

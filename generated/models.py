@@ -1257,7 +1257,7 @@ class Problem(BaseModel):
     request_id: str
     """The `X-Request-ID` of the answer."""
     errors: list[Fault]
-    """Every place that is wrong; empty when no place is."""
+    """Every place that is wrong, of very many the first 50; empty when no place is."""
 
 
 class ExportedMembership(BaseModel):

@@ -195,6 +195,17 @@ class TestQuery:
 
         assert len(await places("listTasks", request(query=query))) == MOST_FAULTS
 
+    async def test_there_is_one_end_of_faults_for_the_whole_request(self) -> None:
+        body = to_json({f"m{number}": 1 for number in range(100)})
+        query = "&".join(f"p{number}=1" for number in range(100))
+
+        problem = await refusal(
+            "createTask", request("POST", query=query, headers={"Content-Type": JSON}, chunks=[body])
+        )
+
+        assert len(problem.errors) == MOST_FAULTS
+        assert problem.detail == "The request breaks the contract in 50 places or more."
+
     async def test_an_operation_without_parameters_takes_none(self) -> None:
         assert await places("getApiInfo", request(query="x=1")) == [("/x", "unknown_parameter")]
 
