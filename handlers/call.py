@@ -43,8 +43,8 @@ class Process:
     """What all calls of a process share."""
 
     environment: Environment
-    schema_revision: str
-    """The migration that the code was written for."""
+    earlier_revisions: frozenset[str]
+    """The migrations before the one that the code was written for. One that it does not know is of a later release."""
     keys: Keys
     passwords: Passwords
     tokens: Tokens

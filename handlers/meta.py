@@ -62,7 +62,8 @@ async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
 
 async def get_readiness(call: PublicCall, /) -> GetReadiness200 | GetReadiness503:
     seen = None if call.process.life.ending else await health.look(call.db)
-    if seen is not None and seen.schema_revision == call.process.schema_revision:
+    revision = None if seen is None else seen.schema_revision
+    if revision is not None and revision not in call.process.earlier_revisions:
         return GetReadiness200(body=models.Probe(status=HealthStatus.passing))
     return GetReadiness503(body=models.Probe(status=HealthStatus.failing), retry_after=RETRY_AFTER)
 

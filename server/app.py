@@ -145,7 +145,7 @@ def process_of(
     keys = Keys(chosen.signing_key, previous.get_secret_value() if previous else None)
     return Process(
         environment=models.Environment(chosen.environment),
-        schema_revision=revision.head(),
+        earlier_revisions=frozenset(revision.known()[:-1]),
         keys=keys,
         passwords=Passwords(rounds=chosen.bcrypt_cost, composition=chosen.password_composition),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),

@@ -10,6 +10,17 @@ VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 NAMED = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
 
 
+class Ahead(CommandError):  # noqa: N818 - it says what is the case
+    """A database was migrated by a later release: the one just before that serves it, as migrations/README.md says."""
+
+    def __init__(self, found: str | None) -> None:
+        super().__init__(
+            f"The schema of the database is newer than the code, which does not know its revision {found}:"
+            " start the release that made it, or a later one"
+        )
+        self.served = f"revision {found} is of a later release: only the one just before that goes with it"
+
+
 def known() -> list[str]:
     """Every migration, oldest first: the files' names begin with their dates."""
     return [named(file) for file in sorted(VERSIONS.glob("*.py"))]
@@ -36,11 +47,8 @@ async def current(url: str) -> str | None:
 
 
 async def pending(url: str) -> int:
-    """How many migrations a database lacks. Raises CommandError when it was migrated by a newer release, too."""
+    """How many migrations a database lacks. Raises Ahead, and CommandError when it cannot be reached."""
     found, all_of_them = await current(url), [None, *known()]
     if found not in all_of_them:
-        raise CommandError(
-            f"The schema of the database is newer than the code, which does not know its revision {found}:"
-            " start the release that made it, or a later one"
-        )
+        raise Ahead(found)
     return len(all_of_them) - 1 - all_of_them.index(found)

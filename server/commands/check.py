@@ -79,6 +79,8 @@ async def database(url: str) -> AsyncIterator[Finding]:
     found, wanted = await revision.current(url), revision.head()
     if found == wanted:
         yield Finding("ok", "migrations", f"at {wanted}")
+    elif found is not None and found not in revision.known():
+        yield Finding("warning", "migrations", revision.Ahead(found).served)
     else:
         said = f"at {found}, the code needs {wanted}: run `python -m server migrate apply`"
         yield Finding("wrong", "migrations", said)

@@ -9,6 +9,7 @@ from alembic.script import Script
 from server import migrations
 from server.complaints import CommandError
 from server.drift import differences
+from server.revision import Ahead
 from server.settings import Settings
 from server.storage import opened
 
@@ -37,7 +38,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def apply(url: str) -> list[str]:
     """Apply the migrations that the database lacks."""
-    return [f"applied {named(script)}" for script in migrations.upgrade(url)] or ["The database is at head"]
+    try:
+        applied = migrations.upgrade(url)
+    except Ahead as ahead:  # so that a release is undone by starting the one before
+        return [f"The database lacks nothing; its {ahead.served}"]
+    return [f"applied {named(script)}" for script in applied] or ["The database is at head"]
 
 
 def current(url: str) -> list[str]:

@@ -63,9 +63,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def prepare(url: str, settings: Settings) -> bool:
-    """Migrate the database, or make sure that it is not ahead of us; whether it is ready.
+    """Migrate the database, if that is ours to do; whether it is ready.
 
-    A server may wait for a database that is away.
+    A server may wait for a database that is away, and serves one that the next release has migrated already.
     """
     try:
         pending = asyncio.run(revision.pending(url))
@@ -74,6 +74,11 @@ def prepare(url: str, settings: Settings) -> bool:
             raise
         say(f"{unreachable}; /readyz fails until it does")
         return False
+    except revision.Ahead as ahead:
+        if settings.is_development:  # where the code goes to and fro without being released
+            raise
+        say(f"Mind: the database's {ahead.served}")
+        return True
     if pending and settings.migrates:
         migrate(url)
     elif pending:

@@ -8,6 +8,7 @@ import pytest
 
 from persistence.embedded import Embedded
 from server.commands import check
+from server.revision import known
 from server.settings import Settings
 from tests.contract.conftest import NOWHERE
 from tests.issuer import publishing, sending
@@ -56,15 +57,21 @@ def test_the_embedded_database_is_started_for_the_check_and_wants_its_migrations
     assert not Embedded(folder / "data").status().running
 
 
-async def test_a_schema_that_is_behind_is_wrong(tmp_path: Path, fresh_url: str) -> None:
+@pytest.mark.parametrize(
+    ("found", "status", "mark", "said"),
+    [(known()[-2], 1, "wrong", "run `python -m server migrate apply`"), ("f00", 0, "warning", "is of a later release")],
+)
+async def test_a_schema_that_is_behind_is_wrong_and_one_that_is_ahead_unwise(
+    tmp_path: Path, fresh_url: str, *, found: str, status: int, mark: str, said: str
+) -> None:
     connection = await asyncpg.connect(fresh_url)
-    await connection.execute("UPDATE alembic_version SET version_num = 'f00'")
+    await connection.execute("UPDATE alembic_version SET version_num = $1", found)
     await connection.close()
 
-    status, found = told(tmp_path, fresh_url)
+    ended, findings = told(tmp_path, fresh_url)
 
-    assert (status, found["migrations"][0]) == (1, "wrong")
-    assert "migrate apply" in found["migrations"][1]
+    assert (ended, findings["migrations"][0]) == (status, mark)
+    assert said in findings["migrations"][1]
 
 
 def test_what_is_away_is_named_and_no_secret_told(tmp_path: Path) -> None:
