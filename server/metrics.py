@@ -134,7 +134,7 @@ class Metrics:
         if credentials is None:
             return unauthorized("authentication_required")
         scheme, _, given = credentials.partition(" ")
-        right = compare_digest(given.strip(" ").encode("utf-8"), self.token.encode())
+        right = compare_digest(given.strip(" ").encode("latin-1"), self.token.encode("utf-8", "surrogateescape"))
         return None if right and scheme.lower() == "bearer" else unauthorized("invalid_token")
 
     async def scrape(self, db: Database, accept: str | None) -> Text:

@@ -4,7 +4,8 @@ import json
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-ORIGIN = re.compile(r"https?://[^/\s,*@]+/?")
+ORIGIN = re.compile(r"(https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?/?")
+UNSAID = ("https", ":443"), ("http", ":80")  # a browser does not write the port that goes without saying
 HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
 
 
@@ -13,9 +14,16 @@ def origins_of(text: str) -> frozenset[str]:
     named = listed(text, "https://app.example.com")
     if "*" in named:
         raise ValueError("is no list of origins: `*` would let every page act for its reader; name your front ends")
-    if not all(ORIGIN.fullmatch(origin) for origin in named):
+    found = [ORIGIN.fullmatch(origin) for origin in named]
+    if None in found:
         raise ValueError("is no list of origins: write https://app.example.com, without a path")
-    return frozenset(origin.rstrip("/") for origin in named)
+    return frozenset(as_written(origin) for origin in found if origin)
+
+
+def as_written(origin: re.Match[str]) -> str:
+    """The origin as browsers send it (RFC 6454, 6.2)."""
+    host, port = origin[1], origin[2] or ""
+    return host if (host.partition(":")[0], port) in UNSAID else host + port
 
 
 def hosts_of(text: str) -> frozenset[str]:

@@ -222,8 +222,12 @@ class Settings(BaseSettings):
             url = make_url(self.database_url.get_secret_value())
         elif self.postgres_host is not None:
             password = self.postgres_password.get_secret_value() if self.postgres_password else None
-            user = self.postgres_user
-            url = URL.create("postgresql", user, password, self.postgres_host, self.postgres_port, self.postgres_db)
+            url = URL.create("postgresql", self.postgres_user, password, database=self.postgres_db)
+            host, port = self.postgres_host, self.postgres_port
+            if host.startswith("/"):  # the folder of a socket, which has no place in a URL but after `?`
+                url = url.update_query_dict({"host": host, "port": str(port)})
+            else:
+                url = url.set(host=host, port=port)
         else:
             return None
         return url.set(drivername="postgresql").render_as_string(hide_password=False)

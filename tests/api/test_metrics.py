@@ -54,6 +54,15 @@ class TestWhoReads:
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert "docket_" not in answer.text
 
+    @pytest.mark.parametrize("token", ["é", "\udce9"])
+    async def test_a_token_is_the_bytes_that_the_operator_gave(self, fresh: Pool, token: str) -> None:
+        given = load(environment="staging", secret_key=SECRET, metrics_token=token, rate_limits_enabled=False)
+        right, wrong = b"Bearer " + token.encode("utf-8", "surrogateescape"), b"Bearer e"
+        async with serving(given, fresh) as client:
+            answers = [await client.http.get("/metrics", headers={b"Authorization": sent}) for sent in (right, wrong)]
+
+        assert [answer.status_code for answer in answers] == [200, 401]
+
     async def test_nobody_where_there_is_no_token(self, api: ApiClient) -> None:
         assert (await api.get("//metrics", expect=404))["code"] == "not_found"
 

@@ -136,6 +136,9 @@ class TestDatabase:
             monkeypatch.setenv(f"POSTGRES_{name}", value)
         assert load().url == "postgresql://ada:p%40ss%3Aw%2Frd@db:5433/tasks"
 
+        monkeypatch.setenv("POSTGRES_HOST", "/var/run/postgresql")
+        assert load().url == "postgresql://ada:p%40ss%3Aw%2Frd@/tasks?host=%2Fvar%2Frun%2Fpostgresql&port=5433"
+
         monkeypatch.setenv("DATABASE_URL", "postgresql://whole/url")
         assert load().url == "postgresql://whole/url"
 
@@ -341,6 +344,9 @@ class TestOrigins:
             ("", set()),
             (" , ", set()),
             ("https://App.example.com/", {"https://app.example.com"}),
+            ("https://a.example:443, http://a.example:80/", {"https://a.example", "http://a.example"}),
+            ("https://a.example:80, http://[::1]:3000", {"https://a.example:80", "http://[::1]:3000"}),
+            ("https://xn--bcher-kva.example", {"https://xn--bcher-kva.example"}),
             ("https://a.example, http://localhost:3000", {"https://a.example", "http://localhost:3000"}),
             ('["https://a.example","https://b.example"]', {"https://a.example", "https://b.example"}),
             ("[]", set()),
@@ -354,7 +360,21 @@ class TestOrigins:
         assert load().backend_cors_origins == origins
 
     @pytest.mark.parametrize(
-        "text", ["*", "app.example.com", "https://a.example/path", "https://*.example", "[1]", '["https://a', "[*]"]
+        "text",
+        [
+            "*",
+            "app.example.com",
+            "https://a.example/path",
+            "https://*.example",
+            "[1]",
+            '["https://a',
+            "[*]",
+            "https://bücher.example",
+            "https://例え.example",
+            "https://a.example:x",
+            "https://[::1",
+            'https://a"b',
+        ],
     )
     def test_what_is_no_origin_is_refused(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         assert complaint(monkeypatch, BACKEND_CORS_ORIGINS=text).startswith("BACKEND_CORS_ORIGINS: is no ")
