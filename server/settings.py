@@ -153,6 +153,8 @@ class Settings(BaseSettings):
             url = make_url(value.get_secret_value())
         except (ArgumentError, ValueError):
             raise ValueError("is no URL: write postgresql://user:password@host:5432/database") from None
+        if "@" in (url.host or ""):
+            raise ValueError("has an @ in its password: write %40 there")
         if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
             raise ValueError(f"has a port that is none: write 1 to {HIGHEST_PORT}")
         if url.get_backend_name() not in {"postgresql", "postgres"}:

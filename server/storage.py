@@ -87,7 +87,15 @@ def complaint(url: str, error: Exception) -> str:
         case TimeoutError():
             return f"PostgreSQL at {place} does not answer within {PATIENCE} s: see whether it runs"
         case OSError():
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or said
-            return f"No PostgreSQL answers at {place} ({reason}): start it, or correct DATABASE_URL"
+            return silence(place, error, by_tcp=parts.host is not None)
         case _:
             return f"PostgreSQL at {place} refuses: {said}"
+
+
+def silence(place: str, error: OSError, *, by_tcp: bool) -> str:
+    """One line about a database that was not reached."""
+    if by_tcp and isinstance(error, FileNotFoundError):
+        return "DATABASE_URL names a file that is not there, as `sslrootcert` or the like: correct it"
+    said = error.strerror or str(error).partition("\n")[0]
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else said
+    return f"No PostgreSQL answers at {place} ({reason}): start it, or correct DATABASE_URL"

@@ -70,6 +70,11 @@ async def test_a_host_that_nobody_knows_is_told(command: Command) -> None:
         await command("postgresql://ada@nowhere.invalid/docket", "current")
 
 
+async def test_a_certificate_that_is_not_there_is_told(command: Command) -> None:
+    with pytest.raises(CommandError, match=r"^DATABASE_URL names a file that is not there, as `sslrootcert`"):
+        await command("postgresql://ada@127.0.0.1:1/docket?sslmode=verify-full&sslrootcert=/nowhere", "current")
+
+
 async def test_a_host_that_is_no_name_is_told(command: Command) -> None:
     with pytest.raises(CommandError, match=r"^PostgreSQL at a\.\.b:5432 refuses: .+$"):
         await command("postgresql://ada@a..b/docket", "current")

@@ -218,6 +218,7 @@ class TestComplaints:
             ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:port/docket", "is no URL: write postgresql://"),
             ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:65536/docket", "has a port that is none: write 1 to 65535"),
             ("DATABASE_URL", f"postgresql://ada:{CANARY}@db:0/docket", "has a port that is none: write 1 to 65535"),
+            ("DATABASE_URL", f"postgresql://ada:p@{CANARY}@db/docket", "has an @ in its password: write %40 there"),
             ("REDIS_URL", f"http://:{CANARY}@cache/0", "is no URL of a Redis: write redis://"),
             ("REDIS_URL", f"redis://:{CANARY}@cache:port/0", "is no URL of a Redis: write redis://"),
             ("REDIS_URL", CANARY, "is no URL of a Redis: write redis://"),
