@@ -24,6 +24,10 @@ def load(**given: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError("\n".join(complaint(fault) for fault in error.errors())) from None
     wrong = issuers.mistakes(settings, doubts=not settings.is_development) + telemetry.mistakes(settings)
+    if settings.redis_url is not None:
+        from server import shared_counters  # noqa: PLC0415 - most servers do without
+
+        wrong += shared_counters.mistakes(settings.redis_url.get_secret_value())
     if wrong:
         raise SettingsError("\n".join(wrong))
     return settings
