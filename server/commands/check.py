@@ -15,6 +15,7 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from security.key_sets import Unusable, keys_of
 from server import revision
 from server.complaints import CommandError
 from server.settings import Settings
@@ -107,7 +108,9 @@ async def redis(url: str) -> Finding:
 async def jwks(url: str) -> Finding:
     try:
         async with httpx.AsyncClient(timeout=PATIENCE) as client:
-            keys = (await client.get(url)).raise_for_status().json()["keys"]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            keys = keys_of((await client.get(url)).raise_for_status().content)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Finding("wrong", "JWKS", f"{type(error).__name__} at EXTERNAL_JWT_JWKS_URL")
-    return Finding("ok" if keys else "wrong", "JWKS", f"{len(keys)} keys")
+    except Unusable as unusable:
+        return Finding("wrong", "JWKS", f"what is at EXTERNAL_JWT_JWKS_URL will not do: {unusable}")
+    return Finding("ok", "JWKS", f"{len(keys)} keys")

@@ -45,9 +45,10 @@ async def test_the_issuers_keys_are_looked_at(tmp_path: Path, fresh_url: str) ->
         status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **given))
         assert (status, found["JWKS"]) == (0, ["ok", "1 keys"])
 
-        issuer.reply = sending(b"<html>")
-        status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **given))
-        assert (status, found["JWKS"][0]) == (1, "wrong")
+        for nothing in (b"<html>", b'{"keys":5}', b'{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}'):
+            issuer.reply = sending(nothing)
+            status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **given))
+            assert (status, found["JWKS"][0]) == (1, "wrong")
 
 
 def test_the_embedded_database_is_started_for_the_check_and_wants_its_migrations(folder: Path) -> None:
