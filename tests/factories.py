@@ -66,9 +66,10 @@ class Factory:
         return SignedIn(user_id, await self.session(user_id), NOW)
 
     async def session(self, user_id: UUID, **values: Any) -> UUID:
-        """A session that lives for a week."""
+        """A session that lives for a week, of somebody who has just signed in, however long the tests have run."""
         session_id = uuid4()
-        moments = dict.fromkeys(("rotated_at", "authenticated_at", "created_at", "last_used_at"), NOW)
+        moments = dict.fromkeys(("rotated_at", "created_at", "last_used_at"), NOW)
+        moments["authenticated_at"] = datetime.now(UTC)
         await self.row(
             Session, {"id": session_id, "user_id": user_id, "expires_at": NOW + timedelta(days=7)} | moments | values
         )

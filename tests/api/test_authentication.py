@@ -14,7 +14,7 @@ from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory
 
 
-def token_of(settings: Settings, user_id: UUID, session_id: UUID, now: datetime = NOW) -> str:
+def token_of(settings: Settings, user_id: UUID, session_id: UUID, now: datetime) -> str:
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
     return tokens.issue_access(user_id, session_id, now)
 
@@ -69,7 +69,8 @@ async def test_a_session_that_is_over_is_over_at_once(api: ApiClient, make: Fact
 async def test_somebody_elses_session_is_none(api: ApiClient, make: Factory, settings: Settings) -> None:
     ada, bob = await make.user(), await make.user()
 
-    await bearing(api, token_of(settings, ada.id, bob.session_id)).get("/auth/me", expect=401)
+    token = token_of(settings, ada.id, bob.session_id, datetime.now(UTC))
+    assert (await bearing(api, token).get("/auth/me", expect=401))["code"] == "token_revoked"
 
 
 @pytest.mark.proves("ASVS 5.0 9.2.1", "An access token is refused once its lifetime is over")
