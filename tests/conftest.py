@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ import psutil
 import pytest
 from asyncpg import Connection, Record
 from sqlalchemy import make_url
+from structlog._config import BoundLoggerLazyProxy as Logger
 
 from persistence.embedded import Embedded
 from persistence.engine import SESSION, Pool, Transaction, connect
+from server import observability
 from server.migrations import upgrade
 from tests.factories import Factory
 
@@ -35,6 +38,18 @@ BOUNDS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_time
 def pytest_configure() -> None:
     """Hear Ctrl-C: a shell that starts us in the background has us ignore it, and all whom we start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _log() -> None:
+    """Each test begins with the same log: servers of others have configured it for the process.
+
+    They may have been told to write to what is closed by now, and a logger goes on writing where it began to.
+    """
+    observability.configure(level="warning", form="json", out=sys.stdout)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("handlers.", "server.")) and isinstance(log := vars(module).get("log"), Logger):
+            vars(log).pop("bind", None)
 
 
 @dataclass(frozen=True, slots=True)
