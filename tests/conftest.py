@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import psutil
 import pytest
 from asyncpg import Connection, Record
@@ -33,6 +34,8 @@ pytest_plugins = ["tests.statuses"]
 ROOT = Path(__file__).parents[1]
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 BOUNDS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+hypothesis.settings.register_profile("unhurried", deadline=None)  # an example may take its time on a busy machine
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
