@@ -261,6 +261,7 @@ class TestPermission:
         await db.fetch("UPDATE sessions SET revoked_at = now(), revoke_reason = 'logout'", [])
         await api.as_(ada).get(path, expect=401)
 
+    @pytest.mark.usefixtures("still_window")
     async def test_reading_is_limited_for_each_user_and_each_address(self, make: Factory, db: Bench) -> None:
         limited = load(environment="staging", secret_key=SECRET, log_level="error")
         ada, bob = await make.user(is_superuser=True), await make.user(is_superuser=True)

@@ -134,6 +134,7 @@ class TestWhatIsCounted:
         assert values(text, "docket_sessions_active") == {(): 1}
         assert set(values(text, "docket_pool_connections")) == {("in_use",), ("idle",)}
 
+    @pytest.mark.usefixtures("still_window")
     async def test_what_was_refused_for_being_too_much(self, fresh: Pool) -> None:
         given = load(environment="staging", secret_key=SECRET, metrics_token=TOKEN, rate_limit_default=1)
         async with serving(given, fresh) as client:

@@ -22,7 +22,7 @@ ANSWERS += [("GET", "/docs", 200), ("GET", "/openapi.json", 200)]
 
 
 @pytest.fixture
-async def http(settings: Settings, db: Bench) -> AsyncIterator[httpx.AsyncClient]:
+async def http(settings: Settings, db: Bench, still_window: None) -> AsyncIterator[httpx.AsyncClient]:
     changed = {"backend_cors_origins": frozenset({OURS}), "rate_limits_enabled": True, "rate_limit_default": 1}
     async with serving(settings.model_copy(update=changed), db) as api:
         yield api.http

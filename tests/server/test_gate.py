@@ -142,6 +142,7 @@ class TestAddress:
 
         assert Proxies(()).origin(PROXY, "http", told) == (PROXY, "http")
 
+    @pytest.mark.usefixtures("still_window")
     async def test_limits_count_by_it(self, start: Started) -> None:
         http = await start(trusted_proxies=PROXY, rate_limits_enabled="true", rate_limit_default="1")
         chains = ["192.0.2.1", "203.0.113.5, 192.0.2.1", "192.0.2.2"]
