@@ -15,6 +15,7 @@ from asyncpg.exceptions import InternalClientError
 UNSOUND = ("08", "25006", "57P", "XX")  # SQLSTATE classes after which a connection is not used again
 NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowError)
 LONGEST_PAUSE = 0.8  # seconds between two tries to connect: a server that is back is found within 1 s
+COMMAND_SECONDS = 3.0  # in which a statement is answered: longer than the server's own bounds, which tell more
 SESSION = {
     "statement_timeout": "2500",
     "lock_timeout": "1500",  # longer than the 1 s after which PostgreSQL sees a deadlock, or both sides of it fail
@@ -196,7 +197,9 @@ async def connect(url: str, *, lent: bool = False) -> Connection:
     A pooler has `lent` it until each transaction ends: nothing can be kept in a session, and SESSION is our role's.
     """
     kept, session = (0, None) if lent else (256, SESSION)
-    connection = await asyncpg.connect(url, command_timeout=3, statement_cache_size=kept, server_settings=session)
+    connection = await asyncpg.connect(
+        url, command_timeout=COMMAND_SECONDS, statement_cache_size=kept, server_settings=session
+    )
     await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
     await connection.set_type_codec("inet", schema="pg_catalog", encoder=str, decoder=str)
     return connection

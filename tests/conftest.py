@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,9 +25,10 @@ from asyncpg import Connection, Record
 from sqlalchemy import make_url
 from structlog._config import BoundLoggerLazyProxy as Logger
 
+from persistence import engine
 from persistence.embedded import Embedded
 from persistence.engine import SESSION, Pool, Transaction, connect
-from server import observability
+from server import calls, observability
 from server.migrations import upgrade
 from tests.factories import Factory
 
@@ -182,17 +184,22 @@ async def fresh_url(server: Server, template: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def fresh(fresh_url: str) -> AsyncIterator[Pool]:
-    """A database of its own, for a test that needs real commits or several connections."""
-    pool = Pool(fresh_url, size=8)
+    """A database of its own, for a test that needs real commits or several connections; who waits for one gets it."""
+    pool = Pool(fresh_url, size=8, patience=60)
     yield pool
     await pool.close()
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a lock waits on (60 s), so that a test which holds it may take its time on a busy machine."""
+    """Who waits for a lock waits on (60 s), so that a test which holds it may take its time on a busy machine.
+
+    Who was undone by a deadlock is tried again for as long.
+    """
     for bound in BOUNDS:
         monkeypatch.setitem(SESSION, bound, "60000")
+    monkeypatch.setattr(engine, "COMMAND_SECONDS", 60)
+    monkeypatch.setattr(calls, "PATIENCE", timedelta(seconds=60))
 
 
 @pytest.fixture

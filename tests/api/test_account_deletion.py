@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from persistence.engine import Pool
@@ -45,6 +44,7 @@ async def test_the_only_owner_of_a_team_stays_until_there_is_another(api: ApiCli
     await api.as_(ada).delete("/users/me")
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("kind", ["superusers", "owners"])
 async def test_of_the_last_two_who_leave_at_once_one_remains(
     pair: Pair, commit: Factory, fresh: Pool, kind: str
@@ -147,6 +147,7 @@ async def tables_with(db: Bench, user_id: str) -> list[str]:
     return found
 
 
+@pytest.mark.usefixtures("patient")
 async def test_requests_during_which_their_user_goes_are_done_before_or_told_that_the_session_is_over(
     pair: Pair, commit: Factory, fresh: Pool
 ) -> None:
@@ -162,9 +163,7 @@ async def test_requests_during_which_their_user_goes_are_done_before_or_told_tha
         )
 
         assert answers[8].status_code == 204
-        late = [answer for answer in answers if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE]
-        assert all("retry-after" in answer.headers for answer in late)  # the deletion took long, on a busy machine
-        assert {answer.status_code for answer in answers if answer not in late} <= {200, 201, 204, 401, 404}
+        assert {answer.status_code for answer in answers} <= {200, 201, 204, 401, 404}
         assert await fresh.fetch("SELECT FROM tasks WHERE organization_id = $1", [ada.id]) == []
 
 

@@ -97,6 +97,7 @@ async def test_a_lock_is_over_after_15_minutes(api: ApiClient, make: Factory, db
 
 
 @pytest.mark.proves("ASVS 5.0 6.3.1", "Of 200 parallel guesses on two instances exactly five are tried")
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("email", [ADA, "nobody@example.com"])
 async def test_of_200_parallel_guesses_on_two_instances_exactly_five_are_tried(
     pair: Pair, commit: Factory, email: str
@@ -105,12 +106,7 @@ async def test_of_200_parallel_guesses_on_two_instances_exactly_five_are_tried(
 
     answered = await statuses([*pair] * 100, email)
 
-    assert answered[401] == ENOUGH
-    assert set(answered) <= {
-        401,
-        429,
-        503,
-    }  # 503: on a slow machine some wait in vain for a connection, and try nothing
+    assert answered == {401: ENOUGH, 429: 200 - ENOUGH}
 
 
 @pytest.mark.proves("", "The counts of wrong passwords do not tell whom they are about")
@@ -124,6 +120,7 @@ async def test_nothing_in_the_table_tells_whom_it_is_about(pair: Pair, commit: F
     assert not any(text in rows for text in (ADA, "nobody", str(ada.id), ada.id.hex))
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_full_line_of_hashing_gives_the_attempt_back(settings: Settings, fresh: Pool, commit: Factory) -> None:
     await asyncio.gather(*[commit.user(email=f"{number}@example.com") for number in range(200)])
     async with serving(settings, fresh) as api:

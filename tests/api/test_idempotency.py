@@ -224,6 +224,7 @@ async def test_a_key_has_a_form(api: ApiClient, make: Factory, key: str) -> None
     assert problem["code"] == "invalid_header"
 
 
+@pytest.mark.usefixtures("patient")
 async def test_of_many_at_once_with_one_key_one_is_done(
     pair: tuple[ApiClient, ApiClient], commit: Factory, fresh: Pool
 ) -> None:

@@ -217,6 +217,7 @@ async def test_a_recent_login_is_what_the_token_says(api: ApiClient, other: Issu
     assert (await old.patch("/users/me", {"full_name": "Grace"}))["full_name"] == "Grace"
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.proves("", "A person of another issuer is made exactly once")
 async def test_fifty_first_requests_at_once_make_one_account(other: Issuer, fresh: Pool) -> None:
     async with serving(hybrid(other), fresh) as api:
@@ -232,6 +233,7 @@ async def test_fifty_first_requests_at_once_make_one_account(other: Issuer, fres
     assert tuple(record) == (1, 1, 1)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_of_fifty_people_with_one_email_one_has_it(other: Issuer, fresh: Pool) -> None:
     async with serving(hybrid(other), fresh) as api:
         tokens = [other.token(f"person {i}", email="grace@example.com", email_verified=True) for i in range(50)]
@@ -349,6 +351,7 @@ async def test_an_older_token_does_not_bring_a_deleted_account_back(
     assert (await bearing(api, unseen).get("/auth/me", expect=401))["code"] == "token_revoked"
 
 
+@pytest.mark.usefixtures("still_window")
 async def test_who_is_limited_is_the_person(other: Issuer, db: Bench) -> None:
     async with serving(hybrid(other, rate_limits_enabled=True), db) as api:
         grace = [bearing(api, other.token("grace", jti=str(i))) for i in range(2)]

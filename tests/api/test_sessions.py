@@ -116,6 +116,7 @@ class TestRefresh:
 
         assert 0 < tokens["expires_in"] == tokens["refresh_expires_in"] <= 300
 
+    @pytest.mark.usefixtures("patient")
     async def test_20_at_once_are_one_lineage(self, pair: Pair, commit: Factory, settings: Settings) -> None:
         ada = await commit.user()
         token = refresh_token(settings, ada)
@@ -217,6 +218,7 @@ class TestEndings:
 
         assert await self.over(pair[1], settings, ada)
 
+    @pytest.mark.usefixtures("patient")
     async def test_of_two_logouts_at_once_one_is_told_that_the_session_is_over(
         self, pair: Pair, commit: Factory
     ) -> None:

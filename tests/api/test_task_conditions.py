@@ -102,6 +102,7 @@ class TestIfMatch:
         for named in ("*", '"3"'):
             await mine.write(kind, expect=404, If_Match=named)
 
+    @pytest.mark.usefixtures("patient")
     async def test_of_parallel_writers_of_one_version_exactly_one_wins(self, settings: Settings, fresh: Pool) -> None:
         make = Factory(fresh)
         ada = await make.user()

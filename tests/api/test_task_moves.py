@@ -77,6 +77,7 @@ async def test_a_stale_version_moves_nothing(api: ApiClient, make: Factory) -> N
     assert (await stale.patch(f"/tasks/{task_id}", {"organization_id": str(team)}, expect=412)).headers["etag"] == '"1"'
 
 
+@pytest.mark.usefixtures("patient")
 async def test_of_a_move_and_a_deletion_at_once_the_deletion_finds_the_task_wherever_it_is(
     pair: tuple[ApiClient, ApiClient], commit: Factory, fresh: Pool
 ) -> None:

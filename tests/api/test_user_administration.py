@@ -206,6 +206,7 @@ class TestDelete:
 
         assert problem["code"] == "self_action_forbidden"
 
+    @pytest.mark.usefixtures("patient")
     @pytest.mark.proves("ASVS 5.0 15.4.2", "However many superusers delete one another at once, one remains")
     async def test_of_two_superusers_who_delete_each_other_one_remains(
         self, pair: Pair, commit: Factory, fresh: Pool

@@ -108,6 +108,7 @@ class TestPatch:
 
         assert (stale["code"], stale.headers["etag"]) == ("precondition_failed", '"1"')
 
+    @pytest.mark.usefixtures("patient")
     async def test_of_parallel_changes_with_one_condition_one_wins(self, pair: Pair, commit: Factory) -> None:
         ada = await commit.user()
         headers = {**pair[0].as_(ada).headers, "If-Match": '"1"', "Content-Type": "application/merge-patch+json"}
@@ -276,6 +277,7 @@ class TestRights:
 
         assert problem["code"] == "last_superuser"
 
+    @pytest.mark.usefixtures("patient")
     @pytest.mark.proves(
         "ASVS 5.0 15.4.2", "However many superusers demote one another or themselves at once, one remains"
     )
