@@ -14,7 +14,7 @@ from persistence.access import Caller
 from persistence.engine import Database, Pool
 from security.keys import Keys
 from security.tokens import Tokens
-from server import windows
+from server import calls, windows
 from server.app import AUDIENCE, ISSUER, create_app
 from server.configuration import load
 from server.edge import Edge
@@ -104,3 +104,11 @@ def refresh_token(settings: Settings, caller: SignedIn, generation: int = 0) -> 
 def still_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of the limits stands still, so that no window ends while a test counts."""
     monkeypatch.setattr(windows, "time", SimpleNamespace(time=lambda: BEGINNING_OF_AN_HOUR + 1))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The moment of every call, `now`, which passes when a test says so."""
+    clock = SimpleNamespace(now=datetime.now(UTC))
+    monkeypatch.setattr(calls, "datetime", SimpleNamespace(now=lambda _zone: clock.now))
+    return clock
