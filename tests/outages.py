@@ -142,4 +142,8 @@ def postmaster_of(folder: Path) -> psutil.Process:
 
 def backend_of(folder: Path) -> psutil.Process:
     """A process of PostgreSQL that serves the application."""
-    return next(child for child in postmaster_of(folder).children() if "docket docket" in " ".join(child.cmdline()))
+    for child in postmaster_of(folder).children():
+        with suppress(psutil.NoSuchProcess):  # others come and go
+            if "docket docket" in " ".join(child.cmdline()):
+                return child
+    raise RuntimeError("no process serves the application")

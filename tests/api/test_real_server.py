@@ -33,7 +33,7 @@ class Running:
     output: Path
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"http://{self.host}:{self.port}")
+        return httpx.AsyncClient(base_url=f"http://{self.host}:{self.port}", timeout=60)
 
     async def end(self) -> tuple[int, str]:
         """Send SIGTERM. What comes back is the exit status, and what it still had to say to its operator."""
@@ -125,6 +125,7 @@ async def test_a_body_of_100_megabytes_is_refused_at_once_and_its_connection_clo
     assert sent < 20 * MEBIBYTE
 
 
+@pytest.mark.alone
 async def test_who_sends_a_body_of_2_megabytes_to_its_end_reads_why_it_is_refused(shared: Running) -> None:
     """As nginx does, which would answer 502 for a connection that was reset, and ask that server no more."""
     sent, answer = await asyncio.to_thread(pour, shared, 2 * MEBIBYTE, told=True, pause=0.01)
