@@ -162,7 +162,7 @@ class TestAccessLog:
     ) -> None:
         monkeypatch.setattr(edge, "log", structlog.get_logger("access"))  # the one there may write elsewhere by now
         ada = Caller(uuid4(), uuid4(), NOW)
-        async with serving(settings, Pool("postgresql://docket@/docket?host=/nowhere", patience=0.1)) as api:
+        async with serving(settings, Pool("postgresql://docket@/docket?host=/nowhere", patience=1)) as api:
             headers = {"X_Request_ID": "the-request", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
             await api.as_(ada).with_headers(**headers).get("/tasks", expect=503)
 

@@ -267,6 +267,7 @@ async def counts(db: Database) -> list[int]:
 
 
 class TestCalls:
+    @pytest.mark.alone
     async def test_a_deadlock_ends_and_both_succeed(self, runner: Runner, fresh: Pool) -> None:
         both = asyncio.Barrier(2)
 
@@ -383,14 +384,16 @@ class TestCalls:
     async def test_a_call_that_waits_for_a_connection_in_vain_is_told_to_try_again(
         self, settings: Settings, fresh_url: str
     ) -> None:
-        pool = Pool(fresh_url, size=1, patience=0.05)
+        pool = Pool(fresh_url, size=1)
         runner = Runner(settings, pool)
         taken = await pool.take()
+        pool.patience = 0.05
 
         assert await runner.refusal(lambda db: db.fetch("SELECT 1", []), "GET") == away(1)
         assert runner.tries == 1
 
         pool.put(taken)
+        pool.patience = 60
         await runner.run(lambda db: db.fetch("SELECT 1", []))
         await pool.close()
 
@@ -435,11 +438,12 @@ async def test_a_database_that_stops_and_starts_again_is_found_again(settings: S
     embedded = Embedded(folder, settings=FAST)
     await asyncio.to_thread(embedded.open)
     await asyncio.to_thread(upgrade, embedded.url())
-    pool = Pool(embedded.url(), patience=0.2)
+    pool = Pool(embedded.url(), patience=60)
     async with serving(settings, pool) as api:
         assert (await api.get("//health"))["status"] == "pass"
 
         await asyncio.to_thread(embedded.close)
+        pool.patience = 0.2
         failing = await api.get("//health", expect=503)
         alive = await api.get("//livez")
         refused = await api.send(
@@ -447,6 +451,7 @@ async def test_a_database_that_stops_and_starts_again_is_found_again(settings: S
         )
 
         await asyncio.to_thread(embedded.open)
+        pool.patience = 60
         passing = await api.get("//health")
 
     assert (failing["status"], failing.headers["retry-after"]) == ("fail", "2")
