@@ -164,6 +164,7 @@ def test_any_password_is_accepted_or_refused(password: str, name: str) -> None:
     assert verdict(password, names=(name,)) in {"accepted", "password_too_common", "password_too_weak"}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("password", ["4@8([{<3691!|70$5+%2" * 6, "i" * 128, "1|7!([" * 20, "0123456789" * 12])
 def test_no_password_takes_the_estimator_long(password: str) -> None:
     verdict(password)
