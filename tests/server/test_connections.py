@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server import connections
 from server.commands.serve import Server, bound
 from server.connections import SEND_WHOLE, Connection
+from tests.waiting import until
 
 ASKED = b"GET /%b HTTP/1.1\r\nHost: docket\r\n\r\n"
 LARGE = 8 * 1024 * 1024
@@ -65,9 +66,13 @@ async def test_who_reads_late_gets_every_answer_in_turn() -> None:
         await scope["extensions"][SEND_WHOLE](200, headers, number * LARGE, closing=number == b"3")
         sent.append(number)
 
+    async def begun() -> bool:
+        return sent != []
+
     async with serving(application) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"".join(ASKED % number for number in (b"1", b"2", b"3")))
+        await until(begun, answer=True)
         await asyncio.sleep(0.2)
         assert b"3" not in sent  # for nobody has read the others
         received = await reader.read()
