@@ -69,7 +69,7 @@ async def last_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 async def test_a_server_that_ends_says_so_drains_and_finishes_what_it_has_begun(
     tmp_path: Path, fresh_url: str, workers: int
 ) -> None:
-    async with asyncio.timeout(40), running(tmp_path, fresh_url, workers, DRAIN_SECONDS="3") as server:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, workers, DRAIN_SECONDS="3") as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         writer.write(HEAD % len(LOGIN) + LOGIN[:9])
         await writer.drain()
@@ -94,7 +94,7 @@ async def test_a_server_that_ends_says_so_drains_and_finishes_what_it_has_begun(
 
 @pytest.mark.alone
 async def test_who_is_connected_when_a_server_ends_is_answered(tmp_path: Path, fresh_url: str) -> None:
-    async with asyncio.timeout(40), running(tmp_path, fresh_url, 1, DRAIN_SECONDS="0") as server:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, 1, DRAIN_SECONDS="0") as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         server.process.send_signal(signal.SIGTERM)
         await refused(server)
@@ -107,7 +107,7 @@ async def test_who_is_connected_when_a_server_ends_is_answered(tmp_path: Path, f
 async def test_a_worker_that_is_killed_or_frozen_is_replaced(
     tmp_path: Path, fresh_url: str, sent: signal.Signals
 ) -> None:
-    async with asyncio.timeout(60), running(tmp_path, fresh_url, 2) as server:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, 2) as server:
         first, second = workers_of(server)
 
         async def replaced() -> bool:
@@ -127,7 +127,7 @@ async def test_a_worker_that_cannot_be_replaced_is_no_end_that_was_asked_for(tmp
     (tmp_path / "sitecustomize.py").write_text(NO_THREADS)
     trouble = tmp_path / "trouble"
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(90),
         running(tmp_path, fresh_url, 2, PYTHONPATH=str(tmp_path), TROUBLE=str(trouble)) as server,
     ):
         trouble.touch()
@@ -195,7 +195,7 @@ async def test_a_change_of_the_code_begins_anew_where_that_is_asked_for(tmp_path
 
 
 async def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path, fresh_url: str) -> None:
-    async with asyncio.timeout(30), running(tmp_path, fresh_url, 2) as server:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, 2) as server:
         workers = workers_of(server)
 
         os.kill(server.process.pid, signal.SIGKILL)
@@ -209,7 +209,7 @@ async def test_a_trace_that_the_caller_names_and_what_a_guard_should_hear_of_are
     tmp_path: Path, fresh_url: str
 ) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    async with asyncio.timeout(40), running(tmp_path, fresh_url) as server:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url) as server:
         async with server.client() as http:
             good = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
             for headers in (good, {"traceparent": f"00-{trace}-0000000000000000-01"}, {"traceparent": "x"}):
