@@ -97,7 +97,7 @@ class Server:
         await admin.execute("SELECT pg_advisory_lock(hashtext('docket.template'))")
         await self.sweep(admin)
         if not await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
-            draft = f"test_{os.getpid()}_draft"
+            draft = f"test_{os.getpid()}_{uuid4().hex[:12]}"  # a pid comes again, in a container soon
             await self.create(admin, draft)
             await asyncio.to_thread(upgrade, self.url(draft))
             await admin.execute(f"ALTER DATABASE {draft} RENAME TO {name}")
