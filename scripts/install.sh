@@ -10,5 +10,8 @@ if ! command -v apt-get >/dev/null || { ((EUID != 0)) && ! sudo -n true 2>/dev/n
 fi
 echo "Installing $*" >&2
 export DEBIAN_FRONTEND=noninteractive
-${as_root[@]+"${as_root[@]}"} apt-get update -qq >&2
-${as_root[@]+"${as_root[@]}"} apt-get install -qq --no-install-recommends "$@" >&2
+apt() { ${as_root[@]+"${as_root[@]}"} apt-get -qq -o DPkg::Lock::Timeout=600 "$@" >&2; }  # a new machine updates itself
+for left in {9..0}; do  # an update waits for no lock
+  if apt update; then break; elif ((left)); then sleep 10; else exit 1; fi
+done
+apt install --no-install-recommends "$@"
