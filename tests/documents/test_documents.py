@@ -165,7 +165,9 @@ def test_the_index_of_decisions_has_every_one_by_its_number_and_title() -> None:
 
 
 def test_scripts_system_installs_every_program_that_its_tests_ask_for() -> None:
-    of_a_package = {"initdb": "postgresql", "postgres": "postgresql", "psql": "postgresql", "promtool": "prometheus"}
+    of_a_package = dict.fromkeys(("initdb", "pg_isready", "postgres", "psql"), "postgresql") | {
+        "promtool": "prometheus"
+    }
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/system").glob("*.py")]
     asked = set(re.findall(r'program\("([\w-]+)"\)', "".join(sources)))
 

@@ -20,7 +20,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.system.conftest import free_port, wait_until_ready
+from tests.ports import free_port
+from tests.system.conftest import wait_until_ready
 from tests.system.journey import journey
 from tests.system.services import postgresql
 

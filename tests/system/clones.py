@@ -17,12 +17,11 @@ from typing import TypeAlias
 import pytest
 
 from server.settings import Settings
-from tests.system.services import program
+from tests.system.services import INSTALLATION, program
 
 ROOT = Path(__file__).parents[2]
 Environment: TypeAlias = dict[str, str | None]
 NOBODY = 65534
-PATIENCE = 180  # seconds that an installation may take on a busy machine
 SETTINGS = {name.upper() for name in Settings.model_fields} | {"PYTHON"}
 
 
@@ -89,7 +88,7 @@ def ended(process: subprocess.Popen[str]) -> Ended:
 @contextmanager
 def alarm(process: subprocess.Popen[str]) -> Iterator[None]:
     """Ends the process and all it started if it takes too long, so that whoever reads what it prints reads the end."""
-    timer = threading.Timer(PATIENCE, lambda: os.killpg(process.pid, signal.SIGKILL))
+    timer = threading.Timer(INSTALLATION, lambda: os.killpg(process.pid, signal.SIGKILL))
     timer.start()
     try:
         yield

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
+from tests.ports import free_port
 from tests.system.services import install_packages, program
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,8 @@ QUIET = (
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium. What is expected of a page may come late on a busy machine."""
+    expect.set_options(timeout=60_000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program("chromium"), args=QUIET)
         yield browser
@@ -73,8 +74,8 @@ def serving(more: Mapping[str, str]) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **settings},
+            cwd="/",  # so that nobody's .env counts
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -93,12 +94,6 @@ def serving(more: Mapping[str, str]) -> Iterator[str]:
             raise
         finally:
             shutil.rmtree(folder)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

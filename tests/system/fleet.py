@@ -15,7 +15,8 @@ from typing import TypeAlias
 import httpx
 
 from tests.api.test_real_server import PASSWORD, Running, running
-from tests.system.conftest import ROOT, free_port
+from tests.ports import free_port
+from tests.system.conftest import ROOT
 from tests.system.services import process, program
 from tests.waiting import until
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 60  # seconds for a start, and for an end
+INSTALLATION = 600  # seconds, of a slow registry upon a busy machine
 PLACES = os.pathsep.join((os.environ["PATH"], "/usr/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))))
 
 
@@ -25,7 +26,7 @@ def program(name: str) -> str:
 def install_packages(folder: Path) -> None:
     """What the folder's package-lock.json names. The test fails with what npm says."""
     command = [program("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=INSTALLATION)
     if done.returncode:
         pytest.fail(f"npm ci failed:\n{done.stdout}{done.stderr}")
 
@@ -83,6 +84,17 @@ def wait_until_it_listens(started: subprocess.Popen[bytes], address: tuple[str, 
     pytest.fail(f"{started.args!r} does not listen at {address}:\n{log.read_text(errors='replace')}")
 
 
+def wait_until_it_takes_connections(server: subprocess.Popen[bytes], folder: Path, port: int) -> None:
+    """It listens before: whoever comes then is told that the database system is starting up."""
+    asked = [program("pg_isready"), "-q", "-h", str(folder), "-p", str(port)]
+    deadline = time.monotonic() + PATIENCE
+    while server.poll() is None and time.monotonic() < deadline:
+        if subprocess.run(asked, check=False).returncode == 0:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"PostgreSQL takes no connections:\n{(folder / 'log').read_text(errors='replace')}")
+
+
 def is_heard(address: tuple[str, int]) -> bool:
     """Whether somebody listens there."""
     with suppress(OSError), socket.create_connection(address, timeout=1):
@@ -120,7 +132,8 @@ def postgresql(host: str, port: int, *, role: str, password: str, database: str)
         settings = {"listen_addresses": host, "port": str(port), "unix_socket_directories": str(folder), "fsync": "off"}
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [program("postgres"), "-D", str(folder / "data"), *given]
-        with process(command, folder / "log", listens=(host, port), user="postgres", stop=signal.SIGINT):
+        with process(command, folder / "log", listens=(host, port), user="postgres", stop=signal.SIGINT) as server:
+            wait_until_it_takes_connections(server, folder, port)
             for statement in (
                 f"CREATE ROLE {role} LOGIN PASSWORD '{password}'",
                 f"CREATE DATABASE {database} OWNER {role}",

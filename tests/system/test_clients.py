@@ -16,7 +16,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser
 
-from tests.system.conftest import ROOT, free_port, serving
+from tests.ports import free_port
+from tests.system.conftest import ROOT, serving
 from tests.system.services import install_packages
 
 HERE = Path(__file__).parent / "better_auth"
@@ -73,7 +74,7 @@ def part(token: str, which: int) -> dict[str, Any]:
 def test_who_registers_at_better_auth_calls_docket(front_end: tuple[str, str], kind: str, algorithm: str) -> None:
     there, docket = front_end
     person = PERSON | {"email": f"{kind}@example.com"}
-    with httpx.Client(base_url=there, headers={"Origin": there}) as browser:
+    with httpx.Client(base_url=there, headers={"Origin": there}, timeout=60) as browser:
         browser.post("/api/auth/sign-up/email", json=person).raise_for_status()
         browser.get("/verify").raise_for_status()
         browser.post("/api/auth/sign-in/email", json=person).raise_for_status()
@@ -93,7 +94,7 @@ def test_who_registers_at_better_auth_calls_docket(front_end: tuple[str, str], k
 def registered(server_url: str, name: str) -> dict[str, str]:
     """The environment of a snippet: the server, and somebody who has an account there."""
     person = {"email": f"{name}@example.com", "password": PERSON["password"]}
-    httpx.post(f"{server_url}/api/v1/auth/register", json=person).raise_for_status()
+    httpx.post(f"{server_url}/api/v1/auth/register", json=person, timeout=60).raise_for_status()
     return {"PATH": os.environ["PATH"], "DOCKET": server_url, "EMAIL": person["email"], "PASSWORD": person["password"]}
 
 

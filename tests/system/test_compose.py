@@ -4,6 +4,7 @@ A container has an address of its own in 172.28.0.0/24; here it is the same one 
 network that no other run has.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tests.system.clones import clone
 from tests.system.conftest import ROOT, wait_until_ready
 from tests.system.journey import journey
 from tests.system.services import folder_for, mortal, postgresql, process, program
+from tests.waiting import until
 
 INSTANCES = ("api1", "api2", "api3")
 LIMIT = 100  # requests of an address in a minute
@@ -132,11 +135,16 @@ def make_secrets(folder: Path) -> None:
 
 @pytest.fixture
 def client(production: Composed) -> Iterator[httpx.Client]:
+    with client_from("127.0.0.1", production) as client:
+        yield client
+
+
+def client_from(place: str, production: Composed) -> httpx.Client:
+    """Somebody who asks nginx from this address."""
     context = ssl.create_default_context(cafile=str(production.folder / "secrets/tls_certificate"))
     context.check_hostname = False  # it is that of another host
-    address = f"https://{production.address('nginx')}:8443"
-    with httpx.Client(base_url=address, verify=context, timeout=20) as client:
-        yield client
+    transport = httpx.HTTPTransport(verify=context, local_address=place)
+    return httpx.Client(base_url=f"https://{production.address('nginx')}:8443", transport=transport, timeout=20)
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.dev.yaml"])
@@ -153,11 +161,16 @@ def test_every_secret_that_is_named_is_made_and_no_other(production: Composed) -
     assert made == {secret["file"] for secret in document["secrets"].values()}
 
 
-def test_the_journey_passes_through_nginx_and_all_three_instances(client: httpx.Client, production: Composed) -> None:
-    journey(client)
+async def test_the_journey_passes_through_nginx_and_all_three_instances(
+    client: httpx.Client, production: Composed
+) -> None:
+    async def passed() -> list[str]:
+        logs = {service: production.folder / f"{service}.log" for service in INSTANCES}
+        return [service for service, log in logs.items() if b"/api/v1/" in log.read_bytes()]
 
-    logs = [(production.folder / f"{service}.log").read_text(encoding="utf-8") for service in INSTANCES]
-    assert all("/api/v1/" in log for log in logs)
+    await asyncio.to_thread(journey, client)
+
+    await until(passed, list(INSTANCES))  # an instance writes its lines after its answers
 
 
 def test_without_tls_one_is_sent_to_where_there_is(production: Composed) -> None:
@@ -199,13 +212,16 @@ def test_reads_go_on_while_an_instance_stops_and_another_is_killed(client: httpx
         production.start_docket(service, ROOT)
 
 
-def test_the_instances_count_requests_together(client: httpx.Client) -> None:
-    with ThreadPoolExecutor(8) as people:
-        statuses = Counter(people.map(lambda _: client.get("/").status_code, range(2 * LIMIT)))
+async def test_the_instances_count_requests_together(production: Composed) -> None:
+    places = (f"127.0.1.{number}" for number in count(1))
 
-    # The window slides: a little of the minute may have passed.
-    assert LIMIT - 40 <= statuses[httpx.codes.OK] <= LIMIT + 2
-    assert statuses.total() == statuses[httpx.codes.OK] + statuses[httpx.codes.TOO_MANY_REQUESTS]
+    async def told() -> Counter[int]:
+        """What one is told who was never here before; a busy machine may need a second."""
+        with client_from(next(places), production) as client, ThreadPoolExecutor(8) as people:
+            asked = people.map(lambda _: client.get("/").status_code, range(2 * LIMIT))
+            return await asyncio.to_thread(Counter, asked)
+
+    await until(told, {httpx.codes.OK: LIMIT, httpx.codes.TOO_MANY_REQUESTS: LIMIT})
 
 
 def test_in_development_a_changed_file_is_served_at_once() -> None:
@@ -222,7 +238,7 @@ def test_in_development_a_changed_file_is_served_at_once() -> None:
             text = code.read_text(encoding="utf-8")
             code.write_text(text.replace(f'VERSION = "{before}"', 'VERSION = "9.9.9"'), encoding="utf-8")
 
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while (found := version_at(url)) != "9.9.9" and time.monotonic() < deadline:
                 time.sleep(0.1)
             assert found == "9.9.9"

@@ -25,7 +25,7 @@ async def context(chromium: Browser) -> AsyncIterator[BrowserContext]:
 async def signed_in(context: BrowserContext, server_url: str, host: str) -> Page:
     """A page of this server, by this name of its host, whose reader has just signed in, by cookie."""
     email = f"reader@{host}.example"
-    async with httpx.AsyncClient(base_url=server_url) as client:
+    async with httpx.AsyncClient(base_url=server_url, timeout=60) as client:
         await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
     page = await context.new_page()
     await page.goto(f"{server_url.replace('127.0.0.1', host)}/docs")

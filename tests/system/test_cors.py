@@ -88,8 +88,9 @@ async def test_a_page_of_ours_reads_bodies_headers_and_errors(chromium: Browser,
     patch = {"Content-Type": "application/merge-patch+json", "If-Match": '"9"'}
     stale = await fetched(page, path, "PATCH", {"title": "Changed"}, **signed, **patch)
     deleted = await fetched(page, path, "DELETE", **signed)
-    await fetched(page, f"{web.api}/")
-    refused = await fetched(page, f"{web.api}/")
+    async with asyncio.timeout(30):
+        while (refused := await fetched(page, f"{web.api}/"))["status"] == 200:  # the first, or after a window's end
+            pass
 
     assert (registered["status"], made["status"], made["body"]["title"]) == (201, 201, "Read me")
     assert {"location", "etag", "ratelimit", "ratelimit-policy", "x-request-id", "api-version"} <= set(made["headers"])

@@ -16,7 +16,7 @@ from server.__main__ import COMMANDS
 from server.commands.serve import KEEP_ALIVE
 from tests.system.clones import clone
 from tests.system.conftest import ROOT
-from tests.system.services import program
+from tests.system.services import INSTALLATION, program
 
 UNITS = ("docket.service", "docket-daily.service", "docket-daily.timer")
 
@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
 
 def judged(*command: str | Path) -> None:
     """Fails with what the program says."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALLATION)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -82,7 +83,7 @@ def _privileged() -> None:
 @pytest.fixture
 def people() -> Iterator[list[Person]]:
     """Two ordinary users, made for a test."""
-    names = [f"docket-{os.getpid()}-{letter}" for letter in "ab"]
+    names = [f"docket-{uuid4().hex[:12]}-{letter}" for letter in "ab"]
     for name in names:
         subprocess.run(["useradd", "--no-create-home", "--shell", "/usr/sbin/nologin", name], check=True)
     yield [Person(name) for name in names]

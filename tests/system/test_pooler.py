@@ -15,7 +15,8 @@ from sqlalchemy import make_url
 
 from persistence.engine import SESSION
 from tests.migrations.test_migrations import SCRIPTS
-from tests.system.conftest import ROOT, free_port
+from tests.ports import free_port
+from tests.system.conftest import ROOT
 from tests.system.journey import journey
 from tests.system.services import folder_for, postgresql, process, program
 

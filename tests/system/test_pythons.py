@@ -23,7 +23,7 @@ def docket() -> Iterator[Clone]:
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_a_journey_from_the_first_start_to_a_listed_task(docket: Clone, version: str) -> None:
-    with docket.serving(PYTHON=python(version)) as url, httpx.Client(base_url=f"{url}/api/v1") as client:
+    with docket.serving(PYTHON=python(version)) as url, httpx.Client(base_url=f"{url}/api/v1", timeout=60) as client:
         assert client.post("/auth/register", json=ACCOUNT).status_code == httpx.codes.CREATED
         signed_in = client.post("/auth/login", json=ACCOUNT).raise_for_status().json()
         client.headers["Authorization"] = f"Bearer {signed_in['access_token']}"

@@ -23,7 +23,7 @@ from server.configuration import load
 from server.edge import Edge
 from tests.api.conftest import SECRET, client_of, started
 from tests.conftest import Bench
-from tests.system.conftest import free_port
+from tests.ports import free_port
 from tests.system.services import program
 from tests.waiting import until
 
@@ -135,7 +135,7 @@ async def test_health_says_how_redis_is(three: Instances, redis: Redis) -> None:
         answer = await three.clients[0].get("/health")
         return answer.status_code, answer.json()["status"], answer.json()["checks"]["redis"]["status"]
 
-    assert await seen() == (200, "pass", "pass")
+    await until(seen, (200, "pass", "pass"))  # a busy machine may need a second
     redis.kill()
     assert await seen() == (200, "warn", "warn")
     redis.start()

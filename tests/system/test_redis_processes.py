@@ -61,6 +61,7 @@ async def processes(fresh_url: str, tmp_path: Path) -> AsyncIterator[Processes]:
         redis.kill()
 
 
+@pytest.mark.alone
 async def test_three_processes_let_through_what_one_would_whatever_becomes_of_redis(processes: Processes) -> None:
     await until(processes.burst, SHARED)  # a window may end, and Redis begin, while it is counted
 

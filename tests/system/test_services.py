@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import ROOT, free_port
+from tests.ports import free_port
+from tests.system.conftest import ROOT
 from tests.system.services import is_heard, process
 from tests.waiting import until
 

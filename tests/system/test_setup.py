@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.scripts.test_seed import read
 from tests.system.clones import ROOT, Clone, Ended, Environment, as_stranger, ended, lock, python, python_without
 
 OTHER = "3.12" if sys.version_info[:2] == (3, 11) else "3.11"
@@ -106,7 +107,7 @@ def test_on_a_terminal_progress_is_one_line_that_is_written_over(project: Clone)
     )
     os.close(screen)
 
-    seen = os.read(terminal, 10_000).decode()
+    seen = b"".join(read(terminal)).decode()
 
     assert seen.count("\n") == 1
     assert seen.endswith("\r\x1b[K  1 of 1 packages\r\x1b[K  unpacking\r\x1b[K")

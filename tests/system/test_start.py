@@ -7,7 +7,10 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -86,9 +89,10 @@ def test_it_serves_from_another_directory_and_through_links_with_the_same_data(d
 def test_two_first_starts_at_once_both_serve(docket: Clone) -> None:
     data = docket.folder.with_name("shared")
 
-    with docket.serving(DATA_DIR=str(data)) as one, docket.serving(DATA_DIR=str(data)) as other:
-        assert is_ready(one)
-        assert is_ready(other)
+    with ThreadPoolExecutor() as operators, ExitStack() as stack:
+        starts = [partial(stack.enter_context, docket.serving(DATA_DIR=str(data))) for _ in range(2)]
+        for start in [operators.submit(start) for start in starts]:
+            assert is_ready(start.result())
 
 
 def test_a_read_only_clone_serves_with_its_data_elsewhere(docket: Clone) -> None:
@@ -105,12 +109,13 @@ def test_a_signal_ends_it_cleanly_and_the_database_with_it(docket: Clone, number
     assert process.stderr is not None
     assert "answers at" in process.stderr.readline()
     children = psutil.Process(process.pid).children(recursive=True)
+    assert (docket.folder / ".data/data/postmaster.pid").exists()
 
     process.send_signal(number)
 
     assert ended(process).status == 0
     assert psutil.wait_procs(children, timeout=10)[1] == []
-    assert not (docket.folder / ".data/pg/data/postmaster.pid").exists()
+    assert not (docket.folder / ".data/data/postmaster.pid").exists()
 
 
 def test_a_port_that_is_taken_is_told_with_its_holder(docket: Clone) -> None:
