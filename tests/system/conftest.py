@@ -36,7 +36,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """A headless Chromium. What is expected of a page may come late on a busy machine."""
     expect.set_options(timeout=60_000)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=QUIET)
+        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=QUIET, timeout=120_000)
         yield browser
         await browser.close()
 
