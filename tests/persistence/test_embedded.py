@@ -548,6 +548,8 @@ async def test_an_old_pid_file_is_no_obstacle(folder: Path, pid: Callable[[], in
     data = folder / "data"
     (data / "postmaster.pid").write_text(f"{pid()}\n{data}\n1700000000\n5432\n{data}\n\n 1 2\nready\n")
     (data / ".s.PGSQL.5432.lock").write_text(f"{pid()}\n{data}\n1700000000\n5432\n{data}\n")
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        os.chown(data / name, data.stat().st_uid, data.stat().st_gid)  # as PostgreSQL's own
 
     embedded = Embedded(folder, QUICK)
     embedded.open()
@@ -643,7 +645,10 @@ async def test_any_path_will_do(empty: Path, name: str, join: Callable[[Path], C
 
 
 def test_a_socket_away_from_its_data_is_private(empty: Path) -> None:
-    embedded = Embedded(empty / ("x" * 120), QUICK)
+    folder = empty / ("x" * 120)
+    folder.mkdir()
+    folder.chmod(0o755)
+    embedded = Embedded(folder, QUICK)
     embedded.open()
     socket = embedded.postmaster.socket
     mode = stat.S_IMODE(socket.lstat().st_mode)
