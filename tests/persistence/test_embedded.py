@@ -520,7 +520,6 @@ async def test_a_start_that_was_killed_is_no_obstacle(
 
 
 async def test_a_long_recovery_is_waited_for_and_reported(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("WARNING", "persistence.embedded")  # whatever level the servers of other tests have set
     embedded = Embedded(copy, QUICK)
     embedded.open()
     embedded.close()
