@@ -207,7 +207,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "validation_error": ProblemType(
         422,
         "Validation error",
-        "The request was read but breaks the contract; `errors` names every place.",
+        "The request was read but breaks the contract; `errors` names every place, 50 at most.",
     ),
     "password_too_weak": ProblemType(
         422,
