@@ -27,7 +27,7 @@ from contract.vocabulary import (
 )
 from generated import models
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 TITLE = "Docket API"
 
 Public_contra = TypeVar("Public_contra", contravariant=True)
