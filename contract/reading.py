@@ -135,18 +135,21 @@ class Reader:
             raise self.problem(413, "content_too_large") from None
         if not raw and not body.required:
             return MISSING
-        accepted = {"accept_patch" if self.operation.method == "PATCH" else "accept": body.media_type}
         essence = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
         if essence != body.media_type:
-            raise self.problem(415, "unsupported_media_type", f"This operation takes {body.media_type}.", **accepted)
+            raise self.unsupported(body, f"This operation takes {body.media_type}.")
         if (exchange.header("content-encoding") or PLAIN).lower() != PLAIN:
-            detail = "This operation takes a body without a content coding."
-            raise self.problem(415, "unsupported_media_type", detail, accept_encoding=PLAIN, **accepted)
+            raise self.unsupported(body, "This operation takes a body without a content coding.", accept_encoding=PLAIN)
         value = self.form(raw) if essence == FORM else self.json(raw)
         if not check.is_valid(value):
             found += faults("body", check, value)
             return MISSING
         return self.converted("body", body.adapter, value, found)
+
+    def unsupported(self, body: Body, detail: str, **more: str) -> Problem:
+        """The problem for a body that is written otherwise than the operation takes it."""
+        accepted = {"accept_patch" if self.operation.method == "PATCH" else "accept": body.media_type}
+        return self.problem(415, "unsupported_media_type", detail, **accepted, **more)
 
     def json(self, raw: bytes) -> Any:
         try:

@@ -31,6 +31,7 @@ LIMIT = 100
 AT_ONCE = 12
 ADDRESSES = (f"198.51.100.{number}" for number in count(1))
 LONGEST_STALL = 0.05  # seconds
+SOON = 20  # seconds, in which the requests of a test are answered on a busy machine, too
 
 
 class Redis:
@@ -108,6 +109,13 @@ def counters_of(app: Edge) -> counters.Counters:
     return calls.limits.counters
 
 
+async def long_window() -> None:
+    """Wait for the next window of the limits, a minute, if this one ends soon: it lets through some more."""
+    left = 60 - time.time() % 60
+    if left < SOON:
+        await asyncio.sleep(left)
+
+
 @asynccontextmanager
 async def stalls() -> AsyncIterator[list[float]]:
     """How long the loop kept its tasks waiting meanwhile, in seconds, the longest last."""
@@ -157,7 +165,8 @@ async def test_without_redis_each_counts_alone_until_it_is_back(three: Instances
     told = await under_way
 
     assert told.keys() <= {200, 429}
-    await until(lambda: three.burst(600, next(ADDRESSES)), {200: 3 * LIMIT, 429: 300})  # unless a window ends
+    await long_window()
+    assert await three.burst(600, next(ADDRESSES)) == {200: 3 * LIMIT, 429: 300}
     assert three.failures() >= 1
     redis.start()
     await until(lambda: three.is_shared("192.0.2.4"), answer=True)
