@@ -3,7 +3,9 @@
 import re
 from functools import cached_property
 from itertools import combinations
+from typing import Literal
 
+from contract.routing import Segment, segments_of
 from scripts.codegen.document import DATA, Node, Refused, child, member, resolve, walk
 from scripts.codegen.model import Body, Header, Operation, Parameter, Response, Tag
 from scripts.codegen.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
@@ -16,11 +18,28 @@ HEADER_TYPES = {"integer": "int", "string": "str"}
 
 def ambiguous(one: str, other: str) -> bool:
     """Whether some request matches both paths, and neither of them is the more literal one."""
-    segments, others = one.rstrip("/").split("/"), other.rstrip("/").split("/")
-    unequal = [("{" in a, "{" in b) for a, b in zip(segments, others, strict=False) if a != b]
-    if len(segments) != len(others) or (False, False) in unequal:
+    pairs = list(zip(segments_of(one), segments_of(other), strict=False))
+    told = {compare(a, b) for a, b in pairs}
+    if len(segments_of(one)) != len(segments_of(other)) or "apart" in told:
         return False
-    return ((True, False) in unequal) == ((False, True) in unequal)
+    return "overlapping" in told or ("more literal" in told) == ("less literal" in told)
+
+
+def compare(one: Segment, other: Segment) -> Literal["alike", "apart", "overlapping", "more literal", "less literal"]:
+    """How the texts that a segment matches are to those of another one."""
+    if one.literals == other.literals:
+        return "alike"
+    if one.is_value or other.is_value:
+        return "less literal" if one.is_value else "more literal"
+    if one.is_word or other.is_word:
+        word, mixed = (one, other) if one.is_word else (other, one)
+        if mixed.is_word or mixed.match(word.literals[0]) is None:
+            return "apart"
+        return "more literal" if one.is_word else "less literal"
+    (begin, *_, end), (other_begin, *_, other_end) = one.literals, other.literals
+    begins = begin.startswith(other_begin) or other_begin.startswith(begin)
+    ends = end.endswith(other_end) or other_end.endswith(end)
+    return "overlapping" if begins and ends else "apart"
 
 
 class Contract:
@@ -69,6 +88,10 @@ class Contract:
         for path, item in self.paths.items():
             if "$ref" in item:
                 raise Refused(child("#/paths", path), "a path stands here in full, not by $ref")
+            try:
+                segments_of(path)
+            except ValueError as error:
+                raise Refused(child("#/paths", path), f"is no template of paths: {error}") from None
         for one, other in combinations(self.paths, 2):
             if ambiguous(one, other):
                 raise Refused(child("#/paths", other), f"matches the same requests as {one}")

@@ -207,6 +207,21 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         "#/paths/~1{shelf}~1new",
         "matches the same requests as /books/{book_id}",
     ),
+    "two paths that overlap within a segment": (
+        path("/books/v{book_id}: {}\n  /books/{book_id}.csv"),
+        "#/paths/~1books~1{book_id}.csv",
+        "matches the same requests as /books/v{book_id}",
+    ),
+    "a path whose braces are not balanced": (
+        path("/books/{book_id"),
+        "#/paths/~1books~1{book_id",
+        "is no template of paths: the braces of {book_id are not balanced",
+    ),
+    "two parameters with nothing between them": (
+        path("/books/{a}{b}"),
+        "#/paths/~1books~1{a}{b}",
+        "is no template of paths: nothing tells where the first of the parameters of {a}{b} ends",
+    ),
     "a path without its parameter": (
         path("/a/{b}"),
         "#/paths/~1a~1{b}/get",
@@ -291,6 +306,20 @@ def test_the_command_ends_with_one_line_and_leaves_what_was_there(golden: str, t
     assert done.stdout == ""
     assert done.stderr == f"openapi.yaml {LIST}: {clash('import')}\n"
     assert (out / "operations.py").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "template", ["/books/v{{{}}}", "/books/{{{}}}:lend", "/books/{{{}}}/history", "/{{{}}}/old/editions"]
+)
+def test_a_path_may_call_what_it_shares_with_another_one_differently(
+    golden: str, tmp_path: Path, template: str
+) -> None:
+    another = template.format("number")
+    changed = golden.replace(*path(another, parameter("number", "path")))
+
+    generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated")
+
+    assert f'"{another}"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
 
 
 def test_a_path_with_a_literal_where_another_has_a_parameter_is_no_clash(golden: str, tmp_path: Path) -> None:

@@ -98,3 +98,61 @@ def test_what_is_found_is_what_the_template_says(path: str) -> None:
     if answer is not None:
         template, values = answer
         assert path.rstrip("/") == template.format(**values).rstrip("/")
+
+
+def test_paths_that_call_what_they_share_differently_each_have_their_own_names() -> None:
+    made = routes("/tasks/{task_id}", "/tasks/{id}/history", "/tasks/{owner}/history/{id}", "/{a}/x", "/{b}/y")
+
+    assert found(made, "/tasks/7") == ("/tasks/{task_id}", {"task_id": "7"})
+    assert found(made, "/tasks/7/history") == ("/tasks/{id}/history", {"id": "7"})
+    assert found(made, "/tasks/7/history/8") == ("/tasks/{owner}/history/{id}", {"owner": "7", "id": "8"})
+    assert found(made, "/1/x") == ("/{a}/x", {"a": "1"})
+    assert found(made, "/2/y") == ("/{b}/y", {"b": "2"})
+
+
+def test_one_path_has_its_names_once() -> None:
+    made = routes("/tasks/{task_id}")
+
+    with pytest.raises(ValueError, match="calls its parameters task_id"):
+        made.add("PUT", "/tasks/{id}", "another")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_word_that_leads_nowhere_gives_way_to_a_value(order: int) -> None:
+    made = routes(*["/tasks/search/places", "/tasks/{id}/files", "/tasks/{id}.csv", "/tasks/{id}/{kind}/new"][::order])
+
+    assert found(made, "/tasks/search/files") == ("/tasks/{id}/files", {"id": "search"})
+    assert found(made, "/tasks/search/places/new") == ("/tasks/{id}/{kind}/new", {"id": "search", "kind": "places"})
+    assert found(made, "/tasks/7.csv/files") == ("/tasks/{id}/files", {"id": "7.csv"})
+    assert found(made, "/tasks/search") is None
+    assert found(made, "/tasks/7/places") is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_value_may_stand_within_a_word(order: int) -> None:
+    made = routes(*["/{id}", "/{id}.csv", "/{id}:archive", "/v{version}", "/{from}...{to}", "/v1"][::order])
+
+    assert found(made, "/7") == ("/{id}", {"id": "7"})
+    assert found(made, "/a.b.csv") == ("/{id}.csv", {"id": "a.b"})
+    assert found(made, "/7:archive") == ("/{id}:archive", {"id": "7"})
+    assert found(made, "/v2/") == ("/v{version}", {"version": "2"})
+    assert found(made, "/v1") == ("/v1", {})
+    assert found(made, "/main...work") == ("/{from}...{to}", {"from": "main", "to": "work"})
+    assert found(made, "/.csv") == ("/{id}", {"id": ".csv"})
+    assert found(made, "/v") == ("/{id}", {"id": "v"})
+    assert found(made, "/...work") == ("/{id}", {"id": "...work"})
+
+
+def test_what_stands_before_a_literal_is_as_short_as_it_can_be() -> None:
+    made = routes("/{a}-{b}-{c}.{d}")
+
+    assert found(made, "/1-2-3-4.5.6") == ("/{a}-{b}-{c}.{d}", {"a": "1", "b": "2", "c": "3-4", "d": "5.6"})
+    assert found(made, "/--1-2.3") == ("/{a}-{b}-{c}.{d}", {"a": "-", "b": "1", "c": "2", "d": "3"})
+    assert found(made, "/1-2.3") is None
+    assert found(made, "/" + "-" * 100_000) is None
+
+
+@pytest.mark.parametrize("path", ["/{a", "/a}", "/{{a}}", "/{}", "/{a}{b}", "/x{a}{b}y"])
+def test_what_is_no_template_leads_nowhere(path: str) -> None:
+    with pytest.raises(ValueError, match=r"^(the braces|a parameter|nothing tells)"):
+        routes(path)
