@@ -23,7 +23,7 @@ EDGE = {"405", "408", "414", "431"}
 COMPARED = {"actor_id", "target_id"}  # ids of filters that may be of nothing
 PERL = re.compile(r"\\[sSdDwWbBpPAZz]|\(\?(?!:)")
 RUNTIME = re.compile(
-    r"^\$(?:response\.(?:header\.(?P<header>[A-Za-z-]+)|body#(?P<body>/\S+))|request\.(?:path|query)\.(?P<given>\w+))$"
+    r"^\$(?:response\.(?:header\.(?P<header>[A-Za-z-]+)|body#(?P<body>/\S+))|request\.(?:(?:path|query)\.|body#/)(?P<given>\w+))$"
 )
 
 
@@ -40,6 +40,14 @@ def resolved(node: Any) -> Any:
 def parameters(path: str, method: str) -> list[dict[str, Any]]:
     item = DOCUMENT["paths"][path]
     return [resolved(one) for one in [*item.get("parameters", []), *item[method].get("parameters", [])]]
+
+
+def members(path: str, method: str) -> set[str]:
+    """Those of the body of a request, if it is JSON."""
+    content = DOCUMENT["paths"][path][method].get("requestBody", {}).get("content", {})
+    return (
+        set(resolved(content["application/json"]["schema"])["properties"]) if "application/json" in content else set()
+    )
 
 
 def everywhere(node: Any, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -143,12 +151,14 @@ class TestOperations:
         assert takes == (operation["operationId"] in {"refreshTokens", "logout"})
 
     def test_its_links_lead_to_operations_and_parameters(self, path: str, method: str) -> None:
+        given = {one["name"] for one in parameters(path, method)} | members(path, method)
         for answer in map(resolved, DOCUMENT["paths"][path][method]["responses"].values()):
             for name, link in answer.get("links", {}).items():
                 wanted = {one["name"] for one in parameters(*OPERATIONS[link["operationId"]])}
                 assert set(link.get("parameters", {})) <= wanted, name
-                for value in link.get("parameters", {}).values():
-                    self.leads_somewhere(value, answer, {one["name"] for one in parameters(path, method)})
+                assert isinstance(link.get("requestBody", ""), str), "openapi-generator takes no document with another"
+                for value in [*link.get("parameters", {}).values(), *link.get("x-request-body", {}).values()]:
+                    self.leads_somewhere(value, answer, given)
 
     def test_its_next_page_has_every_parameter_of_this_one(self, path: str, method: str) -> None:
         given = {one["name"] for one in parameters(path, method) if one["in"] != "header"}

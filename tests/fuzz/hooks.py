@@ -59,6 +59,19 @@ def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> Non
     components["parameters"]["IfMatch"]["example"] = "*"
     examples(raw_schema, "/api/v1/auth/refresh", "post")["body"]["value"]["refresh_token"] = MINE
     examples(raw_schema, "/api/v1/users/me/password", "put")["change"]["value"]["current_password"] = MINE
+    for link in links_of(raw_schema):
+        if body := link.get("x-request-body"):
+            link["requestBody"] = body
+
+
+def links_of(raw_schema: dict[str, Any]) -> list[dict[str, Any]]:
+    answers = [
+        answer
+        for item in raw_schema["paths"].values()
+        for operation in item.values()
+        for answer in operation["responses"].values()
+    ]
+    return [link for answer in answers for link in answer.get("links", {}).values()]
 
 
 def examples(raw_schema: dict[str, Any], path: str, method: str) -> Any:
