@@ -9,6 +9,7 @@ from contract.routing import Segment, segments_of
 from scripts.codegen.document import DATA, Node, Refused, child, member, resolve, walk
 from scripts.codegen.model import Body, Header, Operation, Parameter, Response, Tag
 from scripts.codegen.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
+from scripts.codegen.security import cookie_of, read_security, roles_of
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PROBLEM_MEDIA = ("application/problem+json", "application/json")
@@ -132,6 +133,7 @@ class Contract:
             raise Refused(at, "needs exactly one tag, declared in the document's tags")
         if node.get("x-rate-limit") not in self.rate_classes:
             raise Refused(child(at, "x-rate-limit"), "names no class of x-rate-limits")
+        security = read_security(self.document, node, at)
         operation = Operation(
             id=operation_id,
             name=checked(snake(operation_id), at),
@@ -140,8 +142,8 @@ class Contract:
             path=path,
             summary=member(node, "summary", at),
             description=member(node, "description", at),
-            roles=self.roles(self.security(node), at),
-            cookie=self.cookie(self.security(node)),
+            roles=roles_of(security, at),
+            cookie=cookie_of(self.document, security),
             local=self.local(node, at),
             rate_class=node["x-rate-limit"],
             parameters=self.parameters(path, method),
@@ -166,25 +168,6 @@ class Contract:
         if set(re.findall(r"\{([^}]*)\}", path)) != {name for where, name in found if where == "path"}:
             raise Refused(child("#/paths", path, method), "the path and its parameters name different things")
         return tuple(found.values())
-
-    def security(self, operation: Node) -> list[dict[str, list[str]]]:
-        found: list[dict[str, list[str]]] = operation.get("security", self.document.get("security")) or []
-        return found
-
-    def cookie(self, security: list[dict[str, list[str]]]) -> str | None:
-        """The cookie that may stand for an access token."""
-        schemes: Node = self.document.get("components", {}).get("securitySchemes", {})
-        cookies = {name: scheme["name"] for name, scheme in schemes.items() if scheme.get("in") == "cookie"}
-        return next((cookies[name] for requirement in security for name in requirement if name in cookies), None)
-
-    def roles(self, security: list[dict[str, list[str]]], at: str) -> tuple[str, ...] | None:
-        """The roles beside `bearer`; None when the operation is public."""
-        if not security or {} in security:
-            return None
-        found = [requirement["bearer"] for requirement in security if "bearer" in requirement]
-        if not found or not found[0]:
-            raise Refused(child(at, "security"), "names no role beside `bearer`")
-        return tuple(found[0])
 
     def local(self, operation: Node, at: str) -> str | None:
         """What of this server's own the operation is about, so that it is off where there is none."""

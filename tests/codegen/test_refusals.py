@@ -6,6 +6,7 @@ import pytest
 
 from scripts.codegen.__main__ import generate
 from scripts.codegen.document import Refused
+from scripts.codegen.security import TAKEN
 from tests.codegen.conftest import ROOT
 
 LIST, GET = "#/paths/~1books/get", "#/paths/~1books~1{book_id}/get"
@@ -13,6 +14,8 @@ INLINE = "an inline object has no name: put it into components/schemas"
 EXAMPLE = "the example does not say what x-problems says of this code"
 TAG = "needs exactly one tag, declared in the document's tags"
 STATUS = "is no status: ranges and `default` are too vague to generate from"
+AN = "#/paths/~1a/get"
+NO_ALTERNATIVES = "is no list of alternatives, each an object of scheme names with a list of roles or scopes"
 UNAUTHORIZED = "#/components/responses/Unauthorized/content/application~1problem+json"
 ANOTHER_PATH = """
   {path}:
@@ -34,6 +37,10 @@ def clash(name: str) -> str:
 
 def nowhere(reference: str) -> str:
     return f"the $ref {reference} leads nowhere in this document"
+
+
+def unchecked(name: str) -> str:
+    return f"demands {name}, which the server does not check: {TAKEN}"
 
 
 def same(name: str, other: str) -> str:
@@ -78,6 +85,40 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         "names no role beside `bearer`",
     ),
     "no role by default": (("bearer: [user]", "bearer: []"), f"{GET}/security", "names no role beside `bearer`"),
+    # what the server would not hold callers to
+    "two schemes at once": (
+        path("/a", "security: [{bearer: [user], password: []}]"),
+        f"{AN}/security/0",
+        "demands bearer and password at once, of which the server would check one: make them alternatives",
+    ),
+    "an undeclared scheme": (
+        path("/a", "security: [{bearer: [user]}, {key: []}]"),
+        f"{AN}/security/1",
+        "names key, which is no scheme of components/securitySchemes",
+    ),
+    "a bearer that is optional": (
+        path("/a", "security: [{}, {bearer: [user]}]"),
+        f"{AN}/security/1",
+        unchecked("bearer"),
+    ),
+    "scopes of a password": (
+        path("/a", "security: [{bearer: [user]}, {password: [read]}]"),
+        f"{AN}/security/1",
+        unchecked("password"),
+    ),
+    "bearer twice": (
+        path("/a", "security: [{bearer: [user]}, {bearer: [owner]}]"),
+        f"{AN}/security",
+        "has `bearer` twice: name all roles at once",
+    ),
+    "a scheme that is no list": (path("/a", "security: {bearer: [user]}"), f"{AN}/security", NO_ALTERNATIVES),
+    "a scheme that is a text": (path("/a", "security: bearer"), f"{AN}/security", NO_ALTERNATIVES),
+    "a scheme without scopes": (path("/a", "security: [{bearer: user}]"), f"{AN}/security", NO_ALTERNATIVES),
+    "a scheme of the whole document": (
+        ("security:\n  - bearer: [user]", "security:\n  - bearer: [user]\n    password: []"),
+        "#/security/0",
+        "demands bearer and password at once, of which the server would check one: make them alternatives",
+    ),
     "two request media types": (
         ("application/x-www-form-urlencoded:", "application/json: {schema: {type: string}}\n          text/plain:"),
         "#/paths/~1sign-in/post/requestBody",
@@ -277,6 +318,29 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         clash("Problem"),
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "{type: apiKey, in: header, name: X-API-Key}",
+        "{type: apiKey, in: query, name: key}",
+        "{type: http, scheme: basic}",
+        "{type: http, scheme: bearer}",
+        "{type: mutualTLS}",
+        "{type: openIdConnect, openIdConnectUrl: 'https://docket.example'}",
+        "{type: oauth2, flows: {clientCredentials: {tokenUrl: /token, scopes: {}}}}",
+        "{type: oauth2, flows: {password: {tokenUrl: /token, scopes: {}}, implicit: {tokenUrl: /token, scopes: {}}}}",
+    ],
+)
+def test_a_scheme_that_the_server_does_not_check_is_refused(golden: str, tmp_path: Path, scheme: str) -> None:
+    changed = golden.replace(*path("/a", "security: [{bearer: [user]}, {other: []}]"))
+    changed = changed.replace("securitySchemes:", f"securitySchemes:\n    other: {scheme}")
+
+    with pytest.raises(Refused) as refusal:
+        generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated")
+
+    assert str(refusal.value) == f"openapi.yaml {AN}/security/1: {unchecked('other')}"
 
 
 @pytest.mark.parametrize(("change", "place", "reason"), REFUSED.values(), ids=REFUSED)
