@@ -263,6 +263,40 @@ RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
 # Problems: what a handler raises.
 
 
+class RequestTimeout(Problem):
+    """408: The request did not arrive in time."""
+
+    status: ClassVar[int] = 408
+    codes = ("request_timeout",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["request_timeout"] = "request_timeout",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class UriTooLong(Problem):
+    """414: The request target is too long."""
+
+    status: ClassVar[int] = 414
+    codes = ("uri_too_long",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["uri_too_long"] = "uri_too_long",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class ValidationFailed(Problem):
     """422: The request breaks this contract."""
 
@@ -296,6 +330,23 @@ class TooManyRequests(Problem):
         retry_after: int,
     ) -> None:
         super().__init__(code, detail, errors=errors, headers=(("Retry-After", str(retry_after)),))
+
+
+class HeaderFieldsTooLarge(Problem):
+    """431: The header section is too large."""
+
+    status: ClassVar[int] = 431
+    codes = ("header_fields_too_large",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["header_fields_too_large"] = "header_fields_too_large",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
 
 
 class InternalError(Problem):
@@ -1617,7 +1668,7 @@ class MetaOperations(Protocol[Public_contra]):
         The name and version of the API and where its documents are.
 
         Source: GET /
-        Raises: ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1631,7 +1682,7 @@ class MetaOperations(Protocol[Public_contra]):
         The state of the server and of what it depends on. Query parameters are ignored.
 
         Source: GET /health
-        Raises: TooManyRequests, InternalError.
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError.
         """
         ...
 
@@ -1645,7 +1696,7 @@ class MetaOperations(Protocol[Public_contra]):
         Says nothing of the database; a process that fails this should be replaced. Query parameters are ignored.
 
         Source: GET /livez
-        Raises: TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1659,7 +1710,7 @@ class MetaOperations(Protocol[Public_contra]):
         Fails while the database is away or not migrated, and while the server shuts down. Query parameters are ignored.
 
         Source: GET /readyz
-        Raises: TooManyRequests, InternalError.
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError.
         """
         ...
 
@@ -1673,7 +1724,7 @@ class MetaOperations(Protocol[Public_contra]):
         Requests, durations, the pool and more, for Prometheus; `Accept` may ask for OpenMetrics. Needs the bearer token that the operator has set; where there is none, nothing is at this path, except in development. Query parameters are ignored.
 
         Source: GET /metrics
-        Raises: Unauthorized, NotFound, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, NotFound, RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1689,7 +1740,7 @@ class MetaOperations(Protocol[Public_contra]):
         The page that the `type` of a problem document names, as JSON or, where `Accept` prefers it, HTML.
 
         Source: GET /problems/{code}
-        Raises: NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1709,7 +1760,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Makes the account and its personal organization. Sign in afterwards.
 
         Source: POST /api/v1/auth/register
-        Raises: MalformedBody, FeatureDisabled, AccountConflict, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, FeatureDisabled, RequestTimeout, AccountConflict, ContentTooLarge, UriTooLong, UnsupportedMediaType, PasswordRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1728,7 +1779,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         where it comes when `token_transport` is not sent.
 
         Source: POST /api/v1/auth/login
-        Raises: MalformedBody, InvalidCredentials, AccountDisabled, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, InvalidCredentials, AccountDisabled, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1745,7 +1796,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         username. Unknown and empty members and `Authorization` are ignored.
 
         Source: POST /api/v1/auth/token
-        Raises: TokenRefused, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: TokenRefused, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1759,7 +1810,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         The account that the access token belongs to.
 
         Source: GET /api/v1/auth/me
-        Raises: InvalidHeader, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1777,7 +1828,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         one ends the session: somebody else may have it. The session ends when it did at sign-in.
 
         Source: POST /api/v1/auth/refresh
-        Raises: MalformedBody, RefreshRefused, CrossSite, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, RefreshRefused, CrossSite, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1791,7 +1842,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Ends the session of the access token or of the cookie `__Host-refresh`, and clears the cookie. Its tokens are refused from now on.
 
         Source: POST /api/v1/auth/logout
-        Raises: Unauthorized, CrossSite, FeatureDisabled, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, CrossSite, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1805,7 +1856,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         Ends every session of the account, this one too.
 
         Source: POST /api/v1/auth/logout-all
-        Raises: Unauthorized, FeatureDisabled, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1822,7 +1873,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         One page of the sessions that are not over, newest first.
 
         Source: GET /api/v1/auth/sessions
-        Raises: InvalidCursor, Unauthorized, FeatureDisabled, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1838,7 +1889,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         The session is over from now on, on every server; a second request answers `404`.
 
         Source: DELETE /api/v1/auth/sessions/{session_id}
-        Raises: Unauthorized, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1856,7 +1907,7 @@ class ProfileOperations(Protocol[Call_contra]):
         The account of the caller, as `getCurrentUser` answers it, or `304` while it still has the entity tag named.
 
         Source: GET /api/v1/users/me
-        Raises: InvalidHeader, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1874,7 +1925,7 @@ class ProfileOperations(Protocol[Call_contra]):
         first finds another one (`last_owner`), and the only active superuser stays (`last_superuser`).
 
         Source: DELETE /api/v1/users/me
-        Raises: InvalidHeader, RecentLoginNeeded, StillNeeded, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, RecentLoginNeeded, RequestTimeout, StillNeeded, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1893,7 +1944,7 @@ class ProfileOperations(Protocol[Call_contra]):
         (`reauthentication_required`) and ends all other sessions.
 
         Source: PATCH /api/v1/users/me
-        Raises: MalformedBodyOrHeader, RecentLoginNeeded, AccountConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1909,7 +1960,7 @@ class ProfileOperations(Protocol[Call_contra]):
         Sets another password and ends all other sessions. Wrong current passwords count as wrong ones at sign-in do.
 
         Source: PUT /api/v1/users/me/password
-        Raises: MalformedBody, Unauthorized, WrongPassword, FeatureDisabled, ContentTooLarge, UnsupportedMediaType, PasswordRefused, TooManyAttempts, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, Unauthorized, WrongPassword, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, PasswordRefused, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1929,7 +1980,7 @@ class ProfileOperations(Protocol[Call_contra]):
         session ends meanwhile, or the server fails, the connection is closed before the document is complete.
 
         Source: GET /api/v1/users/me/export
-        Raises: Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1957,7 +2008,7 @@ class UsersOperations(Protocol[Call_contra]):
         One page of all accounts. A user is listed when all filters keep the account.
 
         Source: GET /api/v1/users
-        Raises: InvalidCursor, Unauthorized, Forbidden, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, Forbidden, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1974,7 +2025,7 @@ class UsersOperations(Protocol[Call_contra]):
         `is_superuser` false when they are not sent.
 
         Source: POST /api/v1/users
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, FeatureDisabled, UserNotCreated, ContentTooLarge, UnsupportedMediaType, UserRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, FeatureDisabled, RequestTimeout, UserNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, UserRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1992,7 +2043,7 @@ class UsersOperations(Protocol[Call_contra]):
         repeated is acted on once and answered each time.
 
         Source: POST /api/v1/users/bulk
-        Raises: MalformedBody, Unauthorized, Forbidden, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, Unauthorized, Forbidden, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2008,7 +2059,7 @@ class UsersOperations(Protocol[Call_contra]):
         The account, or `304` while it still has the entity tag named. Who is no superuser sees the own one only.
 
         Source: GET /api/v1/users/{user_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2029,7 +2080,7 @@ class UsersOperations(Protocol[Call_contra]):
         the session of the request.
 
         Source: PUT /api/v1/users/{user_id}
-        Raises: MalformedBodyOrHeader, RecentLoginNeeded, NotFound, AccountConflict, PreconditionFailed, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, NotFound, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2048,7 +2099,7 @@ class UsersOperations(Protocol[Call_contra]):
         (`self_action_forbidden`).
 
         Source: DELETE /api/v1/users/{user_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, DeletionConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, DeletionConflict, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2071,7 +2122,7 @@ class UsersOperations(Protocol[Call_contra]):
         and keeps the session of the request.
 
         Source: PATCH /api/v1/users/{user_id}
-        Raises: MalformedBodyOrHeader, RecentLoginNeeded, Forbidden, NotFound, UserConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, Forbidden, NotFound, RequestTimeout, UserConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2089,7 +2140,7 @@ class UsersOperations(Protocol[Call_contra]):
         One page of the sessions that go on, newest first.
 
         Source: GET /api/v1/users/{user_id}/sessions
-        Raises: InvalidCursor, Unauthorized, Forbidden, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, Forbidden, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2105,7 +2156,7 @@ class UsersOperations(Protocol[Call_contra]):
         All of them, at once. The account stays active; its owner may sign in again.
 
         Source: DELETE /api/v1/users/{user_id}/sessions
-        Raises: Unauthorized, Forbidden, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, Forbidden, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2121,7 +2172,7 @@ class UsersOperations(Protocol[Call_contra]):
         Forgets the wrong passwords in a row, so that signing in by password works at once (`account_locked`).
 
         Source: POST /api/v1/users/{user_id}/unlock
-        Raises: Unauthorized, Forbidden, SessionNotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, Forbidden, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2142,7 +2193,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         One page of the organizations that the caller is a member of, the personal one among them, by name.
 
         Source: GET /api/v1/organizations
-        Raises: InvalidCursor, Unauthorized, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2158,7 +2209,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         The caller becomes its owner. The `slug` names it for people, and no other organization has it.
 
         Source: POST /api/v1/organizations
-        Raises: MalformedBodyOrHeader, Unauthorized, OrganizationNotCreated, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, RequestTimeout, OrganizationNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2174,7 +2225,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         The organization, or `304` while it still has the entity tag named.
 
         Source: GET /api/v1/organizations/{organization_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2191,7 +2242,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         Its tasks are deleted with it. A second request answers `404`.
 
         Source: DELETE /api/v1/organizations/{organization_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, PersonalOrganization, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PersonalOrganization, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2210,7 +2261,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         leaves `version` and `ETag` alone. Of a personal organization only the name can be changed.
 
         Source: PATCH /api/v1/organizations/{organization_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, OrganizationConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, OrganizationConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2232,7 +2283,7 @@ class MembersOperations(Protocol[Call_contra]):
         One page of its members, in the order in which they joined.
 
         Source: GET /api/v1/organizations/{organization_id}/members
-        Raises: InvalidCursor, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2250,7 +2301,7 @@ class MembersOperations(Protocol[Call_contra]):
         account has is `404`. Admins add members and admins; only owners add owners.
 
         Source: POST /api/v1/organizations/{organization_id}/members
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, MemberNotAdded, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberNotAdded, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2267,7 +2318,7 @@ class MembersOperations(Protocol[Call_contra]):
         The member, or `304` while it still has the entity tag named, which changes with the role and with the account.
 
         Source: GET /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2285,7 +2336,7 @@ class MembersOperations(Protocol[Call_contra]):
         Everybody may leave; admins remove members and admins, owners everybody. The last owner stays. Tasks stay, too.
 
         Source: DELETE /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, MemberConflict, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2305,7 +2356,7 @@ class MembersOperations(Protocol[Call_contra]):
         the organization over by making another member owner, and then stepping down. The last owner cannot step down.
 
         Source: PATCH /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, MemberConflict, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2341,7 +2392,7 @@ class TasksOperations(Protocol[Call_contra]):
         every organization that the caller is a member of. A task is listed when all filters keep it.
 
         Source: GET /api/v1/tasks
-        Raises: InvalidCursor, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2358,7 +2409,7 @@ class TasksOperations(Protocol[Call_contra]):
         `priority` is `medium` when they are not sent.
 
         Source: POST /api/v1/tasks
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, KeyInProgress, ContentTooLarge, UnsupportedMediaType, CreationRefused, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, KeyInProgress, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2389,7 +2440,7 @@ class TasksOperations(Protocol[Call_contra]):
         a description. Where to look and what to keep is said as for `listTasks`.
 
         Source: GET /api/v1/tasks/search
-        Raises: InvalidCursor, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2405,7 +2456,7 @@ class TasksOperations(Protocol[Call_contra]):
         The task, or `304` while it still has the entity tag named.
 
         Source: GET /api/v1/tasks/{task_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2425,7 +2476,7 @@ class TasksOperations(Protocol[Call_contra]):
         allowed to write in both organizations.
 
         Source: PUT /api/v1/tasks/{task_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedMediaType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2442,7 +2493,7 @@ class TasksOperations(Protocol[Call_contra]):
         The task is gone; a second request answers `404`.
 
         Source: DELETE /api/v1/tasks/{task_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2461,7 +2512,7 @@ class TasksOperations(Protocol[Call_contra]):
         leaves `version` and `ETag` alone. `organization_id` moves the task, for who may write in both organizations.
 
         Source: PATCH /api/v1/tasks/{task_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedPatchType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2480,7 +2531,7 @@ class TasksOperations(Protocol[Call_contra]):
         of the two it shall be, so that the request can be repeated; `false` leaves a task alone that is not completed.
 
         Source: PATCH /api/v1/tasks/{task_id}/complete
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, PreconditionFailed, ContentTooLarge, UnsupportedCompletionType, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedCompletionType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2508,7 +2559,7 @@ class AuditOperations(Protocol[Call_contra]):
         One page of what was done to the organization and its members, and what was refused there, newest first.
 
         Source: GET /api/v1/organizations/{organization_id}/audit-logs
-        Raises: InvalidCursor, Unauthorized, Forbidden, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2531,7 +2582,7 @@ class AuditOperations(Protocol[Call_contra]):
         One page of what happened, newest first. Filters go together; ids are only compared, so one that nothing has gives an empty page.
 
         Source: GET /api/v1/audit-logs
-        Raises: InvalidCursor, Unauthorized, Forbidden, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, Forbidden, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2547,7 +2598,7 @@ class AuditOperations(Protocol[Call_contra]):
         One entry. It never changes, and is gone when the time is over for which the server keeps it.
 
         Source: GET /api/v1/audit-logs/{audit_log_id}
-        Raises: Unauthorized, Forbidden, NotFound, ValidationFailed, TooManyRequests, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2588,8 +2639,11 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         not_modified=False,
         problems=(
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2620,7 +2674,10 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         not_modified=False,
         problems=(
+            RequestTimeout,
+            UriTooLong,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
         ),
     ),
@@ -2645,7 +2702,10 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         not_modified=False,
         problems=(
+            RequestTimeout,
+            UriTooLong,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2676,7 +2736,10 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         not_modified=False,
         problems=(
+            RequestTimeout,
+            UriTooLong,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
         ),
     ),
@@ -2703,7 +2766,10 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2740,8 +2806,11 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=False,
         problems=(
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2777,11 +2846,14 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBody,
             FeatureDisabled,
+            RequestTimeout,
             AccountConflict,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             PasswordRefused,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2816,10 +2888,13 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCredentials,
             AccountDisabled,
             FeatureDisabled,
+            RequestTimeout,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             ValidationFailed,
             TooManyAttempts,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2852,9 +2927,12 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             TokenRefused,
             FeatureDisabled,
+            RequestTimeout,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             TooManyAttempts,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2892,8 +2970,11 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2928,10 +3009,13 @@ OPERATIONS: tuple[Operation, ...] = (
             RefreshRefused,
             CrossSite,
             FeatureDisabled,
+            RequestTimeout,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2960,8 +3044,11 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             CrossSite,
             FeatureDisabled,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -2989,8 +3076,11 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             Unauthorized,
             FeatureDisabled,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3039,8 +3129,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             FeatureDisabled,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3078,8 +3171,11 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             Unauthorized,
             SessionNotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3193,8 +3289,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             Forbidden,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3243,11 +3342,14 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             FeatureDisabled,
+            RequestTimeout,
             UserNotCreated,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             UserRefused,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3281,10 +3383,13 @@ OPERATIONS: tuple[Operation, ...] = (
             MalformedBody,
             Unauthorized,
             Forbidden,
+            RequestTimeout,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3322,8 +3427,11 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3361,10 +3469,13 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             RecentLoginNeeded,
+            RequestTimeout,
             StillNeeded,
             PreconditionFailed,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3407,12 +3518,15 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             RecentLoginNeeded,
+            RequestTimeout,
             AccountConflict,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3447,10 +3561,13 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             WrongPassword,
             FeatureDisabled,
+            RequestTimeout,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             PasswordRefused,
             TooManyAttempts,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3477,8 +3594,11 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=False,
         problems=(
             Unauthorized,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3526,8 +3646,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidHeader,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3580,12 +3703,15 @@ OPERATIONS: tuple[Operation, ...] = (
             MalformedBodyOrHeader,
             RecentLoginNeeded,
             NotFound,
+            RequestTimeout,
             AccountConflict,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3634,10 +3760,13 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             DeletionConflict,
             PreconditionFailed,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3691,12 +3820,15 @@ OPERATIONS: tuple[Operation, ...] = (
             RecentLoginNeeded,
             Forbidden,
             NotFound,
+            RequestTimeout,
             UserConflict,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3755,8 +3887,11 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             SessionNotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3795,8 +3930,11 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             SessionNotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -3835,8 +3973,11 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             SessionNotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4017,8 +4158,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4070,11 +4214,14 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             KeyInProgress,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             CreationRefused,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4244,8 +4391,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4297,8 +4447,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidHeader,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4355,11 +4508,14 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4411,9 +4567,12 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             PreconditionFailed,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4470,11 +4629,14 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4531,11 +4693,14 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedCompletionType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4583,8 +4748,11 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4631,11 +4799,14 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             Unauthorized,
+            RequestTimeout,
             OrganizationNotCreated,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             CreationRefused,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4687,8 +4858,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidHeader,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4737,10 +4911,13 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             PersonalOrganization,
             PreconditionFailed,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4794,12 +4971,15 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             OrganizationConflict,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4861,8 +5041,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4923,11 +5106,14 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             MemberNotAdded,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedMediaType,
             CreationRefused,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -4988,8 +5174,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidHeader,
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -5051,10 +5240,13 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             MemberConflict,
             PreconditionFailed,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -5120,12 +5312,15 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
             MemberConflict,
             PreconditionFailed,
             ContentTooLarge,
+            UriTooLong,
             UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -5241,8 +5436,11 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -5345,8 +5543,11 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             Forbidden,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),
@@ -5385,8 +5586,11 @@ OPERATIONS: tuple[Operation, ...] = (
             Unauthorized,
             Forbidden,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
         ),

@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from contract.reading import LARGEST_BODY
 from contract.vocabulary import Problem
-from generated.operations import VERSION, ServiceUnavailable
-from server.errors import HeaderFieldsTooLarge, RequestTimeout, Unreadable, UriTooLong
+from generated.operations import VERSION, HeaderFieldsTooLarge, RequestTimeout, ServiceUnavailable, UriTooLong
+from server.errors import Unreadable
 from server.headers import SECURITY
 from server.telemetry import new_id
 

@@ -24,44 +24,14 @@ from persistence.engine import PoolExhausted
 from security.passwords import HashingBusy
 
 
-class UriTooLong(Problem):
-    """414: like the six below it belongs to no operation, so the contract tells it in words."""
-
-    status = 414
-    types = PROBLEM_TYPES
-
-    def __init__(self) -> None:
-        super().__init__("uri_too_long")
-
-
-class HeaderFieldsTooLarge(Problem):
-    """431: the header section is larger than 16 KiB."""
-
-    status = 431
-    types = PROBLEM_TYPES
-
-    def __init__(self) -> None:
-        super().__init__("header_fields_too_large")
-
-
 class MethodNotAllowed(Problem):
-    """405: the path has no such method."""
+    """405: like the three below it belongs to no operation, so the contract tells it in words."""
 
     status = 405
     types = PROBLEM_TYPES
 
     def __init__(self, allow: str) -> None:
         super().__init__("method_not_allowed", headers=(("Allow", allow),))
-
-
-class RequestTimeout(Problem):
-    """408: the request did not arrive in time."""
-
-    status = 408
-    types = PROBLEM_TYPES
-
-    def __init__(self) -> None:
-        super().__init__("request_timeout")
 
 
 class Unreadable(Problem):

@@ -9,7 +9,7 @@ from tests.client import DOCUMENT, SEEN
 
 Pair: TypeAlias = tuple[str, str]  # an operation, a status
 
-WALKED = {"429", "500", "503"}  # tests/server walk through all operations with one test for each
+WALKED = {"408", "414", "429", "431", "500", "503"}  # tests/api walk through all operations with one test for each
 UNSEEN: dict[Pair, str] = {}  # those that no test of the suite can see, and why
 COLLECTED: set[Pair] = set()  # by all workers
 
