@@ -22,6 +22,7 @@ from security.passwords import Passwords
 from server import revision
 from server.errors import unauthorized
 from server.lines import Lines
+from server.shared_metrics import WORKER_DEATHS
 
 ACTIVE = timedelta(minutes=15)
 PATIENCE = 1.0  # seconds that a scrape waits for the database
@@ -81,6 +82,7 @@ class Metrics:
         self.fallbacks = self.counter("limits_fallbacks", "Requests counted by the process, Redis being away.")
         self.mismatches = self.counter("contract_mismatches", "Answers that broke the contract.", "operation")
         self.dropped = self.counter("log_lines_dropped", "Lines that were not logged, for nobody read them.")
+        self.worker_deaths = Counter(*WORKER_DEATHS, registry=self.registry)  # their supervisor counts
         said = "Sessions used to sign in or refresh in 15 minutes."
         self.sessions = self.gauge("sessions_active", said, mode="livemostrecent")
         info = self.gauge("build_info", "What runs here.", "version", "schema", "python", mode="livemax")

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     environment: Environment = Field(Environment.development, description="What the server is run for.")
-    host: str = Field("127.0.0.1", description="The address to listen on.")
+    host: str = Field("127.0.0.1", description="The address to listen on; `::` is every one, of IPv4 too.")
     port: int = Field(8000, ge=0, le=HIGHEST_PORT, description="The port to listen on; 0 chooses a free one.")
     workers: int = Field(1, ge=1, le=64, description="How many processes answer requests.")
     max_connections: int = Field(900, ge=1, description="Connections that a process has at once; others get a 503.")

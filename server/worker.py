@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from types import FrameType
@@ -17,6 +18,8 @@ from server.app import create_app
 from server.edge import Edge
 from server.lines import Lines
 
+LAST = 30  # seconds that a worker without a supervisor has to end, above those in which it drains
+
 
 def application() -> Edge:
     """What uvicorn serves. It is called in each process, when uvicorn listens to signals already."""
@@ -25,7 +28,8 @@ def application() -> Edge:
     atexit.register(lines.end)
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
-        Thread(target=outlive_nobody, args=[supervisor], name="supervisor", daemon=True).start()
+        seconds = chosen.drain_seconds + LAST
+        Thread(target=outlive_nobody, args=[supervisor, seconds], name="supervisor", daemon=True).start()
     life = Life()
     drain_at(signal.SIGTERM, life, chosen.drain_seconds)
     app = create_app(chosen, life=life, lines=lines)
@@ -35,10 +39,12 @@ def application() -> Edge:
     return app
 
 
-def outlive_nobody(supervisor: BaseProcess) -> None:
-    """End when the supervisor is killed: nobody else would, and the next one would find the port taken."""
+def outlive_nobody(supervisor: BaseProcess, seconds: float) -> None:
+    """End when the supervisor is killed, at last after so many seconds: the next one would find the port taken."""
     supervisor.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def drain_at(number: signal.Signals, life: Life, seconds: float) -> None:

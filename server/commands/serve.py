@@ -5,35 +5,36 @@ The environment has the settings, as in `PORT=8001 scripts/run.sh`; .env.example
 
 import argparse
 import asyncio
-import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TextIO, cast
 
-import psutil
 import uvicorn
-from typing_extensions import override
 from uvicorn.supervisors import ChangeReload
 
-from server import issuers, revision
-from server.complaints import CommandError
+from server import issuers, observability, revision
+from server.complaints import CommandError, say
 from server.connections import Connection
+from server.lines import Lines
+from server.listeners import bind_listeners, urls
+from server.serving import Server
 from server.settings import Settings
+from server.shared_metrics import shared_metrics
 from server.storage import Unreachable, opened
-from server.supervisor import Supervisor, shared_metrics
+from server.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 CODE = ("contract", "generated", "handlers", "persistence", "security", "server")
 BACKLOG = 2048
 DRAIN = 20  # seconds that requests under way have to finish
 KEEP_ALIVE = 65  # seconds that a connection may rest; the proxies of deploy/ hang up before, so that we never do
-UNKNOWN = "another program"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, until the server listens to it
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, hung_up)
-    listener = bound(settings.host, settings.port)
+    listeners = bind_listeners(settings.host, settings.port)
     try:
         _ = settings.signing_key  # made now, that the workers find it
         for doubt in issuers.doubtful(settings):
@@ -57,9 +58,10 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
                 make_first_superuser(url, settings)
             elif settings.first_superuser_email is not None:
                 say("FIRST_SUPERUSER_EMAIL: that superuser is made by the next start that finds the database ready")
-            return serve(listener, settings, reload=arguments.reload)
+            return serve(listeners, settings, reload=arguments.reload)
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
 
 
 def prepare(url: str, settings: Settings) -> bool:
@@ -124,8 +126,7 @@ def make_first_superuser(url: str, settings: Settings) -> None:
         say("FIRST_SUPERUSER_EMAIL has an account that is no superuser: see `python -m server create-superuser --help`")
 
 
-def serve(listener: socket.socket, settings: Settings, *, reload: bool) -> int:
-    address = f"http://{shown(listener)}"
+def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -> int:
     config = uvicorn.Config(
         "server.worker:application",
         factory=True,
@@ -146,53 +147,28 @@ def serve(listener: socket.socket, settings: Settings, *, reload: bool) -> int:
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, heard)  # uvicorn raises them again when it is done; that must not end us
+    tell = partial(say_ready, urls(listeners))
     if reload:
-        ChangeReload(config, Server(config, address).run, [listener]).run()
+        ChangeReload(config, Server(config, tell).run, listeners).run()
         return 0
     if settings.workers == 1:
-        server = Server(config, address)
-        server.run([listener])
+        server = Server(config, tell)
+        server.run(listeners)
         return 0 if server.started else 1
-    with shared_metrics() as folder:
-        supervisor = Supervisor(config, [listener], folder, lambda: say_ready(address))
-        supervisor.run()
-    return 0 if supervisor.ready and not supervisor.failed else 1
+    return supervise(config, listeners, settings, tell)
 
 
-class Server(uvicorn.Server):
-    """Says where it answers as soon as it does, and ends without a loss."""
-
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
-        super().__init__(config)
-        self.address = address
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            say_ready(self.address)
-
-    @override
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As before, but those who are connected are answered: a listener that closes resets whom nobody accepted."""
-        accepted = [connected for listener in sockets or [] for connected in accept_all(listener)]
-        for server in self.servers:
-            server.close()
-        for connected in accepted:
-            await asyncio.get_running_loop().connect_accepted_socket(self.last_connection, connected)
-        await super().shutdown(sockets)
-
-    def last_connection(self) -> Connection:
-        connection = Connection(self.config, self.server_state, self.lifespan.state)
-        connection.is_ending = True
-        return connection
-
-
-def accept_all(listener: socket.socket) -> Iterator[socket.socket]:
-    """Those who wait to be accepted; the listener does not block."""
-    with suppress(BlockingIOError):
-        while True:
-            yield listener.accept()[0]
+def supervise(
+    config: uvicorn.Config, listeners: list[socket.socket], settings: Settings, tell: Callable[[], None]
+) -> int:
+    """Have workers serve; what their supervisor tells of them goes where their lines go."""
+    lines = Lines(sys.stdout.fileno())
+    observability.configure(level=settings.log_level, form=settings.logs, out=cast("TextIO", lines))
+    with shared_metrics() as metrics:
+        patience = settings.drain_seconds + DRAIN
+        status = Supervisor(config, listeners, metrics, patience=patience, tell=tell).run()
+    lines.end()
+    return status
 
 
 def hung_up(_number: int, _frame: FrameType | None) -> None:
@@ -204,40 +180,5 @@ def heard(_number: int, _frame: FrameType | None) -> None:
     """A signal that uvicorn has acted upon."""
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises CommandError."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (socket.gaierror, UnicodeError):
-        raise CommandError(f"HOST: {host} is no address of this machine") from None
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise CommandError(
-                f"Port {port} is taken by {holder(port)}: stop that, or choose another with PORT=..."
-            ) from None
-        raise CommandError(f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
-
-
-def holder(port: int) -> str:
-    """Who listens on a port, as far as we may know."""
-    with suppress(psutil.Error):  # some systems tell it only to an administrator
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
-            if listens and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return UNKNOWN
-
-
-def shown(listener: socket.socket) -> str:
-    """The address of a socket as a URL has it."""
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def say_ready(address: str) -> None:
-    say(f"Docket answers at {address}; read it and try it at {address}/docs")
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the operator's line
+def say_ready(addresses: list[str]) -> None:
+    say(f"Docket answers at {' and '.join(addresses)}; read it and try it at {addresses[0]}/docs")

@@ -11,8 +11,9 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server import connections
-from server.commands.serve import Server, bound
 from server.connections import SEND_WHOLE, Connection
+from server.listeners import bind_listeners
+from server.serving import Server
 from tests.waiting import until
 
 ASKED = b"GET /%b HTTP/1.1\r\nHost: docket\r\n\r\n"
@@ -32,9 +33,10 @@ async def serving(application: ASGIApp) -> AsyncIterator[tuple[str, int]]:
         timeout_graceful_shutdown=1,
     )
     config.load()
-    server = Server(config, "here")
+    server = Server(config, lambda: None)
     server.lifespan = config.lifespan_class(config)
-    with bound("127.0.0.1", 0) as listener:
+    [listener] = bind_listeners("127.0.0.1", 0)
+    with listener:
         await server.startup([listener])
         try:
             yield listener.getsockname()

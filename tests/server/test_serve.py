@@ -4,20 +4,18 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-import psutil
 import pytest
 
 from persistence.embedded import Embedded
 from server import revision
 from server.__main__ import INTERRUPTED
-from server.commands.serve import UNKNOWN, bound, heard, holder, prepare, shown
+from server.commands.serve import heard, prepare
 from server.complaints import CommandError
 from server.configuration import load
 from server.revision import head
@@ -45,40 +43,6 @@ Told = Callable[[], str]
 
 def settings_for(url: str, *, migrate: bool) -> Settings:
     return load(environment="production", secret_key=SECRET, database_url=url, auto_migrate=migrate)
-
-
-class TestSocket:
-    @pytest.mark.parametrize(("host", "address"), [("127.0.0.1", r"127\.0\.0\.1:\d+"), ("::1", r"\[::1\]:\d+")])
-    def test_it_listens_and_its_address_is_one_of_a_url(self, host: str, address: str) -> None:
-        with bound(host, 0) as listener:
-            assert re.fullmatch(address, shown(listener))
-            socket.create_connection(listener.getsockname()[:2], timeout=5).close()
-
-    def test_a_port_that_is_taken_names_its_holder(self) -> None:
-        with bound("127.0.0.1", 0) as taken:
-            port = taken.getsockname()[1]
-            with pytest.raises(CommandError) as refused:
-                bound("127.0.0.1", port)
-
-        myself = f"{psutil.Process().name()} (pid {os.getpid()})"
-        assert str(refused.value) == (f"Port {port} is taken by {myself}: stop that, or choose another with PORT=...")
-
-    def test_a_holder_that_cannot_be_seen_has_no_name(self) -> None:
-        with socket.socket() as ours:  # which has the port, so that nobody else listens there, and does not listen
-            ours.bind(("127.0.0.1", 0))
-
-            assert holder(ours.getsockname()[1]) == UNKNOWN
-
-    @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "a" * 64])
-    def test_a_host_that_is_no_address_is_named(self, host: str) -> None:
-        with pytest.raises(CommandError, match=f"^HOST: {re.escape(host)} is no address of this machine$"):
-            bound(host, 0)
-
-    def test_an_address_of_another_machine_is_named(self) -> None:
-        with pytest.raises(
-            CommandError, match=r"^Cannot listen on 192\.0\.2\.1:8000: Cannot assign requested address$"
-        ):
-            bound("192.0.2.1", 8000)
 
 
 @pytest.fixture

@@ -1,31 +1,139 @@
-"""The folder where workers write their metrics: whose goes, and when."""
+"""Workers that die, hang and end, and what their supervisor says of it: real processes, and signals."""
 
-import tempfile
+import asyncio
+import os
+import re
+import signal
+import socket
+import time
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
-from server.supervisor import PREFIX, shared_metrics
+from tests.api.test_life import workers_of
+from tests.api.test_real_server import Running, running
+from tests.ports import free_port
+from tests.waiting import until
+
+TOKEN = "a-token-of-monitoring"
+WORKER = """
+import os
+import signal
+import sys
+import time
+
+if any("spawn_main" in argument for argument in sys.orig_argv):
+    signal.signal(signal.SIGUSR1, lambda *_: time.sleep(3600))  # the main thread waits here, the others go on
+    if "GATE" in os.environ:
+        open(os.environ["GATE"]).close()
+"""
 
 
-@pytest.fixture(autouse=True)
-def _a_place_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # to be put back
+@pytest.fixture
+def altered(tmp_path: Path) -> dict[str, str]:
+    """Settings by which a worker hangs at SIGUSR1 without being frozen."""
+    (tmp_path / "sitecustomize.py").write_text(WORKER)
+    return {"PYTHONPATH": str(tmp_path), "METRICS_TOKEN": TOKEN}
 
 
-def test_the_folder_of_another_server_stays_though_its_process_has_our_number(tmp_path: Path) -> None:
-    with shared_metrics() as one, shared_metrics() as other:
-        assert set(tmp_path.iterdir()) == {one, other}
+async def deaths(server: Running) -> int:
+    """How many workers have died, as monitoring reads it."""
+    async with server.client() as http:
+        scrape = (await http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})).text
+    [counted] = re.findall(r"^docket_worker_deaths_total (\d+)", scrape, re.MULTILINE)
+    return int(counted)
 
-    assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (signal.SIGKILL, "was killed by SIGKILL"),
+        (signal.SIGSTOP, "did not answer for 6 s"),
+        (signal.SIGUSR1, "did not answer for 6 s"),
+    ],
+)
+async def test_a_worker_that_dies_or_hangs_is_replaced_told_of_and_counted(
+    tmp_path: Path, fresh_url: str, altered: dict[str, str], sent: signal.Signals, reason: str
+) -> None:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, 2, **altered) as server:
+        assert await deaths(server) == 0
+        first, second = workers_of(server)
+
+        first.send_signal(sent)
+
+        async def count() -> int:
+            try:
+                return await deaths(server)
+            except httpx.TransportError:  # the one that was asked has died of it
+                return 0
+
+        await until(count, 1)
+        now = {worker.pid for worker in workers_of(server)}
+        assert (await server.end())[0] == 0
+
+    [told] = [line for line in server.log() if line["event"] == "worker_replaced"]
+    assert (told["level"], told["pid"], told["reason"]) == ("warning", first.pid, reason)
+    assert now == {second.pid, told["successor"]}
 
 
-def test_a_folder_that_nobody_holds_any_more_goes(tmp_path: Path) -> None:
-    left, begun = tmp_path / f"{PREFIX}left", tmp_path / f"{PREFIX}begun"
-    for folder, file in ((left, "lock"), (begun, "new")):
-        folder.mkdir()
-        (folder / file).touch()
+async def test_a_worker_that_hangs_does_not_keep_the_others_from_ending(
+    tmp_path: Path, fresh_url: str, altered: dict[str, str]
+) -> None:
+    async with asyncio.timeout(60), running(tmp_path, fresh_url, 2, **altered) as server:
+        hung, _ = workers_of(server)
+        hung.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
 
-    with shared_metrics() as own:
-        assert set(tmp_path.iterdir()) == {own, begun}
+        assert (await server.end())[0] == 0
+
+        assert time.monotonic() - began < 20
+        assert not hung.is_running()
+    [told] = [line for line in server.log() if line["event"] == "worker_killed"]
+    assert (told["level"], told["pid"]) == ("warning", hung.pid)
+
+
+async def test_a_worker_that_hangs_ends_when_its_supervisor_was_killed(
+    tmp_path: Path, fresh_url: str, altered: dict[str, str]
+) -> None:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, 2, **altered) as server:
+        workers = workers_of(server)
+        workers[0].send_signal(signal.SIGUSR1)
+
+        os.kill(server.process.pid, signal.SIGKILL)
+
+        _, alive = await asyncio.to_thread(psutil.wait_procs, workers, 60)
+        assert alive == []
+
+
+async def test_a_connection_is_refused_before_a_worker_answers(
+    tmp_path: Path, fresh_url: str, altered: dict[str, str]
+) -> None:
+    gate, port = tmp_path / "gate", free_port()
+    os.mkfifo(gate)
+
+    async def starting() -> bool:
+        family = psutil.Process().children(recursive=True)
+        return any("spawn_main" in " ".join(each.cmdline()) for each in family if each.is_running())
+
+    async def attempt() -> str:
+        """What becomes of a connection while the workers start."""
+        await until(starting, answer=True)
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            return "refused"
+        finally:
+            for _ in range(2):
+                await asyncio.to_thread(gate.write_text, "")
+        return "accepted"
+
+    early = asyncio.create_task(attempt())
+    async with (
+        asyncio.timeout(90),
+        running(tmp_path, fresh_url, 2, **altered, GATE=str(gate), PORT=str(port)) as server,
+        server.client() as http,
+    ):
+        assert (await http.get("/livez")).status_code == 200
+    assert await early == "refused"
