@@ -979,6 +979,9 @@ class AuditAction(StrEnum):
     `user.exported`: it fetched everything that is stored about it.
     `organization.created`, `.updated`, `.deleted`: an organization was. `organization.member_added`,
     `.member_updated`, `.member_removed`: a member was, by an admin, by leaving, or with its account.
+    `organization.accessed`: a superuser whose own role does not suffice read something in a team, tried in vain to
+    change something there, or changed something that has no audit log of its own; `reason` is the operation.
+    `task.moved`: a task was moved to another organization; both have an entry. `task.deleted`: a task was deleted.
 
     """
 
@@ -1004,6 +1007,9 @@ class AuditAction(StrEnum):
     organization_member_added = "organization.member_added"
     organization_member_updated = "organization.member_updated"
     organization_member_removed = "organization.member_removed"
+    organization_accessed = "organization.accessed"
+    task_moved = "task.moved"
+    task_deleted = "task.deleted"
 
 
 AuditActionFilter = TypeAliasType(
@@ -1079,7 +1085,7 @@ class AuditLog(BaseModel):
     action: AuditAction
     outcome: AuditOutcome
     reason: str | None
-    """Why it ended so, in a word; of `access.denied` the operation that was refused."""
+    """Why it ended so, in a word; of `access.denied` and `organization.accessed` the operation; `implied_ownership`: the change was made by a superuser whose own role does not suffice."""
     target: AuditTarget | None
     organization_id: UUID | None
     """The organization it happened in, if it was one."""
@@ -1093,6 +1099,8 @@ class AuditLog(BaseModel):
     """The `X-Request-ID` of the request that did it."""
     changes: list[str]
     """The names of the members that were changed, never their values."""
+    task_count: Annotated[int | None, Field(ge=0)]
+    """How many tasks were deleted with the account or the organization; null of anything else."""
 
 
 class AuditLogPage(BaseModel):

@@ -1,6 +1,7 @@
 """What handlers write down: who did what, from where, and how it ended."""
 
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 from uuid import UUID
 
 import structlog
@@ -13,28 +14,45 @@ from persistence import audit
 from persistence.access import Caller
 from persistence.audit import Entry
 from persistence.engine import Database
+from persistence.implied import Implied
 
+IMPLIED_OWNERSHIP = "implied_ownership"
 log = structlog.get_logger("security")
 
 
-async def record(
-    db: Database,
-    call: PublicCall,
-    action: AuditAction,
-    outcome: AuditOutcome,
-    *,
-    by: Caller | None = None,
-    target: AuditTarget | None = None,
-    organization_id: UUID | None = None,
-    reason: str | None = None,
-    changes: Sequence[str] = (),
-) -> None:
-    """Write an entry: in the transaction `db` of a change, or by itself when `db` is that of the call.
+class Facts(TypedDict, total=False):
+    """What else an entry tells."""
 
-    `by` says who acts where the call does not know it yet; `changes` are names of members, never their values.
-    """
-    actor = by or (call.caller if isinstance(call, Call) else None)
-    entry = Entry(
+    by: Caller
+    """Who acts, where the call does not know it yet."""
+    target: AuditTarget | None
+    organization_id: UUID | None
+    reason: str
+    changes: Sequence[str]
+    """The names of members, never their values."""
+    task_count: int
+
+
+async def record(
+    db: Database, call: PublicCall, action: AuditAction, outcome: AuditOutcome, **facts: Unpack[Facts]
+) -> None:
+    """Write an entry: in the transaction `db` of a change, or by itself when `db` is that of the call."""
+    entry = entry_of(db, call, action, outcome, **facts)
+    await audit.insert(db, entry)
+    if outcome is not AuditOutcome.success:
+        tell(entry)
+
+
+def entry_of(
+    db: Database, call: PublicCall, action: AuditAction, outcome: AuditOutcome, **facts: Unpack[Facts]
+) -> Entry:
+    """An entry for a statement of `db` that inserts it. It says so when a superuser's implied ownership was used."""
+    actor = facts.get("by") or (call.caller if isinstance(call, Call) else None)
+    target, reason = facts.get("target"), facts.get("reason")
+    if isinstance(db, Implied):
+        db.is_told = True
+        reason = reason or IMPLIED_OWNERSHIP
+    return Entry(
         id=uuid7(),
         occurred_at=call.now,
         actor_type=AuditActorType.anonymous if actor is None else AuditActorType.user,
@@ -44,16 +62,14 @@ async def record(
         reason=reason,
         target_type=None if target is None else target.type,
         target_id=None if target is None else target.id,
-        organization_id=organization_id,
+        organization_id=facts.get("organization_id"),
         session_id=None if actor is None or actor.session_id is MISSING else actor.session_id,
         ip_address=call.client.address,
         user_agent=call.client.user_agent,
         request_id=call.client.request_id,
-        changes=changes,
+        changes=facts.get("changes", ()),
+        task_count=facts.get("task_count"),
     )
-    await audit.insert(db, entry)
-    if outcome is not AuditOutcome.success:
-        tell(entry)
 
 
 def tell(entry: Entry) -> None:
@@ -76,6 +92,10 @@ def user(user_id: UUID) -> AuditTarget:
 
 def session(session_id: UUID) -> AuditTarget:
     return AuditTarget(type=AuditTargetType.session, id=session_id)
+
+
+def task(task_id: UUID) -> AuditTarget:
+    return AuditTarget(type=AuditTargetType.task, id=task_id)
 
 
 def organization(organization_id: UUID) -> AuditTarget:

@@ -10,6 +10,7 @@ from handlers.account_changes import is_last_superuser
 from handlers.arrivals import graves_of
 from handlers.audit_trail import record
 from handlers.call import Call
+from handlers.organizations import delete_tasks
 from persistence import deletions, identities, members, organizations
 from persistence.engine import Database
 
@@ -24,8 +25,7 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
     await demand_other_owners(db, user.id)
     await members.delete_all(db, user.id)  # of the personal organization, where nothing more is written
     await leave_tasks(call, db, user.id)  # takes long when there are many; what keeps others waiting comes afterwards
-    while await organizations.thin_out(db, user.id):
-        pass  # there may be more
+    task_count = await delete_tasks(db, user.id)
     await leave_teams(call, db, user.id)
     await deletions.hold(db, user.id)
     await leave_teams(call, db, user.id)  # that were joined meanwhile
@@ -35,7 +35,8 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
     await guessing.forget(call, db, user.id)
     await organizations.delete(db, user.id)
     await deletions.delete(db, user.id)
-    await record(db, call, AuditAction.user_deleted, AuditOutcome.success, target=audit_trail.user(user.id))
+    target, deleted = audit_trail.user(user.id), AuditAction.user_deleted
+    await record(db, call, deleted, AuditOutcome.success, target=target, task_count=task_count)
 
 
 async def demand_other_owners(db: Database, user_id: UUID) -> None:

@@ -1,6 +1,9 @@
-"""Who may do what: role by action, pure data. `superuser` is no role of an organization, and beside it none counts."""
+"""Who may do what: role by action. `superuser` is no role of an organization, and beside it none counts."""
 
 from enum import StrEnum
+
+from generated.operations import Forbidden
+from persistence.access import OwnershipImplied
 
 
 class Action(StrEnum):
@@ -60,3 +63,9 @@ OPERATIONS: dict[str, Action] = {
 }
 """The least that each operation with roles does; what concerns an owner is `manage_owners` beside it. A test
 holds this equal to the contract's roles."""
+
+
+def permit(role: str, action: Action, *, may_imply: bool) -> None:
+    """Raises Forbidden when the role does not allow the action; OwnershipImplied when a superuser may ask again."""
+    if role not in ROLES[action]:
+        raise OwnershipImplied if may_imply else Forbidden(detail="Your role here does not allow this.")

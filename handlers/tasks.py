@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from contract.vocabulary import EntityTags, Json
 from generated import models
-from generated.models import TaskPriority, TaskScope, TaskStatus, TaskStatusFilter
+from generated.models import AuditAction, AuditOutcome, TaskPriority, TaskScope, TaskStatus, TaskStatusFilter
 from generated.operations import (
     CreateTask201,
     DeleteTask204,
@@ -22,7 +22,8 @@ from generated.operations import (
     ToggleTaskCompletion200,
     UpdateTask200,
 )
-from handlers import lists, task_filters
+from handlers import audit_trail, lists, task_filters
+from handlers.audit_trail import entry_of
 from handlers.call import Call
 from handlers.policy import ROLES, Action
 from handlers.versions import etag, versions
@@ -32,6 +33,7 @@ from persistence.engine import Database
 from persistence.pages import Item
 
 WRITERS = ROLES[Action.write_tasks]
+SUCCESS = AuditOutcome.success
 Write: TypeAlias = Callable[[Database, UUID], Awaitable[Item]]
 
 
@@ -184,8 +186,12 @@ async def changed(
         task = await found(db, task_id, by, update)
         if task.organization_id == destination:
             return task
-        source = task.organization_id
-        return await tasks.move(db, task_id, source=source, destination=destination, by=by, roles=WRITERS)
+        source, target, moved = task.organization_id, audit_trail.task(task_id), AuditAction.task_moved
+        left = entry_of(db, call, moved, SUCCESS, target=target, organization_id=source)
+        arrived = entry_of(db, call, moved, SUCCESS, target=target, organization_id=destination)
+        return await tasks.move(
+            db, task_id, source=source, destination=destination, by=by, roles=WRITERS, left=left, arrived=arrived
+        )
 
 
 async def toggle_task_completion(
@@ -200,7 +206,8 @@ async def toggle_task_completion(
 
 async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING) -> DeleteTask204:
     wanted, by = versions(if_match), call.caller
-    await found(call.db, task_id, by, partial(tasks.delete, versions=wanted, by=by, roles=WRITERS))
+    entry = entry_of(call.db, call, AuditAction.task_deleted, SUCCESS, target=audit_trail.task(task_id))
+    await found(call.db, task_id, by, partial(tasks.delete, versions=wanted, by=by, roles=WRITERS, entry=entry))
     return DeleteTask204()
 
 

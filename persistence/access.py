@@ -2,10 +2,10 @@
 
 Every statement about an organization's data carries the caller. It answers no record when the session is over, a record
 of nulls when the caller may not see the thing, and otherwise the rows: the check costs no trip, and revocation acts at
-once.
+once. A superuser owns every team only where the request is written down: see `Caller.as_superuser`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
@@ -61,6 +61,10 @@ class NotAllowed(Exception):  # noqa: N818 - it says what is the case
         self.organization_id = organization_id
 
 
+class OwnershipImplied(Exception):  # noqa: N818 - it says what is the case
+    """The caller's own role does not allow this, but the caller is a superuser, who may ask again as one."""
+
+
 class Stale(Exception):  # noqa: N818 - it says what is the case
     """The thing is not at a version that the caller named, but at this one."""
 
@@ -78,6 +82,8 @@ class Caller:
     now: datetime
     authenticated_at: datetime | MISSING = MISSING
     """When a caller of another issuer proved who it is; that of a session is in its row."""
+    as_superuser: bool | MISSING = MISSING
+    """True: the caller owns every team, if it is a superuser. Give it only where an audit log is written of it."""
 
 
 def me(by: Caller) -> CTE:
@@ -90,29 +96,45 @@ def me(by: Caller) -> CTE:
     return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
 
 
-def role_in(organization_id: Id, caller: CTE, *, held: bool = False) -> ColumnElement[str | None]:
-    """The caller's role there, or null. A superuser owns every team. `held`: until the transaction ends."""
+def role_in(organization_id: Id, by: Caller, caller: CTE, *, held: bool = False) -> ColumnElement[str | None]:
+    """The caller's role there, or null. Who asks as a superuser owns every team. `held`: until the transaction ends."""
     member = select(Member.role).where(Member.organization_id == organization_id, Member.user_id == caller.c.id)
     member = member.with_for_update(read=True) if held else member
+    own = member.correlate_except(Member).scalar_subquery()
+    if by.as_superuser is MISSING:
+        return own
     team = aliased(Organization, name="team")
     owner = select(literal("owner")).where(team.id == organization_id, team.kind == "team", caller.c.is_superuser)
-    return func.coalesce(
-        owner.correlate_except(team).scalar_subquery(), member.correlate_except(Member).scalar_subquery()
-    )
+    return func.coalesce(owner.correlate_except(team).scalar_subquery(), own)
+
+
+def authority(by: Caller, caller: CTE, place: Any) -> list[ColumnElement[Any]]:
+    """What else to tell of the caller: whether it is a superuser; of who asks as one, where (for `Implied`)."""
+    if by.as_superuser is MISSING:
+        return [caller.c.is_superuser.label("may_imply")]
+    return [place.label("place")]
+
+
+def refusal(record: Record, verdict: Exception) -> Exception:
+    """The verdict, unless the caller is a superuser who has not asked as one."""
+    return OwnershipImplied() if record.get("may_imply") else verdict
 
 
 def seen_by(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
     """Those of the rows that the caller may read, each as an item. Read it with `seen`."""
     caller = me(by)
-    visible = rows.where(role_in(within, caller).is_not(None)).lateral("visible")
-    return select(*pages.item(visible)).select_from(caller.outerjoin(visible, true()))
+    visible = rows.where(role_in(within, by, caller).is_not(None)).lateral("visible")
+    told = authority(by, caller, visible.c[within.key])
+    return select(*pages.item(visible), *told).select_from(caller.outerjoin(visible, true()))
 
 
 def seen_with_role(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
-    """As `seen_by`, with the caller's role there as the last column, `caller_role`. Read it with `seen`."""
+    """As `seen_by`, with the caller's role there at the end, `caller_role`. Read it with `seen` and `standing`."""
     caller = me(by)
-    found = rows.add_columns(role_in(within, caller).label("caller_role")).lateral("found")
-    return select(*found.c).select_from(caller.outerjoin(found, found.c.caller_role.is_not(None)))
+    rows = rows.add_columns(role_in(within, by, caller).label("caller_role"), within.label("inside"))
+    found = rows.lateral("found")
+    told = authority(by, caller, found.c.inside)
+    return select(*found.c, *told).select_from(caller.outerjoin(found, found.c.caller_role.is_not(None)))
 
 
 def myself(by: Caller, *columns: Any) -> Sql:
@@ -149,7 +171,7 @@ def seen(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
         if not records:
             raise SessionOver
         if records[0][0] is None:
-            raise NotVisible
+            raise refusal(records[0], NotVisible())
         return make(records[0])
 
     return read
@@ -169,9 +191,10 @@ def listed_in(
 ) -> Sql:
     """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `listed`."""
     caller = me(by)
-    role = role_in(organization_id, caller)
+    role = role_in(organization_id, by, caller)
+    told = authority(by, caller, type_coerce(organization_id, Member.organization_id.type))
     count = select(func.count()).select_from(rows.subquery()) if total else None
-    return paged(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count)
+    return paged(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count, told=told)
 
 
 def listed_everywhere(
@@ -220,13 +243,14 @@ def paged(
     *,
     limit: int,
     count: Select[int] | None = None,
+    told: Sequence[ColumnElement[Any]] = (),
 ) -> Sql:
-    scope = select(role.label("role")).select_from(caller).cte("scope")
+    scope = select(role.label("role"), *told).select_from(caller).cte("scope")
     scope = scope.prefix_with("MATERIALIZED")  # else once for each row
     allowed = scope.c.role.is_not(None) if roles is None else scope.c.role.in_(roles)
     answer = pages.answered(page, limit).lateral("answer")
     total = [] if count is None else [case((allowed, count.scalar_subquery())).label("total")]
-    shown = select(scope.c.role, allowed.label("allowed"), *answer.c, *total)
+    shown = select(*scope.c, allowed.label("allowed"), *answer.c, *total)
     return shown.select_from(scope.outerjoin(answer, allowed))
 
 
@@ -235,9 +259,9 @@ def listed(records: list[Record]) -> Page:
     if not records:
         raise SessionOver
     if records[0]["role"] is None:
-        raise NotVisible
+        raise refusal(records[0], NotVisible())
     if not records[0]["allowed"]:
-        raise NotAllowed
+        raise refusal(records[0], NotAllowed())
     return pages.read(records[0])
 
 
@@ -249,8 +273,8 @@ class Target:
     """
 
     def __init__(self, keys: Rows, *, within: InstrumentedAttribute[UUID], by: Caller, roles: Roles) -> None:
-        self.caller = me(by)
-        role = role_in(within, self.caller, held=True).label("role")
+        self.by, self.caller = by, me(by)
+        role = role_in(within, by, self.caller, held=True).label("role")
         found = keys.add_columns(role, within.label("place")).select_from(self.caller)
         self.found = found.cte("target")
         self.allowed = self.found.c.role.in_(roles)
@@ -264,13 +288,15 @@ class Target:
         rows = select(*typed(table, values).values()).select_from(self.found).where(self.allowed)
         return insert(table).from_select(list(values), rows)
 
-    def after(self, change: Insert | Update | Delete) -> Sql:
-        """What the change returned, as an item. Read it with `changed`."""
+    def after(self, change: Insert | Update | Delete, log: Callable[[CTE], Sequence[Insert]] = lambda _: ()) -> Sql:
+        """What the change returned, as an item; `log` inserts what it is given that. Read it with `changed`."""
         changed = change.cte("changed")
         verdict = self.caller.outerjoin(self.found, self.found.c.role.is_not(None)).outerjoin(changed, true())
         version = self.found.c.version if "version" in self.found.c else literal_column("NULL")
         found = self.allowed.label("allowed"), self.found.c.place, version.label("current")
-        return select(*pages.item(changed), *found).select_from(verdict)
+        told = self.caller.c.is_superuser if self.by.as_superuser is MISSING else literal_column("false")
+        answer = select(*pages.item(changed), *found, told.label("may_imply")).select_from(verdict)
+        return answer.add_cte(*[entry.cte(f"log_{number}") for number, entry in enumerate(log(changed))])
 
 
 def changed(records: list[Record]) -> Item:
@@ -278,9 +304,9 @@ def changed(records: list[Record]) -> Item:
     if not records:
         raise SessionOver
     if (allowed := records[0]["allowed"]) is None:
-        raise NotVisible
+        raise refusal(records[0], NotVisible())
     if not allowed:
-        raise NotAllowed(records[0]["place"])
+        raise refusal(records[0], NotAllowed(records[0]["place"]))
     if records[0][0] is None:
         raise Stale(records[0]["current"])
     return pages.read_item(records[0])

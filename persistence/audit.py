@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, any_, case, func, select, type_coerce
+from sqlalchemy import CTE, ColumnElement, Insert, any_, case, func, select, type_coerce
 from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.postgresql import array
 
@@ -15,7 +15,7 @@ from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTar
 from persistence import pages
 from persistence.access import Caller, Roles, for_superusers, listed, listed_in, permitted
 from persistence.pages import After, Order
-from persistence.query import Shape, Sql, query, when
+from persistence.query import Shape, Sql, query, typed, when
 from persistence.tables import AuditLog
 
 
@@ -39,6 +39,7 @@ AUDIT_LOG: list[Any] = [
     AuditLog.user_agent,
     AuditLog.request_id,
     AuditLog.changes,
+    AuditLog.task_count,
 ]
 COLUMNS: dict[str, ColumnElement[Any]] = {
     "organization_id": AuditLog.organization_id.expression,
@@ -71,6 +72,7 @@ class Entry:
     request_id: str
     changes: Sequence[str]
     """The names of members, never their values."""
+    task_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,12 @@ def among(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
 @query(lambda _: None)
 def insert(entry: Entry) -> Sql:
     return insert_into(AuditLog).values({field.name: getattr(entry, field.name) for field in fields(entry)})
+
+
+def insert_after(changed: CTE, entry: Entry, **given: Any) -> Insert:
+    """The entry, once for each row that a change returned; `given` are values that the row has."""
+    values = typed(AuditLog, {field.name: getattr(entry, field.name) for field in fields(entry)} | given)
+    return insert_into(AuditLog).from_select([*values], select(*values.values()).select_from(changed))
 
 
 @query(permitted(pages.read))

@@ -38,6 +38,7 @@ class Standing(Found):
     owners: int
     kind: str
     caller_role: str
+    may_imply: bool
 
 
 def member(record: Record) -> models.Member:
@@ -52,7 +53,9 @@ def found(records: list[Record]) -> Found:
 
 
 def standing(record: Record) -> Standing:
-    return Standing(member(record), record["user_version"], record["owners"], record["kind"], record["caller_role"])
+    may_imply = record.get("may_imply", False)
+    found = member(record), record["user_version"], record["owners"], record["kind"], record["caller_role"]
+    return Standing(*found, may_imply)
 
 
 @query(seen(standing))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from asyncpg import Record
 from pydantic import MISSING
 from sqlalchemy import ColumnElement, Update, func, literal, select, true
 from sqlalchemy import delete as delete_from
@@ -24,10 +25,11 @@ whole = trusted(models.Organization)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An organization, and the caller's role there, which a superuser has without being a member."""
+    """An organization, and the caller's role there. `may_imply`: the caller may ask again, as a superuser."""
 
     organization: models.Organization
     role: str
+    may_imply: bool
 
 
 def shown(member_count: ColumnElement[Any], my_role: ColumnElement[Any], stored: Any = Organization) -> list[Any]:
@@ -43,7 +45,11 @@ def seen_by_member(by: Caller) -> list[Any]:
     return shown(members.scalar_subquery(), mine.correlate(Organization).scalar_subquery())
 
 
-@query(seen(lambda record: Place(whole(record), record["caller_role"])))
+def place(record: Record) -> Place:
+    return Place(whole(record), record["caller_role"], record.get("may_imply", False))
+
+
+@query(seen(place))
 def find(organization_id: UUID, *, by: Caller) -> Sql:
     rows = select(*seen_by_member(by)).where(Organization.id == organization_id)
     return seen_with_role(by, rows, within=Organization.id)
@@ -83,18 +89,25 @@ def update(organization_id: UUID, patch: models.OrganizationPatch, *, by: Caller
     return grown(organization_id, by, **typed(Organization, given(patch))).returning(*seen_by_member(by))
 
 
-@query(bool)
-def thin_out(organization_id: UUID) -> Sql:
-    """Whether the organization had more tasks than can end with it in a statement; as many of them are gone."""
+@query(lambda records: int(records[0][0]))
+def delete_tasks(organization_id: UUID) -> Sql:
+    """How many tasks of the organization are gone: all, or the first `BATCH` when there are more."""
     here = Task.organization_id == organization_id
-    last = select(Task.id).where(here).order_by(Task.id).offset(BATCH).limit(1).cte("last")
-    gone = delete_from(Task).where(here, Task.id < last.c.id).cte("gone")
-    return select(last.c.id).add_cte(gone)
+    following = select(Task.id).where(here).order_by(Task.id).offset(BATCH).limit(1).scalar_subquery()
+    end = func.coalesce(following, literal(UUID(int=2**128 - 1), Task.id.type))
+    gone = delete_from(Task).where(here, Task.id < end).returning(Task.id).cte("gone")
+    return select(func.count()).select_from(gone)
+
+
+@query(lambda _: None)
+def hold(organization_id: UUID) -> Sql:
+    """Nothing refers to the organization anew before the transaction ends: no membership, no task."""
+    return select(Organization.id).where(Organization.id == organization_id).with_for_update()
 
 
 @query(lambda _: None)
 def delete(organization_id: UUID) -> Sql:
-    """The organization and its tasks end. It must be locked and without members, and the caller allowed to do it."""
+    """The organization ends. It must be held and without members and tasks, and the caller allowed to do it."""
     return delete_from(Organization).where(Organization.id == organization_id)
 
 

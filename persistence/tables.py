@@ -272,6 +272,7 @@ class AuditLog(Row):
     user_agent: Mapped[str | None] = mapped_column(String(500))
     request_id: Mapped[str] = mapped_column(String(128))
     changes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    task_count: Mapped[int | None]
 
 
 TRIGGERS = """

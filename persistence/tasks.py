@@ -22,6 +22,7 @@ from sqlalchemy import update as update_of
 from generated import models
 from generated.models import TaskSort, TaskStatus
 from persistence.access import Caller, Roles, Target, changed, listed, listed_everywhere, listed_in, seen, seen_by
+from persistence.audit import Entry, insert_after
 from persistence.pages import After, Order, read_item
 from persistence.query import Shape, Sql, given, one_of, query, when
 from persistence.tables import Organization, Task
@@ -102,8 +103,13 @@ def update(
 
 
 @query(changed)
-def move(task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: Shape[Roles]) -> Sql:
-    """The task in another organization, where it is a row anew; in its old one it must be locked already."""
+def move(
+    task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: Shape[Roles], left: Entry, arrived: Entry
+) -> Sql:
+    """The task in another organization, where it is a row anew; in its old one it must be locked already.
+
+    Both organizations have an audit log of it.
+    """
     keys = select(Organization.id).where(Organization.id == destination)
     target = Target(keys, within=Organization.id, by=by, roles=roles)
     here = Task.id == task_id, Task.organization_id == source, target.allowed
@@ -115,7 +121,7 @@ def move(task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: S
         "updated_at": now,
     }
     moved = insert_into(Task).from_select(list(values), select(*[value.label(n) for n, value in values.items()]))
-    return target.after(moved.returning(*TASK))
+    return target.after(moved.returning(*TASK), lambda gone: [insert_after(gone, each) for each in (left, arrived)])
 
 
 @query(changed)
@@ -138,9 +144,11 @@ def set_completed(
 
 
 @query(changed)
-def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles]) -> Sql:
+def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles], entry: Entry) -> Sql:
+    """The task as it was. Its organization has an audit log of it."""
     mine = target(task_id, by, roles)
-    return mine.after(delete_from(Task).where(*selected(mine, versions)).returning(*TASK))
+    gone = delete_from(Task).where(*selected(mine, versions)).returning(*TASK)
+    return mine.after(gone, lambda gone: [insert_after(gone, entry, organization_id=gone.c.organization_id)])
 
 
 def target(task_id: UUID, by: Caller, roles: Roles) -> Target:

@@ -67,7 +67,13 @@ AREAS = {
         "api/test_user_administration",
         "api/test_users",
     ),
-    "Audit": ("api/test_audit", "api/test_organization_audit", "persistence/test_audit", "server/test_prune"),
+    "Audit": (
+        "api/test_audit",
+        "api/test_implied_ownership",
+        "api/test_organization_audit",
+        "persistence/test_audit",
+        "server/test_prune",
+    ),
     "Input": (
         "api/test_attacks.py::test_a_device",
         "api/test_attacks.py::test_a_user_agent",

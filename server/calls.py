@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from contract import binding
 from contract.binding import Handler
 from contract.exchange import Exchange
 from contract.vocabulary import ContractError, Operation, Problem, Result
-from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType, Environment
+from generated.models import AuditAction, AuditOutcome, Environment
 from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, SessionNotFound
 from handlers.audit_trail import record
 from handlers.call import Call, Client, Process, PublicCall
@@ -30,6 +31,7 @@ from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.idempotency import Once
 from server.limits import Limits, network
 from server.metrics import Metrics
+from server.ownership import as_superuser_if_needed, target_of
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
@@ -104,11 +106,9 @@ class Calls(binding.Server):
         self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
     ) -> Result:
         """The handler's result. What a signed-in user is forbidden is written down."""
+        run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
         try:
-            key, operation = exchange.idempotency_key, exchange.operation
-            if key is MISSING or operation is None or not isinstance(call, Call):
-                return await handler(call, **arguments)
-            return await self.once.run(call, exchange, operation, key, lambda again: handler(again, **arguments))
+            return await as_superuser_if_needed(call, exchange.operation, arguments, run)
         except (Forbidden, NotAllowed) as refusal:
             operation = exchange.operation
             if isinstance(call, Call) and operation is not None and Forbidden in operation.problems:
@@ -122,6 +122,15 @@ class Calls(binding.Server):
                     reason=operation.id,
                 )
             raise
+
+    async def run(
+        self, call: PublicCall, *, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result, or that of the same request before it."""
+        key, operation = exchange.idempotency_key, exchange.operation
+        if key is MISSING or operation is None or not isinstance(call, Call):
+            return await handler(call, **arguments)
+        return await self.once.run(call, exchange, operation, key, lambda again: handler(again, **arguments))
 
     def made(self, exchange: Exchange) -> PublicCall:
         if self.db is None:
@@ -175,14 +184,6 @@ def needs_caller(exchange: Exchange) -> bool:
 def disabled(operation: Operation) -> Problem:
     """The problem that an operation declares for being off."""
     return FeatureDisabled() if FeatureDisabled in operation.problems else SessionNotFound("feature_disabled")
-
-
-def target_of(operation: Operation, arguments: Mapping[str, Any]) -> AuditTarget | None:
-    """The thing that the path names: the innermost, where it names several."""
-    names = [parameter.argument for parameter in operation.parameters if parameter.where == "path"]
-    if not names:
-        return None
-    return AuditTarget(type=AuditTargetType(names[-1].removesuffix("_id")), id=arguments[names[-1]])
 
 
 def place_of(refusal: Forbidden | NotAllowed, arguments: Mapping[str, Any]) -> UUID | None:

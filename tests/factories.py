@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 from passlib.hash import bcrypt_sha256
 from sqlalchemy import bindparam, insert
 
+from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
 from persistence.access import Caller
+from persistence.audit import Entry
 from persistence.engine import Database
 from persistence.query import Dialect
 from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
@@ -34,6 +36,27 @@ class SignedIn(Caller):
     """A caller in a session."""
 
     session_id: UUID
+
+
+def deletion(by: Caller, task_id: UUID) -> Entry:
+    """The audit log of the deletion of a task, whose organization is written with it."""
+    return Entry(
+        id=uuid4(),
+        occurred_at=NOW,
+        actor_type=AuditActorType.user,
+        actor_id=by.id,
+        action=AuditAction.task_deleted,
+        outcome=AuditOutcome.success,
+        reason=None,
+        target_type=AuditTargetType.task,
+        target_id=task_id,
+        organization_id=None,
+        session_id=None,
+        ip_address=None,
+        user_agent=None,
+        request_id="the-request",
+        changes=(),
+    )
 
 
 class Factory:

@@ -178,7 +178,8 @@ class TestLists:
 class TestEntries:
     async def test_an_entry_is_all_that_was_written(self, root: ApiClient, make: Factory) -> None:
         values = {name: uuid4() for name in ("actor_id", "target_id", "organization_id", "session_id")}
-        more = {"reason": "because", "user_agent": "curl/8", "request_id": "r-1", "changes": ["email", "full_name"]}
+        more = {"reason": "because", "user_agent": "curl/8", "request_id": "r-1", "task_count": 7}
+        more |= {"changes": ["email", "full_name"]}
         audit_log_id = await make.audit_log(
             action="auth.logout", outcome="failure", target_type="session", ip_address="2001:db8::7", **values, **more
         )
@@ -214,6 +215,7 @@ class TestEntries:
             "session_id",
             "ip_address",
             "user_agent",
+            "task_count",
         }
 
     @pytest.mark.parametrize("audit_log_id", [str(NOBODY), "none", "0", "%00"])
@@ -304,6 +306,7 @@ class TestDenials:
             "user_agent": "x" * 500,
             "request_id": "the-denied-one",
             "changes": [],
+            "task_count": None,
         }
 
     async def test_a_superuser_reads_who_tried_to_read(self, api: ApiClient, make: Factory, root: ApiClient) -> None:

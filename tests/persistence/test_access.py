@@ -13,10 +13,10 @@ from pydantic import MISSING
 
 from generated.models import TaskCreate, TaskPatch, TaskPriority, TaskSort, TaskStatus
 from persistence import tasks, users
-from persistence.access import Caller, NotAllowed, NotVisible, SessionOver, Stale
+from persistence.access import Caller, NotAllowed, NotVisible, OwnershipImplied, SessionOver, Stale
 from persistence.task_filters import Filters
 from tests.conftest import Bench
-from tests.factories import NOW, WRITERS, Factory
+from tests.factories import NOW, WRITERS, Factory, deletion
 
 NEW = TaskCreate(title="New", status=TaskStatus.pending, priority=TaskPriority.medium)
 
@@ -55,7 +55,8 @@ def set_completed(db: Bench, place: Place, by: Caller, versions: Versions = MISS
 
 
 def delete(db: Bench, place: Place, by: Caller, versions: Versions = MISSING) -> Awaitable[object]:
-    return tasks.delete(db, place.task_id, versions=versions, by=by, roles=WRITERS)
+    entry = deletion(by, place.task_id)
+    return tasks.delete(db, place.task_id, versions=versions, by=by, roles=WRITERS, entry=entry)
 
 
 READS: tuple[Action, ...] = (find, list_in)
@@ -66,7 +67,8 @@ ACTIONS = READS + CHANGES
 @pytest.fixture
 async def people(make: Factory) -> Mapping[str, Caller]:
     everybody = {name: await make.user() for name in ("owner", "admin", "member", "outsider")}
-    return everybody | {"superuser": await make.user(is_superuser=True)}
+    root = await make.user(is_superuser=True)
+    return everybody | {"root": root, "superuser": replace(root, as_superuser=True)}
 
 
 @pytest.fixture
@@ -118,6 +120,26 @@ class TestRoles:
         assert await unchanged(db, personal)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
+    async def test_a_superuser_who_does_not_ask_as_one_is_told_that_it_may(
+        self, db: Bench, make: Factory, *, place: Place, people: Mapping[str, Caller], action: Action
+    ) -> None:
+        await make.member(place.organization_id, people["root"].id, "member")
+        elsewhere = Place(await make.team(owner=people["owner"]), uuid4())
+
+        for there in (place, elsewhere) if action in CHANGES else (elsewhere,):
+            with pytest.raises(OwnershipImplied):
+                await action(db, there, people["root"])
+
+        assert await unchanged(db, place)
+
+    @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
+    async def test_who_asks_as_a_superuser_and_is_none_may_do_nothing_more(
+        self, db: Bench, place: Place, people: Mapping[str, Caller], action: Action
+    ) -> None:
+        with pytest.raises(NotVisible):
+            await action(db, place, replace(people["outsider"], as_superuser=True))
+
+    @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_what_does_not_exist_is_like_what_one_may_not_see(
         self, db: Bench, people: Mapping[str, Caller], action: Action
     ) -> None:
@@ -142,9 +164,9 @@ class TestRoles:
         self, db: Bench, place: Place, people: Mapping[str, Caller]
     ) -> None:
         with pytest.raises(NotAllowed):
-            await tasks.delete(db, place.task_id, versions=[7], by=people["member"], roles=WRITERS)
+            await delete(db, place, people["member"], [7])
         with pytest.raises(NotVisible):
-            await tasks.delete(db, place.task_id, versions=[7], by=people["outsider"], roles=WRITERS)
+            await delete(db, place, people["outsider"], [7])
 
 
 async def unchanged(db: Bench, place: Place) -> bool:

@@ -141,6 +141,7 @@ class TestRecord:
             "user_agent": "curl/8",
             "request_id": "the-request",
             "changes": [],
+            "task_count": None,
         }
 
     async def test_what_a_signed_in_user_does(self, db: Bench, public: PublicCall) -> None:

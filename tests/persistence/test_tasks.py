@@ -17,7 +17,7 @@ from persistence.access import Caller, NotVisible, Stale
 from persistence.engine import Database, Pool
 from persistence.pages import Item
 from tests.conftest import Bench
-from tests.factories import NOW, WRITERS, Factory
+from tests.factories import NOW, WRITERS, Factory, deletion
 
 LATER = NOW + timedelta(hours=1)
 
@@ -189,24 +189,29 @@ class TestCompletion:
         assert (back.status, back.completed_at, back.version) == ("pending", None, 3)
 
 
+async def delete(db: Database, task_id: UUID, by: Caller, versions: Sequence[int] | MISSING = MISSING) -> Item:
+    entry = deletion(by, task_id)
+    return await tasks.delete(db, task_id, versions=versions, by=by, roles=WRITERS, entry=entry)
+
+
 class TestDelete:
     async def test_a_deleted_task_is_answered_once_more_and_is_gone(self, db: Bench, make: Factory) -> None:
         ada = await make.user()
         task_id = await make.task(ada.id, ada, title="Last")
 
-        last = read(await tasks.delete(db, task_id, versions=[1], by=ada, roles=WRITERS))
+        last = read(await delete(db, task_id, ada, versions=[1]))
 
         assert last.title == "Last"
         with pytest.raises(NotVisible):
             await tasks.find(db, task_id, by=ada)
         with pytest.raises(NotVisible):
-            await tasks.delete(db, task_id, versions=MISSING, by=ada, roles=WRITERS)
+            await delete(db, task_id, ada)
 
     async def test_other_tasks_stay(self, db: Bench, make: Factory) -> None:
         ada = await make.user()
         other = await make.task(ada.id, ada)
 
-        await tasks.delete(db, await make.task(ada.id, ada), versions=MISSING, by=ada, roles=WRITERS)
+        await delete(db, await make.task(ada.id, ada), ada)
 
         assert (await tasks.find(db, other, by=ada)).id == other
 
@@ -242,10 +247,7 @@ class TestAtOnce:
         ada = await make.user()
         task_id = await make.task(ada.id, ada)
 
-        done = await asyncio.gather(
-            *[tasks.delete(fresh, task_id, versions=MISSING, by=ada, roles=WRITERS) for _ in range(8)],
-            return_exceptions=True,
-        )
+        done = await asyncio.gather(*[delete(fresh, task_id, ada) for _ in range(8)], return_exceptions=True)
 
         assert sum(isinstance(one, Item) for one in done) == 1
         assert sum(isinstance(one, NotVisible) for one in done) == 7
