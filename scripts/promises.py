@@ -92,6 +92,7 @@ AREAS = {
         "contract/test_binding",
         "server/test_cors",
         "server/test_check",
+        "server/test_findings",
         "server/test_edge",
         "server/test_connections",
         "server/test_gate",

@@ -1,10 +1,12 @@
 """The other issuers that the settings name: what is wrong or doubtful about them, and who verifies their tokens."""
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from security.outsiders import Issuer, Outsiders, SharedSecret, Verifier
+from server.complaints import Finding
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,38 +32,36 @@ def namespaces_of(settings: Settings) -> list[str]:
     return by_secret + ([namespace_of(settings)] if settings.external_jwt_jwks_url is not None else [])
 
 
-def mistakes(settings: Settings, *, doubts: bool) -> list[str]:
-    """What the server does not start with, a sentence for each; what is only doubtful too, where that is refused."""
-    wrong = []
+def check_issuers(settings: Settings) -> Iterator[Finding]:
+    """Find what is wrong about them, and what works, but not safely or not as meant: that is for development only."""
     url = settings.external_jwt_jwks_url
     if settings.auth_mode != "local" and settings.better_auth_secret is None and url is None:
-        wrong.append(f"AUTH_MODE is {settings.auth_mode}: set BETTER_AUTH_SECRET or EXTERNAL_JWT_JWKS_URL")
+        said = f"is {settings.auth_mode}: set BETTER_AUTH_SECRET or EXTERNAL_JWT_JWKS_URL"
+        yield Finding("wrong", "AUTH_MODE", said)
     if url is not None and not is_safe(url, plain=settings.is_development):
-        wrong.append("EXTERNAL_JWT_JWKS_URL is no https:// URL (in development http:// to this machine will do)")
+        said = "is no https:// URL (in development http:// to this machine will do)"
+        yield Finding("wrong", "EXTERNAL_JWT_JWKS_URL", said)
     if namespace_of(settings) == BETTER_AUTH:
-        wrong.append(
-            f"EXTERNAL_JWT_ISSUER is {BETTER_AUTH}, which is what BETTER_AUTH_SECRET's subjects are kept under"
-        )
-    return wrong + (doubtful(settings) if doubts else [])
+        said = f"is {BETTER_AUTH}, which is what BETTER_AUTH_SECRET's subjects are kept under"
+        yield Finding("wrong", "EXTERNAL_JWT_ISSUER", said)
+    for setting, said in doubtful(settings):
+        yield Finding("warning" if settings.is_development else "wrong", setting, said)
 
 
-def doubtful(settings: Settings) -> list[str]:
-    """What works, but not safely or not as meant, a sentence for each."""
+def doubtful(settings: Settings) -> Iterator[tuple[str, str]]:
     secret = settings.better_auth_secret and settings.better_auth_secret.get_secret_value()
     own = settings.secret_key and settings.secret_key.get_secret_value()
     url = settings.external_jwt_jwks_url
-    found = []
     if settings.auth_mode == "local" and (secret or url):
-        found.append("AUTH_MODE is local, so that no token of another issuer counts: set external or hybrid")
+        yield "AUTH_MODE", "is local, so that no token of another issuer counts: set external or hybrid"
     if secret == BETTER_AUTHS_OWN:
-        found.append("BETTER_AUTH_SECRET is the one that everybody knows: make one with `openssl rand -hex 32`")
+        yield "BETTER_AUTH_SECRET", "is the one that everybody knows: make one with `openssl rand -hex 32`"
     if secret and secret == own:
-        found.append("BETTER_AUTH_SECRET is SECRET_KEY: whoever knows the one could do what the other is for")
+        yield "BETTER_AUTH_SECRET", "is SECRET_KEY: whoever knows the one could do what the other is for"
     if url and settings.external_jwt_issuer is None:
-        found.append("EXTERNAL_JWT_ISSUER is not set: tokens of any issuer with these keys count")
+        yield "EXTERNAL_JWT_ISSUER", "is not set: tokens of any issuer with these keys count"
     if url and settings.external_jwt_audience is None:
-        found.append("EXTERNAL_JWT_AUDIENCE is not set: tokens that were meant for others count")
-    return found
+        yield "EXTERNAL_JWT_AUDIENCE", "is not set: tokens that were meant for others count"
 
 
 def is_safe(url: str, *, plain: bool) -> bool:

@@ -37,14 +37,14 @@ def connections(redis_url: str) -> BlockingConnectionPool:
     )
 
 
-def mistakes(redis_url: str) -> list[str]:
-    """What the server does not start with, a sentence for each. Nothing is connected."""
+def is_url(redis_url: str) -> bool:
+    """Whether the client of Redis takes it. Nothing is connected."""
     try:
         pool = connections(redis_url)
         pool.connection_class(**pool.connection_kwargs)
     except (RedisError, TypeError, ValueError):
-        return ["REDIS_URL: has something behind its `?`, or as its database, that the client of Redis does not take"]
-    return []
+        return False
+    return True
 
 
 class SharedMemory:

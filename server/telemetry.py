@@ -3,13 +3,14 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from threading import Thread
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from contract.exchange import Exchange
+from server.complaints import Finding
 from server.settings import Settings
 
 PATIENCE = 2.0  # seconds that the last spans and reports have at the end
@@ -89,20 +90,18 @@ def telemetry_of(settings: Settings) -> Telemetry:
     return Telemetry(spans, reports)
 
 
-def mistakes(settings: Settings) -> list[str]:
-    """What the server does not start with, a sentence for each."""
-    wrong = []
+def check_telemetry(settings: Settings) -> Iterator[Finding]:
     if settings.otel_exporter_otlp_endpoint is not None:
+        name = "OTEL_EXPORTER_OTLP_ENDPOINT"
         if not is_url(settings.otel_exporter_otlp_endpoint):
-            wrong.append("OTEL_EXPORTER_OTLP_ENDPOINT is no URL of a collector: write http://127.0.0.1:4318")
+            yield Finding("wrong", name, "is no URL of a collector: write http://127.0.0.1:4318")
         if not is_installed("opentelemetry.exporter.otlp.proto.http"):
-            wrong.append(f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but opentelemetry-exporter-otlp-proto-http {INSTALL}")
+            yield Finding("wrong", name, f"is set, but opentelemetry-exporter-otlp-proto-http {INSTALL}")
     if settings.sentry_dsn is not None:
         if not is_url(settings.sentry_dsn.get_secret_value(), dsn=True):
-            wrong.append("SENTRY_DSN is no DSN: write https://KEY@HOST/PROJECT, as Sentry shows it")
+            yield Finding("wrong", "SENTRY_DSN", "is no DSN: write https://KEY@HOST/PROJECT, as Sentry shows it")
         if not is_installed("sentry_sdk"):
-            wrong.append(f"SENTRY_DSN is set, but sentry-sdk {INSTALL}")
-    return wrong
+            yield Finding("wrong", "SENTRY_DSN", f"is set, but sentry-sdk {INSTALL}")
 
 
 def is_url(text: str, *, dsn: bool = False) -> bool:

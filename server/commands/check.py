@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
 
 import asyncpg
 import httpx
@@ -17,7 +16,8 @@ from redis.exceptions import RedisError
 
 from security.key_sets import Unusable, keys_of
 from server import revision
-from server.complaints import CommandError
+from server.complaints import CommandError, Finding
+from server.findings import check_settings
 from server.settings import Settings
 from server.storage import connected, opened
 
@@ -27,25 +27,17 @@ FEWEST_CHARACTERS = 12  # different ones, in a key
 PATIENCE = 5
 
 
-class Finding(NamedTuple):
-    """What was looked at, and what was found."""
-
-    mark: Literal["ok", "warning", "wrong"]
-    what: str
-    said: str
-
-
 def add(_parser: argparse.ArgumentParser) -> None:
     """Everything is said by settings."""
 
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Settings that cannot be read were refused before."""
-    findings = [Finding("ok", "settings", f"for {settings.environment}"), key(settings)]
+    findings = [Finding("ok", "settings", f"for {settings.environment}"), key(settings), *check_settings(settings)]
     findings += asyncio.run(looked_at(settings))
     for finding in findings:
-        print(f"{finding.mark:8} {finding.what:12} {finding.said}")  # noqa: T201 - what the operator asked for
-    return 1 if any(finding.mark == "wrong" for finding in findings) else 0
+        print(f"{finding.level:8} {finding.setting:12} {finding.message}")  # noqa: T201 - what the operator asked for
+    return 1 if any(finding.level == "wrong" for finding in findings) else 0
 
 
 def key(settings: Settings) -> Finding:

@@ -19,9 +19,10 @@ from typing import TextIO, cast
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
-from server import issuers, observability, revision
+from server import observability, revision
 from server.complaints import CommandError, say
 from server.connections import Connection
+from server.findings import check_settings
 from server.lines import Lines
 from server.listeners import bind_listeners, urls
 from server.serving import Server
@@ -51,8 +52,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     listeners = bind_listeners(settings.host, settings.port)
     try:
         _ = settings.signing_key  # made now, that the workers find it
-        for doubt in issuers.doubtful(settings):
-            say(f"Mind: {doubt}")
+        for _, setting, message in check_settings(settings):
+            say(f"Mind: {setting} {message}")
         with opened(settings) as url:
             if prepare(url, settings):
                 make_first_superuser(url, settings)

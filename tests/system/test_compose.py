@@ -34,6 +34,7 @@ from tests.waiting import until
 
 INSTANCES = ("api1", "api2", "api3")
 LIMIT = 100  # requests of an address in a minute
+FROM_ENV = {"ALLOWED_HOSTS": "docket.test,172.28.0.10,172.28.0.11"}  # what `.env` beside the compose file says
 
 
 class Composed:
@@ -54,7 +55,8 @@ class Composed:
 
     def here(self, text: str) -> str:
         """A text of these files with this machine's names for the same things."""
-        text = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text).replace("172.28.", self.network)
+        text = re.sub(r"\$\{(\w+):[-?].*?\}", lambda found: FROM_ENV.get(found[1], ""), text)
+        text = text.replace("172.28.", self.network)
         names = re.compile(rf"\b({'|'.join(self.services)})(?=:\d|$)")
         text = names.sub(lambda found: self.address(found[1]), text)
         return text.replace("/tmp/", f"{self.folder}/").replace("/run/secrets", f"{self.folder}/secrets")  # noqa: S108
@@ -130,7 +132,9 @@ def production() -> Iterator[Composed]:
 
 def make_secrets(folder: Path) -> None:
     subprocess.run([ROOT / "scripts/secrets.sh"], cwd=folder, check=True)
-    (folder / "secrets").chmod(0o755)  # a container has these files, not their folder
+    (folder / "secrets").chmod(0o755)  # a container has these files, not their folder, and no other accounts
+    for name in ("secret_key", "postgres_password"):
+        (folder / "secrets" / name).chmod(0o400)
 
 
 @pytest.fixture

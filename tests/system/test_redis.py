@@ -152,7 +152,7 @@ async def test_health_says_how_redis_is(three: Instances, redis: Redis) -> None:
 
 async def test_a_check_finds_redis(redis: Redis) -> None:
     async def found() -> str:
-        return (await check.redis(redis.url)).mark
+        return (await check.redis(redis.url)).level
 
     await until(found, "ok")
     redis.kill()
