@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from persistence.locks import ENTERED, make_folder
 from persistence.postgres_binaries import DRAFT, MAJOR, Account, EmbeddedError, complaint, name_of, run, unprivileged
 
 log = logging.getLogger(__name__)
@@ -37,17 +38,27 @@ def place(folder: Path) -> Path:
     """
     link = folder / "data"
     account = check(link.resolve())
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if not os.path.lexists(link) and not account.enters(folder):
         link_elsewhere(link)
     data = link.resolve()
-    data.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(data.parent)
+    if data.parent.parent == ELSEWHERE and os.geteuid() == 0:
+        close_to_readers(ELSEWHERE, data.parent)
     if not account.enters(data.parent):
         raise EmbeddedError(
             f"The account {account.name}, which runs PostgreSQL for root, cannot enter {data.parent}:"
             " let it, or choose another DATA_DIR"
         )
     return data
+
+
+def close_to_readers(*folders: Path) -> None:
+    """Take from folders of ours, which an earlier release made, what nobody but us needs."""
+    for folder in folders:
+        found = folder.stat()
+        if found.st_uid == os.geteuid() and found.st_mode & 0o066:
+            folder.chmod(found.st_mode & ENTERED)
 
 
 def check(data: Path) -> Account:
@@ -80,9 +91,9 @@ def is_complete(data: Path) -> bool:
 def link_elsewhere(link: Path) -> None:
     if not ELSEWHERE.exists():
         ELSEWHERE.mkdir(parents=True)
-        ELSEWHERE.chmod(0o755)
+        ELSEWHERE.chmod(ENTERED)
     home = Path(tempfile.mkdtemp(dir=ELSEWHERE))
-    home.chmod(0o755)
+    home.chmod(ENTERED)
     try:
         link.symlink_to(home / "data")
     except FileExistsError:  # another process was first

@@ -1,7 +1,7 @@
 """The zero-install PostgreSQL: one server for each folder, shared by every process that opens the folder.
 
-Beside the data are two lock files, which the kernel releases when a process dies, however it dies: `users.lock` is
-held shared by whoever uses the server, so the last one out stops it; `turn.lock` by whoever starts or stops it, for a
+Beside the data are two locks, which the kernel releases when a process dies, however it dies: `users.lock` is held
+shared by whoever uses the server, so the last one out stops it; `turn.lock` by whoever starts or stops it, for a
 moment. The server is there when it answers: nothing else is believed.
 """
 
@@ -19,12 +19,10 @@ from urllib.parse import quote
 
 import asyncpg
 
+from persistence import locks
 from persistence.data_directory import check, create, explained, is_complete, make_private, place
 from persistence.postgres_binaries import EmbeddedError, binary, complaint, programs_for, run
 from persistence.postmaster import Postmaster, State
-
-with suppress(ImportError):  # Windows has none; binary() says what to do there
-    import fcntl
 
 __all__ = ["Embedded", "EmbeddedError", "Status", "binary"]
 
@@ -54,6 +52,7 @@ SELECT format('ALTER ROLE docket SET %I = %L', name, value)
 SELECT 'CREATE DATABASE docket OWNER docket' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'docket') \gexec
 """
 LOST = 2  # psql's exit status when there is no server, or no longer
+LEAVE_SECONDS = 15  # that who leaves waits for its turn: less than a server has to end
 PULSE = 2.0  # seconds after which the supervision makes sure that the server still takes connections
 
 
@@ -126,11 +125,13 @@ class Embedded:
         if users is None:
             return
         try:
-            with self._turn():
-                if is_last(users) and not self.kept.exists():
+            with self._turn(leaving=True):
+                if locks.try_to_take(users) and not self.kept.exists():
                     self._shut_down()
         except FileNotFoundError:
             log.warning("%s was removed while it was in use", self.data.parent)
+        except EmbeddedError as error:
+            log.warning("PostgreSQL is left running. %s", error)
         finally:
             os.close(users)
         self.postmaster.forget()
@@ -146,11 +147,11 @@ class Embedded:
             check(self.data)
             if not is_complete(self.data):
                 raise EmbeddedError(f"There is no database in {self.folder}")
-            users = self._lock_file("users.lock")
+            users = locks.open_lock(self.data.parent, "users.lock")
             try:
-                with self._turn():
+                with self._turn(leaving=True):
                     self.kept.unlink(missing_ok=True)
-                    if not is_last(users):
+                    if not locks.try_to_take(users):
                         raise EmbeddedError("The server is in use: it will be stopped when the last process leaves it")
                     self._shut_down()
             finally:
@@ -168,10 +169,10 @@ class Embedded:
         binary("postgres")
         with explained(self.folder):
             self.postmaster = Postmaster(place(self.folder), self.settings)
-            self._users = self._lock_file("users.lock")
+            self._users = locks.open_lock(self.data.parent, "users.lock")
             try:
                 with self._turn():
-                    fcntl.flock(self._users, fcntl.LOCK_SH)
+                    self._take(self._users, shared=True)
                     self._prepare()
                 self._make_answer()
                 while not self._provision():
@@ -264,23 +265,20 @@ class Embedded:
         with explained(self.folder):
             self._make_answer()
 
-    def _lock_file(self, name: str) -> int:
-        return os.open(self.data.with_name(name), os.O_RDONLY | os.O_CREAT, 0o644)
-
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        lock = self._lock_file("turn.lock")
+    def _turn(self, *, leaving: bool = False) -> Iterator[None]:
+        """Have the turn. Raises EmbeddedError when somebody else has it for too long, or when we are told to leave."""
+        turn = locks.open_lock(self.data.parent, "turn.lock")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._take(turn, leaving=leaving)
             yield
         finally:
-            os.close(lock)
+            os.close(turn)
 
-
-def is_last(users: int) -> bool:
-    """Whether nobody else holds the lock that `users` describes. It is ours alone then, else no longer ours."""
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def _take(self, lock: int, *, shared: bool = False, leaving: bool = False) -> None:
+        gives_up = (lambda: False) if leaving else self._leaving.is_set
+        seconds = min(self.patience, LEAVE_SECONDS) if leaving else self.patience
+        try:
+            locks.take(lock, seconds=seconds, say=log.warning, shared=shared, gives_up=gives_up)
+        except locks.Unavailable as error:
+            raise EmbeddedError(str(error)) from None

@@ -1,10 +1,10 @@
 """Makes or mends the virtual environment from a locked file, and prints the path of its Python.
 
-It runs on whatever Python there is, so it takes nothing but the standard library. What is installed is written to a
-stamp, last of all: an environment without the stamp of what is wanted is not finished, whatever the reason.
+It runs on whatever Python there is, so it takes nothing but the standard library, and our locks, which do the same.
+What is installed is written to a stamp, last of all: an environment without the stamp of what is wanted is not
+finished, whatever the reason.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -17,8 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # it is started by its path, isolated from what the environment says
+from persistence.locks import Unavailable, make_folder, open_lock, take  # noqa: E402
+
 RUNNING = "requirements.txt"
+DATA = ROOT / ".data"
 STAMP = "installed"
+PATIENCE = 900  # seconds that an installation may take elsewhere
 VERSION = "{}.{}".format(*sys.version_info)
 
 
@@ -44,8 +49,9 @@ def environment(requirements: str) -> Path:
     folder = own if is_ready(own, requirements) or os.access(own if own.exists() else ROOT, os.W_OK) else elsewhere()
     if not is_ready(folder, requirements):
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with turn(folder.parent):
+            data = DATA if folder == own else folder.parent
+            make_folder(data)
+            with turn(data):
                 if not is_ready(folder, requirements):
                     make(folder, requirements)
         except OSError as error:
@@ -98,15 +104,14 @@ def runs(folder: Path) -> bool:
 
 @contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """The folder to ourselves: two starts at once take turns."""
-    lock = os.open(folder, os.O_RDONLY)
+    """The environment of the folder to ourselves: two starts at once take turns. Raises SetupError."""
+    starter = os.getppid()
+    lock = open_lock(folder, "environment.lock")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Waiting for another start, which is installing")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        take(lock, seconds=PATIENCE, say=say, gives_up=lambda: os.getppid() != starter)
         yield
+    except Unavailable as error:
+        raise SetupError(str(error)) from None
     finally:
         os.close(lock)
 

@@ -93,6 +93,7 @@ AREAS = {
         "server/test_cors",
         "server/test_check",
         "server/test_findings",
+        "persistence/test_locks",
         "server/test_edge",
         "server/test_connections",
         "server/test_gate",

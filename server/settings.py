@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from persistence.locks import make_folder
 from security.keys import SHORTEST_KEY, Key
 from server.places import hosts_of, networks_of, origins_of
 
@@ -266,7 +267,7 @@ class Settings(BaseSettings):
         kept, draft = self.data_dir / "secret-key", self.data_dir / f"secret-key.{os.getpid()}"
         try:
             if not kept.exists():
-                self.data_dir.mkdir(parents=True, exist_ok=True)
+                make_folder(self.data_dir)
                 draft.touch(mode=0o600)
                 draft.write_text(secrets.token_hex(32), encoding="utf-8")
                 with suppress(FileExistsError):  # another process was first

@@ -54,7 +54,7 @@ async def test_without_its_database_the_application_is_alive_and_not_ready(folde
         async def status_of(path: str) -> int:
             return (await client.get(path)).status_code
 
-        turn = os.open(folder / "turn.lock", os.O_RDONLY)
+        turn = os.open(folder / "locks/turn.lock", os.O_RDONLY)
         fcntl.flock(turn, fcntl.LOCK_EX)  # until we let go, nobody brings it back
         postmaster_of(folder).kill()
 

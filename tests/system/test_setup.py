@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.locks import holding
 from tests.scripts.test_seed import read
 from tests.system.clones import ROOT, Clone, Ended, Environment, as_stranger, ended, lock, python, python_without
 
@@ -57,6 +58,9 @@ def scripts() -> Iterator[Clone]:
     folder = Path(tempfile.mkdtemp(prefix="docket-"))
     folder.chmod(0o755)  # for another account
     shutil.copytree(ROOT / "scripts", folder / "my clüne/scripts")
+    (folder / "my clüne/persistence").mkdir()
+    for name in ("__init__.py", "locks.py"):
+        shutil.copy(ROOT / "persistence" / name, folder / "my clüne/persistence")
     (folder / "my clüne/requirements.txt").write_text(lock("annotated-types"), encoding="utf-8")
     yield Clone(folder / "my clüne")
     shutil.rmtree(folder)
@@ -195,7 +199,22 @@ def test_two_starts_at_once_take_turns(project: Clone) -> None:
     assert has(one, "annotated_types")
     assert has(other, "annotated_types")
     assert installs(one) is not installs(other)
-    assert "Waiting for another start, which is installing" in one.errors + other.errors
+
+
+def test_who_waits_for_another_start_says_for_which_and_ends_when_told(project: Clone) -> None:
+    (project.folder / ".data/locks").mkdir(parents=True, mode=0o700)
+    lock = project.folder / ".data/locks/environment.lock"
+    with holding(lock) as holder:
+        waiting = project.start("setup.sh", "requirements.txt")
+        assert waiting.stderr is not None
+        said = next(line for line in waiting.stderr if "holds" in line)
+        assert f"process {holder} (" in said
+        assert str(lock) in said
+        waiting.send_signal(signal.SIGTERM)
+        waiting.communicate(timeout=10)
+        assert waiting.returncode == 128 + signal.SIGINT
+
+    assert has(set_up(project), "annotated_types")
 
 
 def test_interrupted_while_it_installs_it_says_so_and_the_next_start_mends_it(project: Clone) -> None:
