@@ -1208,7 +1208,9 @@ NotModifiedResponseETagHeader = TypeAliasType(
 )
 
 
-TokenRefusedResponseCacheControlHeader = TypeAliasType("TokenRefusedResponseCacheControlHeader", Literal["no-store"])
+NotModifiedUnkeptResponseCacheControlHeader = TypeAliasType(
+    "NotModifiedUnkeptResponseCacheControlHeader", Literal["no-store"]
+)
 
 
 UnauthorizedResponseWWWAuthenticateHeader = TypeAliasType(

@@ -1234,7 +1234,7 @@ class GetCurrentUser200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
 
@@ -1271,7 +1271,7 @@ class ListSessions200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.SessionPage | Json[models.SessionPage]
     link: str | None = None
 
@@ -1289,7 +1289,7 @@ class ListUsers200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.UserPage | Json[models.UserPage]
     link: str | None = None
 
@@ -1300,7 +1300,7 @@ class CreateUser201(Result):
 
     status: ClassVar[int] = 201
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     location: str
     etag: str
@@ -1323,7 +1323,7 @@ class GetMyProfile200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
 
@@ -1341,7 +1341,7 @@ class UpdateMyProfile200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
 
@@ -1369,7 +1369,7 @@ class GetUser200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
 
@@ -1380,7 +1380,7 @@ class ReplaceUser200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
 
@@ -1398,7 +1398,7 @@ class UpdateUser200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
 
@@ -1409,7 +1409,7 @@ class ListUserSessions200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.SessionPage | Json[models.SessionPage]
     link: str | None = None
 
@@ -1573,7 +1573,7 @@ class ListMembers200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.MemberPage | Json[models.MemberPage]
     link: str | None = None
 
@@ -1584,7 +1584,7 @@ class AddMember201(Result):
 
     status: ClassVar[int] = 201
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.Member | Json[models.Member]
     location: str
     etag: str
@@ -1597,7 +1597,7 @@ class GetMember200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.Member | Json[models.Member]
     etag: str
 
@@ -1615,7 +1615,7 @@ class UpdateMember200(Result):
 
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "private, no-cache"),)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.Member | Json[models.Member]
     etag: str
 

@@ -9,7 +9,8 @@ from pydantic import MISSING
 
 from contract.vocabulary import Text
 from generated.models import Environment
-from generated.operations import NotFound
+from generated.operations import GetHealth200, GetHealth503, NotFound
+from handlers.glance import Glance
 from persistence.access import Caller
 from persistence.engine import Database
 from security.cursors import Cursors
@@ -54,6 +55,8 @@ class Process:
     sessions_per_user: int
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""
+    health: Glance[GetHealth200 | GetHealth503] = field(default_factory=Glance)
+    """What `/health` saw."""
 
 
 @dataclass(frozen=True, slots=True)

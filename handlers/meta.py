@@ -35,6 +35,10 @@ async def get_api_info(_call: PublicCall, /) -> GetApiInfo200:
 
 
 async def get_health(call: PublicCall, /) -> GetHealth200 | GetHealth503:
+    return await call.process.health.see(lambda: look_around(call))
+
+
+async def look_around(call: PublicCall) -> GetHealth200 | GetHealth503:
     seen = await health.look(call.db)
     others = {name: check(await look(), HealthStatus.warning) for name, look in call.process.looks.items()}
     database = check(None if seen is None else seen.latency, HealthStatus.failing)

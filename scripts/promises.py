@@ -87,6 +87,7 @@ AREAS = {
     "Answers and logs": (
         "api/test_canaries",
         "api/test_life",
+        "api/test_glance",
         "api/test_metrics",
         "api/test_telemetry",
         "contract/test_binding",

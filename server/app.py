@@ -97,13 +97,13 @@ def create_app(
         if lines is not None:
             lines.end()  # uvicorn ends a worker by the signal that it got, and then nothing is called at exit
 
-    pages = documentation.documentation(contract, document, csp_mode=chosen.csp_mode)
+    pages = documentation.documentation(contract, document, csp_mode=chosen.csp_mode, docs=chosen.docs)
     binding = Binding(
         OPERATIONS,
         HANDLERS,
         from_json(document),
         calls,
-        pages={"getProblemType": lambda kind: documentation.problem_page(**kind.model_dump())},
+        pages={"getProblemType": lambda kind: documentation.problem_page(**kind.model_dump(), docs=chosen.docs)},
         check_rate=chosen.response_check_rate,
     )
     shell = FastAPI(
@@ -118,6 +118,7 @@ def create_app(
         binding=binding,
         pages={page.path for page in pages},
         proxies=Proxies(chosen.trusted_proxies),
+        limits=limits,
         gate=Gate(chosen.allowed_hosts, https_only=chosen.is_production),
         common=Common(chosen.csp_mode, Cors(chosen.backend_cors_origins), hsts=chosen.is_production),
     )

@@ -6,6 +6,7 @@ yet closes the connection after that answer.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from functools import partial
 from weakref import proxy
@@ -18,6 +19,7 @@ from contract.reading import LARGEST_BODY
 from contract.vocabulary import Problem
 from generated.operations import VERSION, HeaderFieldsTooLarge, RequestTimeout, ServiceUnavailable, UriTooLong
 from server.errors import Unreadable
+from server.gate import is_host
 from server.headers import SECURITY
 from server.telemetry import new_id
 
@@ -32,6 +34,7 @@ LARGEST_HEADERS = 16 * 1024
 LARGEST_HEAD = LONGEST_TARGET + LARGEST_HEADERS + 1024  # with the request line
 LARGEST_FRAMING = 256 * 1024  # what a chunked body may spend on the sizes of its chunks
 COMMON = "".join(f"{name.lower()}: {value}\r\n" for name, value in (("API-Version", VERSION), *SECURITY))
+AUTHORITY_END = re.compile(rb"[/?#]")
 SEND_WHOLE = "docket.send_whole"
 """The extension of ASGI by which `Connection.send_whole` is found in the scope of a request."""
 log = structlog.get_logger("connections")
@@ -121,6 +124,8 @@ class Connection(HttpToolsProtocol):
             self.stop(Unreadable())
         if codings and (codings != [b"chunked"] or version == "1.0"):
             self.stop(Unreadable())
+        if not self.url.startswith(b"/") and b"://" in self.url:
+            self.take_host()
         super().on_headers_complete()
         if self.is_ending:
             self.cycle.keep_alive = False
@@ -129,6 +134,16 @@ class Connection(HttpToolsProtocol):
         self.is_new = self.in_head = False
         self.in_body = True
         self.expect(BODY_SECONDS)
+
+    def take_host(self) -> None:
+        """Let the target decide which host is asked for, whatever `Host` says (RFC 9112, 3.2.2)."""
+        scheme, _, rest = self.url.partition(b"://")
+        host = AUTHORITY_END.split(rest, maxsplit=1)[0]
+        if scheme.lower() not in {b"http", b"https"} or not host or not is_host(host):
+            self.stop(Unreadable())
+        tail = rest[len(host) :]
+        self.url = tail if tail.startswith(b"/") else b"/" + tail
+        self.headers[:] = [(b"host", host), *((name, value) for name, value in self.headers if name != b"host")]
 
     @override
     def on_body(self, body: bytes) -> None:

@@ -31,6 +31,7 @@ ASSETS: Final = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
+OF_PROBLEMS: Final = {"favicon.svg", "problem.css"}
 
 # docs/decisions/0012-pages-and-their-policy.md tells why each source is here.
 EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
@@ -88,25 +89,34 @@ class File:
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 
-def documentation(contract: bytes, document: bytes, *, csp_mode: CspMode) -> list[Route]:
-    """The routes of the contract (YAML), the same document as JSON, and the pages that show it."""
-    title: str = json.loads(document)["info"]["title"]
-    described = File(document, "application/json")
-    files = {
-        "/openapi.yaml": File(contract, "application/yaml"),
-        "/openapi.json": described,
-        "/api/v1/openapi.json": described,
-        "/docs": File(docs_page(title), "text/html", policy=content_security_policy("docs", csp_mode)),
-        "/redoc": File(redoc_page(title), "text/html", policy=content_security_policy("redoc", csp_mode)),
-        "/favicon.ico": File(FOLDER / "favicon.svg", ASSETS["favicon.svg"]),
-    }
+def documentation(contract: bytes, document: bytes, *, csp_mode: CspMode, docs: bool = True) -> list[Route]:
+    """The routes of the contract (YAML), the same document as JSON, the pages that show it, and what these load.
+
+    Without `docs` only what the page of a problem loads.
+    """
+    files = described(contract, document, csp_mode) if docs else {}
+    files["/favicon.ico"] = File(FOLDER / "favicon.svg", ASSETS["favicon.svg"])
     for name, media_type in ASSETS.items():
-        files[asset_path(name)] = File(FOLDER / name, media_type, "public, max-age=31536000, immutable")
+        if docs or name in OF_PROBLEMS:
+            files[asset_path(name)] = File(FOLDER / name, media_type, "public, max-age=31536000, immutable")
     return [
         Route(path + slash, file.answer, methods=["GET", "OPTIONS"], include_in_schema=False)
         for path, file in files.items()
         for slash in ("", "/")
     ]
+
+
+def described(contract: bytes, document: bytes, csp_mode: CspMode) -> dict[str, File]:
+    """The contract by its paths."""
+    title: str = json.loads(document)["info"]["title"]
+    whole = File(document, "application/json")
+    return {
+        "/openapi.yaml": File(contract, "application/yaml"),
+        "/openapi.json": whole,
+        "/api/v1/openapi.json": whole,
+        "/docs": File(docs_page(title), "text/html", policy=content_security_policy("docs", csp_mode)),
+        "/redoc": File(redoc_page(title), "text/html", policy=content_security_policy("redoc", csp_mode)),
+    }
 
 
 def content_security_policy(page: Page, mode: CspMode) -> str | None:
@@ -145,15 +155,15 @@ def redoc_page(title: str) -> bytes:
     return html(f"{title} reference", head, f'<div id="redoc"></div>{WITHOUT_SCRIPT}')
 
 
-def problem_page(code: str, title: str, status: int, description: str) -> bytes:
-    """What a problem means, as HTML. Text between backticks in the description is code."""
+def problem_page(code: str, title: str, status: int, description: str, *, docs: bool = True) -> bytes:
+    """What a problem means, as HTML, with links to the `docs`. Text between backticks in the description is code."""
+    more = '<nav>Docket API: <a href="/docs">try it</a>, <a href="/redoc">read about it</a></nav>\n' if docs else ""
     meaning = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(description))
     body = f"""<main>
 <p class="status">{status} <code>{escape(code)}</code></p>
 <h1>{escape(title)}</h1>
 <p>{meaning}</p>
-<nav>Docket API: <a href="/docs">try it</a>, <a href="/redoc">read about it</a></nav>
-</main>"""
+{more}</main>"""
     return html(title, stylesheet("problem.css"), body)
 
 

@@ -17,6 +17,7 @@ from server.connections import SEND_WHOLE
 from server.errors import MethodNotAllowed
 from server.gate import Gate
 from server.headers import Common, encoded
+from server.limits import Limits
 from server.metrics import Metrics
 from server.observability import current
 from server.proxies import Proxies
@@ -35,7 +36,8 @@ log = structlog.get_logger("access")
 class Edge:
     """The outermost application. It has the contract's operations answered by their binding, `pages` by the shell.
 
-    `proxies` say where a request comes from, `gate` whether it may go on; `common` are the headers of every answer.
+    `proxies` say where a request comes from, `gate` whether it may go on, `limits` whether it is one page too many;
+    `common` are the headers of every answer.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Edge:
         binding: Binding,
         pages: Collection[str],
         proxies: Proxies,
+        limits: Limits | None,
         gate: Gate,
         common: Common,
     ) -> None:
         self.shell, self.metrics, self.life, self.binding, self.pages = shell, metrics, life, binding, pages
         self.proxies, self.gate, self.common, self.telemetry = proxies, gate, common, telemetry
+        self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +81,10 @@ class Edge:
             client[0] if client else None, exchange.scheme, exchange
         )
         refusal = self.refusal(exchange)
-        if refusal is None and exchange.path in self.pages and self.common.cors.preflight(exchange) is None:
+        is_page = refusal is None and exchange.path in self.pages and self.common.cors.preflight(exchange) is None
+        if is_page:
+            refusal = await self.excess(exchange)
+        if is_page and refusal is None:
             status = await self.show(scope, exchange, send)
         else:
             answer = await self.answer(exchange, refusal)
@@ -106,10 +113,21 @@ class Edge:
             return MethodNotAllowed(", ".join(READING))
         return None
 
+    async def excess(self, exchange: Exchange) -> Problem | None:
+        """What there is to say of a page that is asked for too often: it counts as an operation of class `default`."""
+        try:
+            if self.limits is not None:
+                await self.limits.count(exchange)
+        except Problem as problem:
+            return problem
+        return None
+
     async def answer(self, exchange: Exchange, refusal: Problem | None) -> Answer | None:
         """The refusal, or else the answer; None when the client has left."""
         try:
-            return written(refusal, exchange) if refusal else await self.answer_of(exchange)
+            if refusal is not None:
+                raise refusal  # noqa: TRY301 - it is told, counted and logged as every other
+            return await self.answer_of(exchange)
         except Problem as problem:
             if problem.code == "rate_limit_exceeded":
                 self.metrics.refused.labels(exchange.operation.rate_class if exchange.operation else "default").inc()
@@ -156,7 +174,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
-                common = self.common.of(exchange)
+                common = [*self.common.of(exchange), *encoded(tuple(exchange.answer_headers))]
                 missing = [(name, value) for name, value in common if name not in own or name == b"vary"]
                 closing = [(b"connection", b"close")] if self.life.ending else []
                 message["headers"] = [*missing, *closing, *message["headers"]]

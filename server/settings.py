@@ -134,6 +134,7 @@ class Settings(BaseSettings):
     sentry_dsn: SecretStr | None = Field(None, description="Where Sentry takes errors (500); none: nowhere.")
     slow_statement_ms: int = Field(500, ge=1, description="A statement that takes longer is logged.")
     database_log_queries: bool = Field(False, description="Log every statement, without its values, at `debug`.")
+    docs: bool = Field(True, description="Whether there are pages: the contract, /docs and /redoc.")
     csp_mode: Literal["strict", "relaxed", "disabled"] = Field(
         "strict", description="The Content-Security-Policy of the pages."
     )

@@ -25,6 +25,7 @@ from asyncpg import Connection, Record
 from sqlalchemy import make_url
 from structlog._config import BoundLoggerLazyProxy as Logger
 
+from handlers import glance
 from persistence import engine
 from persistence.embedded import Embedded
 from persistence.engine import SESSION, Pool, Transaction, connect
@@ -55,6 +56,12 @@ def _log() -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith(("handlers.", "server.")) and isinstance(log := vars(module).get("log"), Logger):
             vars(log).pop("bind", None)
+
+
+@pytest.fixture(autouse=True)
+def _look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test did to its database, `/health` sees at once."""
+    monkeypatch.setattr(glance, "SECONDS", 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, heard)  # uvicorn raises them again when it is done; that must not end us
-    tell = partial(say_ready, urls(listeners))
+    tell = partial(say_ready, urls(listeners), docs=settings.docs)
     if reload:
         ChangeReload(config, Server(config, tell).run, listeners).run()
         return 0
@@ -181,5 +181,6 @@ def heard(_number: int, _frame: FrameType | None) -> None:
     """A signal that uvicorn has acted upon."""
 
 
-def say_ready(addresses: list[str]) -> None:
-    say(f"Docket answers at {' and '.join(addresses)}; read it and try it at {addresses[0]}/docs")
+def say_ready(addresses: list[str], *, docs: bool) -> None:
+    more = f"; read it and try it at {addresses[0]}/docs" if docs else ""
+    say(f"Docket answers at {' and '.join(addresses)}{more}")

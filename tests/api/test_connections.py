@@ -250,3 +250,33 @@ async def drip(host: str, port: int) -> None:
             continue
         finally:
             writer.close()
+
+
+@pytest.mark.proves("RFC 9112 3.2.2", "An absolute target decides which host is asked for, whatever Host says")
+async def test_an_absolute_target_decides_the_host(tmp_path: Path, fresh_url: str) -> None:
+    head = b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n"
+    async with running(tmp_path, fresh_url, ALLOWED_HOSTS="docket") as server:
+        asked = {
+            (b"http://docket/", b"docket"): b"200",
+            (b"http://docket/", b"evil"): b"200",
+            (b"HTTPS://Docket:443/", b"evil"): b"200",
+            (b"http://docket?x", b"docket"): b"422",
+            (b"http://docket", b"evil"): b"200",
+            (b"http://evil/", b"docket"): b"400",
+            (b"http://evil?docket/", b"docket"): b"400",
+            (b"http://docket.evil/", b"docket"): b"400",
+            (b"http://docket@evil/", b"docket"): b"400",
+            (b"http://evil@docket/", b"docket"): b"400",
+            (b"http://docket:99999/", b"docket"): b"400",
+            (b"http://docket:x/", b"docket"): b"400",
+            (b"ftp://docket/", b"docket"): b"400",
+            (b"http:///", b"docket"): b"400",
+            (b"/", b"evil"): b"400",
+            (b"/", b"ada@docket"): b"400",
+            (b"/livez", b"docket:x"): b"400",
+            (b"/?to=http://evil/", b"docket"): b"422",
+        }
+        seen = {case: (await told(server, head % case)).split(b" ", 2)[1] for case in asked}
+        assert await server.end() == (0, "")
+
+    assert seen == asked

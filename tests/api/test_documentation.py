@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from server.configuration import load
 from server.documentation import (
     ASSETS,
     FOLDER,
@@ -20,6 +21,8 @@ from server.documentation import (
     documentation,
     problem_page,
 )
+from tests.api.conftest import SECRET, serving
+from tests.conftest import Bench
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "openapi.yaml").read_bytes()
@@ -245,3 +248,31 @@ def test_a_vendored_file_is_the_one_that_the_readme_names(name: str) -> None:
 
 def directives(policy: str) -> dict[str, set[str]]:
     return {name: set(sources) for name, *sources in (directive.split() for directive in policy.split(";"))}
+
+
+async def test_switched_off_there_are_no_pages_but_those_of_problems(db: Bench) -> None:
+    chosen = load(environment="staging", secret_key=SECRET, docs=False)
+    async with serving(chosen, db) as api:
+        http = api.http
+        for path in (*REVALIDATED, *ASSET_PATHS):
+            status = 200 if path in ("/favicon.ico", asset_path("problem.css"), asset_path("favicon.svg")) else 404
+            assert (await http.get(path)).status_code == status, path
+        page = await http.get("/problems/not_found", headers={"Accept": "text/html"})
+
+    assert '/docs"' not in page.text
+    assert "problem.css" in page.text
+
+
+@pytest.mark.usefixtures("still_window")
+async def test_pages_count_as_operations_of_class_default(db: Bench) -> None:
+    chosen = load(environment="staging", secret_key=SECRET, rate_limit_default=3)
+    async with serving(chosen, db) as api:
+        await api.get("//", expect=200)
+        seen = [await api.http.get(path) for path in ("/docs", "/openapi.json", "/redoc", asset_path("docs.css"))]
+        preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+        asked = await api.http.options("/docs", headers=preflight)
+
+    assert [answer.status_code for answer in seen] == [200, 200, 429, 429]
+    assert seen[1].headers["ratelimit"].startswith('"default";r=0;t=')
+    assert (seen[2].json()["code"], "retry-after" in seen[2].headers) == ("rate_limit_exceeded", True)
+    assert asked.status_code == 204

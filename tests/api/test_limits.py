@@ -162,14 +162,6 @@ class TestDefault:
         for _ in range(3):
             assert "ratelimit" not in (await here.get(path)).headers
 
-    async def test_pages_are_not_counted(self, limited: Clients) -> None:
-        here = await (await limited(rate_limit_default=1))(HERE)
-
-        for path in ("/docs", "/redoc", "/openapi.yaml", "/openapi.json"):
-            assert "ratelimit" not in (await here.http.get(path)).headers
-
-        assert left(await here.get("//")) == [("default", 0)]
-
     @pytest.mark.proves("ASVS 5.0 2.4.1", "Who is not signed in is counted where only users are")
     @pytest.mark.parametrize(
         ("method", "path", "rate_class"),

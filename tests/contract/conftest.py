@@ -90,6 +90,7 @@ async def answering(
         binding=binding,
         pages=(),
         proxies=Proxies(()),
+        limits=None,
         gate=gate,
         common=common,
     )

@@ -63,6 +63,24 @@ class TestHosts:
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
         assert answer.headers["x-frame-options"] == "DENY"
 
+    @pytest.mark.proves("RFC 9110 7.2", "A Host with a user or a port that is none is refused, whatever is asked for")
+    @pytest.mark.parametrize(
+        "host",
+        ["ada@docket", "ada:secret@docket:80", "docket:http", "docket:65536", "docket:-1", "docket:80:80", "doc ket",
+         "docket/x", "docket, docket", "[::1", "[::1]x", "d\xf6cket", "docket:1e3", "docket?x", "docket#x"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("path", ["/", "/docs", "/livez", "/api/v1/tasks"])
+    async def test_what_is_no_host_is_a_problem_for_everybody(self, start: Started, host: str, path: str) -> None:
+        http = await start()
+
+        answer = await http.get(path, headers=[(b"Host", host.encode("latin-1"))])
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+
+    @pytest.mark.parametrize("host", ["", "docket:", "docket:65535", "DOCKET.", "a_b.example:080", "[fd00::1]:0"])
+    async def test_what_is_one_is_answered_where_every_host_is(self, start: Started, host: str) -> None:
+        assert (await (await start()).get("/", headers={"Host": host})).status_code == 200
+
     @pytest.mark.parametrize("path", PROBES)
     async def test_a_probe_is_answered_by_any_name(self, start: Started, path: str) -> None:
         http = await start(allowed_hosts="api.example.com")

@@ -145,7 +145,7 @@ async def test_health_says_how_redis_is(three: Instances, redis: Redis) -> None:
 
     await until(seen, (200, "pass", "pass"))  # a busy machine may need a second
     redis.kill()
-    assert await seen() == (200, "warn", "warn")
+    await until(seen, (200, "warn", "warn"))  # it was looked at within the last second
     redis.start()
     await until(seen, (200, "pass", "pass"))
 
