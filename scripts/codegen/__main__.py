@@ -14,7 +14,7 @@ import jinja2
 from typing_extensions import override
 
 from scripts.codegen.contract import Contract
-from scripts.codegen.document import Node, Refused, load
+from scripts.codegen.document import InvalidContract, Node, Refused, line_of, load
 from scripts.codegen.names import pascal, snake
 
 MODELS = shlex.split("""
@@ -41,7 +41,10 @@ def write_models(document: str, out: Path) -> dict[str, str]:
         command += ["--input", source.name, "--output", str(models), "--emit-model-metadata", str(metadata)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Refused("#", done.stderr.strip() or done.stdout.strip())
+            said = done.stderr.strip() or done.stdout.strip()
+            place = re.search(r"openapi\.yaml(#/[^\s']*)", said)
+            reason = f"datamodel-code-generator makes no model of it: {' '.join(said.split())}"
+            raise InvalidContract([Refused(place[1] if place else "#", reason)])
         sys.stderr.write(done.stderr)
         shutil.copyfile(models, out / "models.py")
         described = json.loads(metadata.read_text(encoding="utf-8"))
@@ -68,8 +71,11 @@ def render(contract: Contract) -> str:
 
 
 def generate(source: Path, out: Path) -> None:
-    """Write models.py, operations.py, openapi.json. Raises Refused, and then has written nothing."""
-    document: Node = load(source)
+    """Write models.py, operations.py, openapi.json. Raises InvalidContract, and then has written nothing."""
+    try:
+        document: Node = load(source)
+    except Refused as refused:
+        raise InvalidContract([refused]) from None
     Contract(document, Everything())  # so that the place is named in the contract's own words
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
     with tempfile.TemporaryDirectory() as folder:
@@ -102,10 +108,17 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         generate(arguments.source.resolve(), arguments.out.resolve())
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
+    except InvalidContract as invalid:
+        print(*lines(invalid, arguments.source), sep="\n", file=sys.stderr)
         return 1
     return 0
+
+
+def lines(invalid: InvalidContract, source: Path) -> list[str]:
+    """Each place that is refused, in the order of the document: the file and line, the place in it, the reason."""
+    text = source.read_text(encoding="utf-8", errors="replace")
+    placed = sorted({(line_of(text, refused.place), refused.place, refused.reason) for refused in invalid.found})
+    return [f"{source.name}:{line}: {place}: {reason}" for line, place, reason in placed]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Literal
 
 from contract.routing import Segment, segments_of
-from scripts.codegen.document import DATA, Node, Refused, child, member, resolve, walk
+from scripts.codegen.document import DATA, Findings, Node, Refused, child, member, resolve, walk
 from scripts.codegen.model import Body, Header, Operation, Parameter, Response, Tag
 from scripts.codegen.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
 from scripts.codegen.security import cookie_of, read_security, roles_of
@@ -47,55 +47,68 @@ class Contract:
     """The document, and what datamodel-code-generator named its schemas: `names` by JSON Pointer."""
 
     def __init__(self, document: Node, names: dict[str, str]) -> None:
+        """Raises InvalidContract with every place that is refused."""
         self.document = document
         self.names = names
-        info: Node = member(document, "info", "#")
-        self.version: str = member(info, "version", "#/info")
-        self.title: str = member(info, "title", "#/info")
+        self.findings = Findings()
+        self.attempt = self.findings.attempt
         self.problem_types: Node = document.get("x-problems", {})
         self.rate_classes: Node = document.get("x-rate-limits", {})
-        self.declared_tags = [member(tag, "name", child("#/tags", i)) for i, tag in enumerate(document.get("tags", []))]
         self.paths: Node = document.get("paths", {})
-        self.refuse_nodes()
-        self.refuse_extensions()
-        self.refuse_paths()
-        self.operations = [
-            self.operation(path, method) for path, item in self.paths.items() for method in METHODS if method in item
-        ]
-        refuse_doubles((o.name, o.pointer) for o in self.operations)
-        refuse_doubles((checked(snake(tag.name), tag.pointer), tag.pointer) for tag in self.tags)
-        refuse_doubles((r.name, r.pointer) for r in dict.fromkeys(r for o in self.operations for r in o.responses))
+        for node, pointer in walk(document):
+            self.attempt(self.check_node, node, pointer)
+        self.findings.close()  # what follows relies on references
+        info: Node = self.attempt(member, document, "info", "#") or {}
+        self.version: str = self.attempt(member, info, "version", "#/info") or ""
+        self.title: str = self.attempt(member, info, "title", "#/info") or ""
+        tags = enumerate(document.get("tags", []))
+        self.declared_tags = [self.attempt(member, tag, "name", child("#/tags", i)) for i, tag in tags]
+        self.check_extensions()
+        self.check_paths()
+        self.findings.close()
+        found = [(path, method) for path, item in self.paths.items() for method in METHODS if method in item]
+        made = [self.attempt(self.operation, path, method) for path, method in found]
+        self.operations = [operation for operation in made if operation is not None]
+        self.findings.close()
+        self.attempt(refuse_doubles, [(o.name, o.pointer) for o in self.operations])
+        self.attempt(lambda: refuse_doubles((checked(snake(tag.name), tag.pointer), tag.pointer) for tag in self.tags))
+        responses = dict.fromkeys(response for o in self.operations for response in o.responses)
+        self.attempt(refuse_doubles, [(response.name, response.pointer) for response in responses])
+        self.findings.close()
 
-    def refuse_nodes(self) -> None:
-        for node, pointer in walk(self.document):
-            resolve(self.document, node, pointer)
-            for name, value in node.items():
-                if value is None and name not in DATA:
-                    raise Refused(child(pointer, name), "is empty")
-            nameless = re.fullmatch("#/components/schemas/[^/]+", pointer) is None
-            if nameless and (node.get("type") == "object" or isinstance(node.get("properties"), dict)):
-                raise Refused(pointer, "an inline object has no name: put it into components/schemas")
+    def check_node(self, node: Node, pointer: str) -> None:
+        resolve(self.document, node, pointer)
+        for name, value in node.items():
+            if value is None and name not in DATA:
+                raise Refused(child(pointer, name), "is empty")
+        nameless = re.fullmatch("#/components/schemas/[^/]+", pointer) is None
+        if nameless and (node.get("type") == "object" or isinstance(node.get("properties"), dict)):
+            raise Refused(pointer, "an inline object has no name: put it into components/schemas")
 
-    def refuse_extensions(self) -> None:
+    def check_extensions(self) -> None:
         for code, kind in self.problem_types.items():
             for name in ("status", "title", "description"):
-                member(kind, name, child("#/x-problems", code))
+                self.attempt(member, kind, name, child("#/x-problems", code))
         for rate_class, quotas in self.rate_classes.items():
             for name, quota in quotas.items():
                 for number in ("limit", "window"):
-                    member(quota, number, child("#/x-rate-limits", rate_class, name))
+                    self.attempt(member, quota, number, child("#/x-rate-limits", rate_class, name))
 
-    def refuse_paths(self) -> None:
+    def check_paths(self) -> None:
         for path, item in self.paths.items():
-            if "$ref" in item:
-                raise Refused(child("#/paths", path), "a path stands here in full, not by $ref")
-            try:
-                segments_of(path)
-            except ValueError as error:
-                raise Refused(child("#/paths", path), f"is no template of paths: {error}") from None
+            self.attempt(self.check_path, path, item)
+        self.findings.close()
         for one, other in combinations(self.paths, 2):
             if ambiguous(one, other):
-                raise Refused(child("#/paths", other), f"matches the same requests as {one}")
+                self.findings.add(child("#/paths", other), f"matches the same requests as {one}")
+
+    def check_path(self, path: str, item: Node) -> None:
+        if "$ref" in item:
+            raise Refused(child("#/paths", path), "a path stands here in full, not by $ref")
+        try:
+            segments_of(path)
+        except ValueError as error:
+            raise Refused(child("#/paths", path), f"is no template of paths: {error}") from None
 
     @cached_property
     def tags(self) -> list[Tag]:
@@ -124,31 +137,43 @@ class Contract:
             )
         return f"models.{self.names[where]}"
 
-    def operation(self, path: str, method: str) -> Operation:
+    def operation(self, path: str, method: str) -> Operation | None:
+        """The operation; None where something of it is refused."""
         node: Node = self.paths[path][method]
         at = child("#/paths", path, method)
+        attempt, before = self.attempt, len(self.findings.found)
         operation_id: str = member(node, "operationId", at)
+        name = checked(snake(operation_id), at)  # what stands in the responses is named after it
         tags = node.get("tags", [])
         if len(tags) != 1 or tags[0] not in self.declared_tags:
-            raise Refused(at, "needs exactly one tag, declared in the document's tags")
+            self.findings.add(at, "needs exactly one tag, declared in the document's tags")
         if node.get("x-rate-limit") not in self.rate_classes:
-            raise Refused(child(at, "x-rate-limit"), "names no class of x-rate-limits")
-        security = read_security(self.document, node, at)
+            self.findings.add(child(at, "x-rate-limit"), "names no class of x-rate-limits")
+        security = attempt(read_security, self.document, node, at) or []
+        summary, description = (attempt(member, node, name, at) or "" for name in ("summary", "description"))
+        roles = attempt(roles_of, security, at) if security else None
+        local = attempt(self.local, node, at)
+        parameters = attempt(self.parameters, path, method) or ()
+        body = attempt(self.body, node["requestBody"], child(at, "requestBody")) if "requestBody" in node else None
+        statuses = attempt(member, node, "responses", at) or {}
+        responses = [attempt(self.response, node, at, status) for status in statuses]
+        if len(self.findings.found) > before:
+            return None
         operation = Operation(
             id=operation_id,
-            name=checked(snake(operation_id), at),
+            name=name,
             tag=tags[0],
             method=method.upper(),
             path=path,
-            summary=member(node, "summary", at),
-            description=member(node, "description", at),
-            roles=roles_of(security, at),
+            summary=summary,
+            description=description,
+            roles=roles,
             cookie=cookie_of(self.document, security),
-            local=self.local(node, at),
+            local=local,
             rate_class=node["x-rate-limit"],
-            parameters=self.parameters(path, method),
-            body=self.body(node["requestBody"], child(at, "requestBody")) if "requestBody" in node else None,
-            responses=tuple(self.response(node, at, status) for status in member(node, "responses", at)),
+            parameters=parameters,
+            body=body,
+            responses=tuple(response for response in responses if response is not None),
         )
         if not operation.results:
             raise Refused(child(at, "responses"), "declares problems only")

@@ -1,22 +1,57 @@
 """Reads openapi.yaml as JSON would be read, and follows its references."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import yaml
 from typing_extensions import override
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Node: TypeAlias = dict[str, Any]
 DATA = {"example", "examples", "default", "const", "enum"}
 
 
 class Refused(ValueError):  # noqa: N818 - what the generator does with a contract it cannot generate from
-    """A contract that no code can be generated from: the place (JSON Pointer) and the reason."""
+    """A place that no code can be generated from (a JSON Pointer, or `line N`), and the reason."""
 
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"openapi.yaml {place}: {reason}")
+        super().__init__(place, reason)
+        self.place, self.reason = place, reason
+
+
+class InvalidContract(ValueError):  # noqa: N818 - as above
+    """All places that no code can be generated from."""
+
+    def __init__(self, found: Sequence[Refused]) -> None:
+        super().__init__(*found)
+        self.found = found
+
+
+class Findings:
+    """The places that were refused so far."""
+
+    def __init__(self) -> None:
+        self.found: list[Refused] = []
+
+    def attempt(self, read: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What `read` answers; None when it refuses, which is kept."""
+        try:
+            return read(*args, **kwargs)
+        except Refused as refused:
+            self.found.append(refused)
+            return None
+
+    def add(self, place: str, reason: str) -> None:
+        """Refuse a place."""
+        self.found.append(Refused(place, reason))
+
+    def close(self) -> None:
+        """Go on if there is none. Raises InvalidContract."""
+        if self.found:
+            raise InvalidContract(list({(one.place, one.reason): one for one in self.found}.values()))
 
 
 class JsonLoader(yaml.SafeLoader):
@@ -59,6 +94,31 @@ def load(source: Path) -> Node:
     if not isinstance(document, dict):
         raise Refused("#", "is not an object")
     return document
+
+
+def line_of(text: str, place: str) -> int:
+    """The line of a place in the text of a document, or of what is nearest around it."""
+    if place.startswith("line "):
+        return int(place.removeprefix("line "))
+    if place == "#":
+        return 1
+    line, node = 1, yaml.compose(text, yaml.CSafeLoader)
+    for part in place.split("/")[1:]:
+        following = dict(members_of(node)).get(part.replace("~1", "/").replace("~0", "~"))
+        if following is None:
+            break
+        line, node = following
+    return line
+
+
+def members_of(node: yaml.Node | None) -> Iterator[tuple[str, tuple[int, yaml.Node]]]:
+    """The members of an object or list by name or index, each with its line."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), (key.start_mark.line + 1, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield str(index), (item.start_mark.line + 1, item)
 
 
 def child(pointer: str, *names: object) -> str:

@@ -68,4 +68,5 @@ def test_a_file_that_is_no_json_object_is_refused_by_line(
     with pytest.raises(Refused) as refusal:
         read(tmp_path, text)
 
-    assert str(refusal.value).startswith(f"openapi.yaml {place}: {reason}")
+    assert refusal.value.place == place
+    assert refusal.value.reason.startswith(reason)

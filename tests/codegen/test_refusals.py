@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.codegen.__main__ import generate
-from scripts.codegen.document import Refused
+from scripts.codegen.document import InvalidContract
 from scripts.codegen.security import TAKEN
 from tests.codegen.conftest import ROOT
 
@@ -14,6 +14,7 @@ INLINE = "an inline object has no name: put it into components/schemas"
 EXAMPLE = "the example does not say what x-problems says of this code"
 TAG = "needs exactly one tag, declared in the document's tags"
 STATUS = "is no status: ranges and `default` are too vague to generate from"
+PATCH = "#/paths/~1books~1{book_id}/patch"
 AN = "#/paths/~1a/get"
 NO_ALTERNATIVES = "is no list of alternatives, each an object of scheme names with a list of roles or scopes"
 UNAUTHORIZED = "#/components/responses/Unauthorized/content/application~1problem+json"
@@ -337,10 +338,10 @@ def test_a_scheme_that_the_server_does_not_check_is_refused(golden: str, tmp_pat
     changed = golden.replace(*path("/a", "security: [{bearer: [user]}, {other: []}]"))
     changed = changed.replace("securitySchemes:", f"securitySchemes:\n    other: {scheme}")
 
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(InvalidContract) as invalid:
         generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated")
 
-    assert str(refusal.value) == f"openapi.yaml {AN}/security/1: {unchecked('other')}"
+    assert places(invalid.value) == [(f"{AN}/security/1", unchecked("other"))]
 
 
 @pytest.mark.parametrize(("change", "place", "reason"), REFUSED.values(), ids=REFUSED)
@@ -350,25 +351,33 @@ def test_a_contract_is_refused_by_place_and_reason(
     source = write(tmp_path / "openapi.yaml", golden.replace(*change))
     assert change[0] in golden
 
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(InvalidContract) as invalid:
         generate(source, tmp_path / "generated")
 
-    assert str(refusal.value) == f"openapi.yaml {place}: {reason}"
+    assert (place, reason) in places(invalid.value)
+    assert {told for _, told in places(invalid.value)} == {reason}
     assert not (tmp_path / "generated").exists()
 
 
-def test_the_command_ends_with_one_line_and_leaves_what_was_there(golden: str, tmp_path: Path) -> None:
+def test_the_command_tells_every_place_by_its_line_and_leaves_what_was_there(golden: str, tmp_path: Path) -> None:
     source, out = tmp_path / "openapi.yaml", tmp_path / "generated"
     generate(write(source, golden), out)
     before = (out / "operations.py").read_bytes()
-    write(source, golden.replace("operationId: listBooks", "operationId: import"))
+    changed = golden.replace("operationId: updateBook", "operationId: import").replace("'404':", "4XX:", 1)
+    write(source, changed.replace("Total: {schema: {type: integer}}", "Total: {schema: {type: boolean}}"))
 
     command = [sys.executable, "-m", "scripts.codegen", str(source), str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
+    lines = changed.splitlines()
+    told = [("      4XX:", f"{GET}/responses/4XX", STATUS), ("    patch:", PATCH, clash("import"))]
+    told.append(("    Total:", "#/components/headers/Total", "is neither a string nor an integer"))
+    numbers = [next(n for n, line in enumerate(lines, 1) if text in line) for text, *_ in told]
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == f"openapi.yaml {LIST}: {clash('import')}\n"
+    assert done.stderr.splitlines() == [
+        f"openapi.yaml:{number}: {place}: {reason}" for number, (_, place, reason) in zip(numbers, told, strict=True)
+    ]
     assert (out / "operations.py").read_bytes() == before
 
 
@@ -390,6 +399,10 @@ def test_a_path_with_a_literal_where_another_has_a_parameter_is_no_clash(golden:
     generate(write(tmp_path / "openapi.yaml", golden.replace(*path("/books/new"))), tmp_path / "generated")
 
     assert '"/books/new"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
+
+
+def places(invalid: InvalidContract) -> list[tuple[str, str]]:
+    return [(refused.place, refused.reason) for refused in invalid.found]
 
 
 def write(source: Path, contract: str) -> Path:
