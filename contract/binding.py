@@ -16,7 +16,7 @@ from contract.conditions import is_named
 from contract.exchange import Exchange
 from contract.reading import Reader
 from contract.routing import Routes
-from contract.validation import Schemas
+from contract.schemas import Schemas
 from contract.vocabulary import ContractError, Headers, Json, Operation, Problem, Result, Streamed, Text
 
 Handler: TypeAlias = Callable[..., Awaitable[Result]]

@@ -19,7 +19,7 @@ class ClientGone(Exception):  # noqa: N818 - it says what is the case
 
 
 class TooLarge(Exception):  # noqa: N818 - it says what is the case
-    """The body is larger than the operation takes."""
+    """The body is more than the operation takes: of bytes, of values, or of levels."""
 
 
 class Principal:
@@ -89,7 +89,7 @@ class Exchange:
         """The whole body. Raises TooLarge beyond `largest` bytes, unread where its length is told, and ClientGone."""
         length = self.header("content-length")
         if length is not None and int(length) > largest:
-            raise TooLarge
+            raise TooLarge(larger_than(largest))
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -99,11 +99,15 @@ class Exchange:
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if size > largest:
-                raise TooLarge
+                raise TooLarge(larger_than(largest))
             chunks.append(chunk)
             if not message.get("more_body", False):
                 self.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                 return self.content
+
+
+def larger_than(largest: int) -> str:
+    return f"The body is larger than {largest // 1024} KiB."
 
 
 def folded(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -5,14 +5,14 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from pydantic import MISSING, ValidationError
-from pydantic_core import from_json
 
 from contract.conditions import strong_tags
 from contract.exchange import Exchange, TooLarge
-from contract.validation import MOST_FAULTS, Check, Schemas, Where, faults, pointer
+from contract.parsing import parsed
+from contract.schemas import Check, Schemas
+from contract.validation import MOST_FAULTS, Where, faults, pointer
 from contract.vocabulary import Body, ContractError, Fault, Operation, Parameter, Problem
 
-LARGEST_BODY = 1024 * 1024
 LONGEST_INTEGER = 30
 FORM = "application/x-www-form-urlencoded"
 PLAIN = "identity"  # the content coding that is none
@@ -53,7 +53,10 @@ class Reader:
         if self.query or exchange.query:
             self.read_query(exchange.query, arguments, found)
         if self.body:
-            arguments["body"] = await self.read_body(exchange, *self.body, found)
+            try:
+                arguments["body"] = await self.read_body(exchange, *self.body, found)
+            except TooLarge as more:
+                raise self.problem(413, "content_too_large", str(more)) from None
         if found:
             raise self.invalid(found)
         return arguments
@@ -103,6 +106,8 @@ class Reader:
                 if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
                     detail = "Is not a parameter of this operation"
                     found.append(Fault("query", pointer([key]), "unknown_parameter", detail))
+                    if len(found) == MOST_FAULTS:
+                        return
                 continue
             try:
                 text = unquote_plus(raw.decode("ascii"), errors="strict")
@@ -111,7 +116,6 @@ class Reader:
                 found.append(Fault("query", pointer([key]), "format", "Must be percent-encoded UTF-8"))
             else:
                 given.setdefault(key, []).append(text)
-        del found[MOST_FAULTS:]
         arguments |= self.left_out
         missing = [name for name in self.required if name not in given and name not in undecoded]
         found += [Fault("query", pointer([name]), "required", "Is required") for name in missing]
@@ -129,10 +133,7 @@ class Reader:
             arguments[p.argument] = self.converted("query", p.adapter, value, found, (p.name,))
 
     async def read_body(self, exchange: Exchange, body: Body, check: Check, found: list[Fault]) -> Any:
-        try:
-            raw = await exchange.body(LARGEST_BODY)
-        except TooLarge:
-            raise self.problem(413, "content_too_large") from None
+        raw = await exchange.body(body.largest)
         if not raw and not body.required:
             return MISSING
         essence = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
@@ -153,7 +154,7 @@ class Reader:
 
     def json(self, raw: bytes) -> Any:
         try:
-            return from_json(raw, allow_inf_nan=False)
+            return parsed(raw)
         except ValueError as error:
             raise self.problem(400, "malformed_request", f"The body is not JSON: {error}.") from None
 

@@ -1,21 +1,22 @@
-"""Judges values by the document's own schemas, and says in the contract's words what is wrong where."""
+"""Judges values by the document's own schemas, and says in the contract's words what is wrong where.
 
-from collections.abc import Iterable, Iterator, Mapping
+What refuses a value is walked beside it, and no farther than faults are told: a list that is too long is one fault, and
+nothing in it is looked at. Whether a value or a part of it is valid at all, jsonschema-rs says, which ends at the first
+fault; to name every fault it would make an error of each before the first can be read.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, Literal
-from urllib.parse import quote
 
-import jsonschema_rs
-from jsonschema_rs import ValidationError, Validator
-
+from contract.schemas import Check, escaped
 from contract.vocabulary import Fault
 
 Where = Literal["body", "query", "header"]
-BASE = "urn:docket"
+Path = tuple[object, ...]
 MOST_FAULTS = 50
 CODES = {
-    "required": "required",
     "type": "type",
-    "format": "format",
     "minLength": "min_length",
     "maxLength": "max_length",
     "pattern": "pattern",
@@ -27,12 +28,14 @@ CODES = {
     "exclusiveMaximum": "maximum",
     "minItems": "min_items",
     "maxItems": "max_items",
+    "required": "required",
     "additionalProperties": "unknown_field",
 }
+"""Of each keyword that can be broken; what is none of them is `format`."""
 SAYINGS = {
     "min_length": "Must have at least {limit} characters",
     "max_length": "Must have at most {limit} characters",
-    "format": "Must be a valid {format}",
+    "format": "Must be a valid {limit}",
     "minimum": "Must be at least {limit}",
     "maximum": "Must be at most {limit}",
     "min_items": "Must not have fewer items than {limit}",
@@ -42,47 +45,13 @@ SAYINGS = {
     "not_null": "Must not be null",
 }
 FORMATS = {"date-time": "date-time, like 2026-01-31T09:30:00Z"}
-
-
-class Check:
-    """A schema, compiled. `details` say in words what a pattern wants."""
-
-    def __init__(self, validator: Validator, details: Mapping[str, str]) -> None:
-        self.is_valid, self.iter_errors, self.details = validator.is_valid, validator.iter_errors, details
-
-
-class Schemas:
-    """A check for a schema of the document, by the JSON Pointer of the schema.
-
-    Each is compiled when it is asked for first: those of all the places of the document would take 20 MB.
-    """
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.registry = jsonschema_rs.Registry([(BASE, document)])
-        self.details = dict(details_in(document))
-        self.compiled: dict[str, Check] = {}
-
-    def __getitem__(self, place: str) -> Check:
-        if place not in self.compiled:
-            schema = {"$ref": BASE + quote(place, safe="#/~")}
-            validator = jsonschema_rs.validator_for(schema, registry=self.registry, validate_formats=True)
-            self.compiled[place] = Check(validator, self.details)
-        return self.compiled[place]
-
-
-def details_in(node: object) -> Iterator[tuple[str, str]]:
-    """The patterns in a part of the document, each with its `x-pattern-detail`, where there is one."""
-    if isinstance(node, dict):
-        if "x-pattern-detail" in node:
-            yield node["pattern"], node["x-pattern-detail"]
-        node = list(node.values())
-    for part in node if isinstance(node, list) else ():
-        yield from details_in(part)
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+TOO_MANY = ("maxItems", "maxProperties")
 
 
 def pointer(parts: Iterable[object]) -> str:
     """The JSON Pointer (RFC 6901) of a place."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return "".join(f"/{escaped(part)}" for part in parts)
 
 
 def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
@@ -91,53 +60,151 @@ def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = 
     Of a format and a pattern that a text breaks both, the format is named: people can read it. Of what has the wrong
     type nothing else is said.
     """
-    found: list[Fault] = []
-    for error in check.iter_errors(value):
-        for leaf in leaves(error):
-            found += described(where, leaf, prefix, check.details)
-        if len(found) >= MOST_FAULTS:
-            break
+    if check.is_valid(value):
+        return []
+    found = list(islice(Walk(where).broken(check, value, prefix), MOST_FAULTS))
     named = {("pattern", fault.pointer) for fault in found if fault.code == "format"}
     named |= {("enum", fault.pointer) for fault in found if fault.code in {"type", "not_null"}}
-    return [fault for fault in found if (fault.code, fault.pointer) not in named][:MOST_FAULTS]
+    return [fault for fault in found if (fault.code, fault.pointer) not in named]
 
 
-def leaves(error: ValidationError) -> Iterator[ValidationError]:
-    """The error, or of a union of a schema and null those of the schema."""
-    branches = error.kind.as_dict().get("context", ())
-    telling = [branch for branch in branches if not any(nothing_but_null(one) for one in branch)]
-    if not telling:
-        yield error
-    for branch in telling[:1]:
-        for one in branch:
-            yield from leaves(one)
+class Walk:
+    """Goes through a value and the schemas that refuse it. Each fault is looked for when it is asked for."""
+
+    def __init__(self, where: Where) -> None:
+        self.where = where
+
+    def fault(self, at: Path, keyword: str, detail: str | None = None, code: str | None = None) -> Fault:
+        code = code or CODES.get(keyword, "format")
+        return Fault(self.where, pointer(at), code, detail or SAYINGS[code].format(limit="value"))
+
+    def broken(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
+        """What is wrong with a value that the schema refuses: one fault at least."""
+        told = False
+        for fault in self.parts(check, value, at):
+            told = True
+            yield fault
+        if not told:
+            yield self.fault(at, "format")
+
+    def judged(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
+        """What is wrong with a value, if anything is."""
+        return iter(()) if check.is_valid(value) else self.broken(check, value, at)
+
+    def parts(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
+        for keyword, holds in check.assertions:
+            if not holds(value):
+                yield self.asserted(check, keyword, value, at)
+                if keyword in TOO_MANY:
+                    return
+        if isinstance(value, dict):
+            both = self.missing(check.node, value, at), self.members(check, value, at)
+            yield from chain(*(reversed(both) if is_fused(check.node) else both))
+        elif isinstance(value, list):
+            yield from self.items(check, value, at)
+        yield from self.beside(check, value, at)
+
+    def asserted(self, check: Check, keyword: str, value: object, at: Path) -> Fault:
+        """The fault of a value that breaks an assertion."""
+        wanted = check.node[keyword]
+        code = CODES.get(keyword, "format")
+        if keyword == "type" and value is None:
+            return self.fault(at, keyword, code="not_null")
+        return self.fault(at, keyword, saying(code, keyword, wanted, check.schemas.details.get))
+
+    def missing(self, node: dict[str, Any], value: dict[str, Any], at: Path) -> Iterator[Fault]:
+        """The members that there must be, beside others too, and are not."""
+        beside = [
+            name for given, names in node.get("dependentRequired", {}).items() if given in value for name in names
+        ]
+        for name in (*node.get("required", ()), *beside):
+            if name not in value:
+                yield self.fault((*at, name), "required")
+
+    def members(self, check: Check, value: dict[str, Any], at: Path) -> Iterator[Fault]:
+        """What is wrong with the members, those last that should not be there."""
+        node = check.node
+        known = node.get("properties", {})
+        others = node.get("additionalProperties", True)
+        rest = [check.below("additionalProperties")] if isinstance(others, dict) else []
+        unknown: list[str] = []
+        for name in ordered(value, known, node):
+            judges = [check.below("properties", name)] if name in known else []
+            judges += [below for matches, below in check.patterns if matches(name)]
+            if not judges and others is False and len(unknown) < MOST_FAULTS:
+                unknown.append(name)
+            for judge in judges or rest:
+                if not judge.is_valid(value[name]):
+                    yield from self.broken(judge, value[name], (*at, name))
+        for name in unknown:
+            yield self.fault((*at, name), "additionalProperties")
+        if "propertyNames" in node:
+            names = check.below("propertyNames")
+            yield from (self.fault(at, "propertyNames") for name in value if not names.is_valid(name))
+        for name in node.get("dependentSchemas", {}):
+            if name in value:
+                yield from self.judged(check.below("dependentSchemas", name), value, at)
+
+    def items(self, check: Check, value: list[Any], at: Path) -> Iterator[Fault]:
+        """What is wrong with the items of a list."""
+        first = check.node.get("prefixItems", ())
+        if "items" in check.node:
+            each = check.below("items")
+            for index in range(len(first), len(value)):
+                if not each.is_valid(value[index]):
+                    yield from self.broken(each, value[index], (*at, index))
+        for index in range(min(len(first), len(value))):
+            yield from self.judged(check.below("prefixItems", index), value[index], (*at, index))
+        if "contains" in check.node and not check.contains(value):
+            yield self.fault(at, "contains")
+
+    def beside(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
+        """What is wrong with a value by other schemas that it must fit, too."""
+        node = check.node
+        for index in range(len(node.get("allOf", ()))):
+            yield from self.judged(check.below("allOf", index), value, at)
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in node:
+                yield from self.chosen(check, keyword, value, at)
+        if "not" in node and check.below("not").is_valid(value):
+            yield self.fault(at, "not")
+        if "if" in node and (then := "then" if check.below("if").is_valid(value) else "else") in node:
+            yield from self.judged(check.below(then), value, at)
+        if "$ref" in node:
+            yield from self.judged(check.schemas[node["$ref"]], value, at)
+
+    def chosen(self, check: Check, keyword: str, value: object, at: Path) -> Iterator[Fault]:
+        """What is wrong with a value of a union: of a schema and null what the schema says."""
+        choices = [check.below(keyword, index) for index in range(len(check.node[keyword]))]
+        fitting = sum(choice.is_valid(value) for choice in choices)
+        if fitting == 1 or (fitting and keyword == "anyOf"):
+            return
+        telling = [choice for choice in choices if not choice.is_null] if not fitting else []
+        yield from self.broken(telling[0], value, at) if telling else [self.fault(at, keyword)]
 
 
-def nothing_but_null(error: ValidationError) -> bool:
-    return error.kind.name == "type" and error.kind.as_dict()["types"] == ["null"]
+def is_fused(node: dict[str, Any]) -> bool:
+    """Whether jsonschema-rs looks at the members of an object before it looks for the one that there must be."""
+    closed = "properties" in node and node.get("additionalProperties") is False
+    return closed and "patternProperties" not in node and len(node.get("required", ())) == 1
 
 
-def described(where: Where, error: ValidationError, prefix: tuple[str, ...], details: Mapping[str, str]) -> list[Fault]:
-    facts = error.kind.as_dict()
-    at = (*prefix, *error.instance_path)
-    code = CODES.get(error.kind.name, "format")
-    if code == "type" and error.instance is None:
-        code = "not_null"
-    if code == "required":
-        return [Fault(where, pointer((*at, facts["property"])), code, SAYINGS[code])]
-    if code == "unknown_field":
-        return [Fault(where, pointer((*at, name)), code, SAYINGS[code]) for name in facts["unexpected"]]
-    return [Fault(where, pointer(at), code, saying(code, facts, details))]
+def ordered(value: dict[str, Any], known: dict[str, Any], node: dict[str, Any]) -> Iterable[str]:
+    """The names of the members to look at: all as they were sent, or of an open object those that are known."""
+    if len(value) <= len(known) or node.keys() & {"additionalProperties", "patternProperties"}:
+        return value
+    return [name for name in sorted(known) if name in value]
 
 
-def saying(code: str, facts: dict[str, Any], details: Mapping[str, str]) -> str:
+def saying(code: str, keyword: str, wanted: Any, detail_of: Any) -> str:
+    """What a value must be that breaks an assertion."""
     if code == "type":
-        return f"Must be {' or '.join(facts['types'])}"
+        types = [wanted] if isinstance(wanted, str) else sorted(wanted, key=TYPES.index)
+        return f"Must be {' or '.join(types)}"
     if code == "enum":
-        return (
-            f"Must be one of {', '.join(str(option) for option in facts.get('options', [facts.get('expected_value')]))}"
-        )
+        return f"Must be one of {', '.join(map(str, [wanted] if keyword == 'const' else wanted))}"
     if code == "pattern":
-        return details.get(facts["pattern"]) or f"Must match {facts['pattern']}"
-    words = {"format": "value", **facts}
-    return SAYINGS[code].format(**words | {"format": FORMATS.get(words["format"], words["format"])})
+        return detail_of(wanted) or f"Must match {wanted}"
+    if code == "format":
+        wanted = FORMATS.get(wanted, wanted) if keyword == "format" else "value"
+    return SAYINGS[code].format(limit=wanted)

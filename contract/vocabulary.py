@@ -142,12 +142,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request body."""
+    """A request body, of so many bytes at most."""
 
     media_type: str
     type: Any
     schema: str
     required: bool
+    largest: int
     adapter: TypeAdapter[Any] = field(init=False)
 
     def __post_init__(self) -> None:

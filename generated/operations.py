@@ -187,7 +187,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "content_too_large": ProblemType(
         413,
         "Content too large",
-        "The body is larger than 1 MiB.",
+        "The body is more than the operation takes: of bytes, of values, or of levels of them. `detail` says which.",
     ),
     "uri_too_long": ProblemType(
         414,
@@ -479,7 +479,7 @@ class AccountConflict(Problem):
 
 
 class ContentTooLarge(Problem):
-    """413: The body is larger than 1 MiB."""
+    """413: The body is more than the operation takes."""
 
     status: ClassVar[int] = 413
     codes = ("content_too_large",)
@@ -2831,6 +2831,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.UserRegister,
             "#/paths/~1api~1v1~1auth~1register/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -2874,6 +2875,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.LoginRequest,
             "#/paths/~1api~1v1~1auth~1login/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -2915,6 +2917,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.TokenRequest,
             "#/paths/~1api~1v1~1auth~1token/post/requestBody/content/application~1x-www-form-urlencoded/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -2995,6 +2998,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.RefreshRequest,
             "#/paths/~1api~1v1~1auth~1refresh/post/requestBody/content/application~1json/schema",
             False,
+            65536,
         ),
         replies=(
             Reply(
@@ -3324,6 +3328,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.UserCreate,
             "#/paths/~1api~1v1~1users/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -3370,6 +3375,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.BulkUserUpdate,
             "#/paths/~1api~1v1~1users~1bulk/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -3506,6 +3512,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.ProfilePatch,
             "#/paths/~1api~1v1~1users~1me/patch/requestBody/content/application~1merge-patch+json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -3547,6 +3554,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.PasswordChange,
             "#/paths/~1api~1v1~1users~1me~1password/put/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -3690,6 +3698,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.UserReplace,
             "#/paths/~1api~1v1~1users~1{user_id}/put/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -3806,6 +3815,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.UserPatch,
             "#/paths/~1api~1v1~1users~1{user_id}/patch/requestBody/content/application~1merge-patch+json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -4196,6 +4206,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.TaskCreate,
             "#/paths/~1api~1v1~1tasks/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -4494,6 +4505,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.TaskReplace,
             "#/paths/~1api~1v1~1tasks~1{task_id}/put/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -4615,6 +4627,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.TaskPatch,
             "#/paths/~1api~1v1~1tasks~1{task_id}/patch/requestBody/content/application~1merge-patch+json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -4679,6 +4692,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.TaskCompletion,
             "#/paths/~1api~1v1~1tasks~1{task_id}~1complete/patch/requestBody/content/application~1json/schema",
             False,
+            65536,
         ),
         replies=(
             Reply(
@@ -4783,6 +4797,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.OrganizationCreate,
             "#/paths/~1api~1v1~1organizations/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -4957,6 +4972,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.OrganizationPatch,
             "#/paths/~1api~1v1~1organizations~1{organization_id}/patch/requestBody/content/application~1merge-patch+json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -5088,6 +5104,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.MemberAdd,
             "#/paths/~1api~1v1~1organizations~1{organization_id}~1members/post/requestBody/content/application~1json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(
@@ -5298,6 +5315,7 @@ OPERATIONS: tuple[Operation, ...] = (
             models.MemberPatch,
             "#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/patch/requestBody/content/application~1merge-patch+json/schema",
             True,
+            65536,
         ),
         replies=(
             Reply(

@@ -15,9 +15,15 @@ import structlog
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from contract.reading import LARGEST_BODY
 from contract.vocabulary import Problem
-from generated.operations import VERSION, HeaderFieldsTooLarge, RequestTimeout, ServiceUnavailable, UriTooLong
+from generated.operations import (
+    OPERATIONS,
+    VERSION,
+    HeaderFieldsTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+    UriTooLong,
+)
 from server.errors import Unreadable
 from server.gate import is_host
 from server.headers import SECURITY
@@ -32,6 +38,7 @@ MOST_LATE = 4 * 1024 * 1024  # bytes of what is answered already
 LONGEST_TARGET = 8 * 1024
 LARGEST_HEADERS = 16 * 1024
 LARGEST_HEAD = LONGEST_TARGET + LARGEST_HEADERS + 1024  # with the request line
+LARGEST_BODY = max(operation.body.largest for operation in OPERATIONS if operation.body)
 LARGEST_FRAMING = 256 * 1024  # what a chunked body may spend on the sizes of its chunks
 COMMON = "".join(f"{name.lower()}: {value}\r\n" for name, value in (("API-Version", VERSION), *SECURITY))
 AUTHORITY_END = re.compile(rb"[/?#]")

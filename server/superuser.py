@@ -10,7 +10,8 @@ import asyncpg
 from pydantic_core import from_json
 from uuid_utils.compat import uuid7
 
-from contract.validation import Schemas, faults
+from contract.schemas import Schemas
+from contract.validation import faults
 from generated import models
 from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
 from handlers import accounts

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Literal
 
 from contract.routing import Segment, segments_of
+from scripts.codegen.bodies import most_bytes
 from scripts.codegen.document import DATA, Findings, Node, Refused, child, member, resolve, walk
 from scripts.codegen.model import Body, Header, Operation, Parameter, Response, Tag
 from scripts.codegen.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
@@ -154,7 +155,7 @@ class Contract:
         roles = attempt(roles_of, security, at) if security else None
         local = attempt(self.local, node, at)
         parameters = attempt(self.parameters, path, method) or ()
-        body = attempt(self.body, node["requestBody"], child(at, "requestBody")) if "requestBody" in node else None
+        body = attempt(self.body, node, at) if "requestBody" in node else None
         statuses = attempt(member, node, "responses", at) or {}
         responses = [attempt(self.response, node, at, status) for status in statuses]
         if len(self.findings.found) > before:
@@ -217,14 +218,15 @@ class Contract:
             default=outer.get("default", schema.get("default")),
         )
 
-    def body(self, raw: Node, at: str) -> Body:
-        node, pointer = resolve(self.document, raw, at)
+    def body(self, operation: Node, at: str) -> Body:
+        node, pointer = resolve(self.document, operation["requestBody"], child(at, "requestBody"))
         content: Node = member(node, "content", pointer)
         if len(content) != 1:
             raise Refused(pointer, "takes more than one media type: make an operation of each")
         [media_type] = content
         kind, schema = self.content(content, media_type, pointer)
-        return Body(media_type, kind, schema, node.get("required", False))
+        largest = most_bytes(self.document, operation, content[media_type]["schema"], at, schema)
+        return Body(media_type, kind, schema, node.get("required", False), largest)
 
     def content(self, content: Node, media_type: str, pointer: str) -> tuple[str, str]:
         """The Python type of a body, and where its schema stands."""

@@ -34,6 +34,7 @@ class Body:
     type: str
     schema: str
     required: bool
+    largest: int
 
 
 @dataclass(frozen=True)

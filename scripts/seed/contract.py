@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contract.validation import Schemas, faults
+from contract.schemas import Schemas
+from contract.validation import faults
 from generated import models
 from server.complaints import CommandError
 

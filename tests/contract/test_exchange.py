@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.exchange import ClientGone, Exchange, Message, TooLarge
-from contract.reading import LARGEST_BODY
+from contract.parsing import LARGEST_BODY
 from tests.contract.conftest import Logged, Modules, answering, request
 
 

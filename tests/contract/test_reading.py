@@ -12,8 +12,10 @@ from pydantic import MISSING
 from pydantic_core import to_json
 
 from contract.exchange import Exchange
-from contract.reading import LARGEST_BODY, Reader
-from contract.validation import MOST_FAULTS, Schemas
+from contract.parsing import DEEPEST, MOST_VALUES, USUAL_BODY
+from contract.reading import Reader
+from contract.schemas import Schemas
+from contract.validation import MOST_FAULTS
 from contract.vocabulary import ContractError, Parameter, Problem
 from generated import models
 from generated.models import TaskSort, TaskStatusFilter
@@ -301,8 +303,6 @@ class TestBody:
             b'{"title": "\xff"}',
             b"\xff\xfe{\x00}\x00",
             b"\xef\xbb\xbf{}",
-            b"[" * 100_000,
-            b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
         ],
     )
     async def test_what_is_no_json_is_refused_and_not_quoted(self, content: bytes) -> None:
@@ -354,9 +354,32 @@ class TestBody:
         assert problem.code == "malformed_request"
 
     async def test_too_large_a_body_is_refused(self) -> None:
-        problem = await refusal("createTask", posted(b" " * (LARGEST_BODY + 1)))
+        problem = await refusal("createTask", posted(b" " * (USUAL_BODY + 1)))
 
         assert (problem.status, problem.code) == (413, "content_too_large")
+
+    @pytest.mark.parametrize(
+        ("content", "status"),
+        [
+            (b"[%b0]" % (b"0," * (MOST_VALUES - 2)), 422),
+            (b"[%b0]" % (b"0," * (MOST_VALUES - 1)), 413),
+            (b"[%b[ ]]" % (b"{}, " * (MOST_VALUES - 2)), 422),
+            (b"[%b[ ]]" % (b"{}, " * (MOST_VALUES - 1)), 413),
+            (b'{"a":[%b""]}' % (b'"",' * (MOST_VALUES - 3)), 422),
+            (b'{"a":[%b""]}' % (b'"",' * (MOST_VALUES - 2)), 413),
+            (b"[" * DEEPEST + b"]" * DEEPEST, 422),
+            (b'{"a":' * DEEPEST + b"[]" + b"}" * DEEPEST, 413),
+            (b"[" * 60_000, 413),
+            (to_json("[],{}" * 10_000), 422),
+            (to_json('\\",[' * 9_000), 422),
+            (to_json([["["] * DEEPEST, "]"]), 422),
+        ],
+        ids=lambda value: str(value)[:20],
+    )
+    async def test_so_many_values_and_levels_of_them_are_read_and_no_more(self, content: bytes, status: int) -> None:
+        problem = await refusal("createTask", posted(content))
+
+        assert problem.status == status
 
     async def test_a_body_of_an_operation_without_one_is_not_looked_at(self) -> None:
         assert await read("getLiveness", posted(b"{")) == {}

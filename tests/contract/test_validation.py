@@ -1,5 +1,6 @@
 """Every fault has its code, its place and words that do not quote the value."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.validation import CODES, MOST_FAULTS, Check, Schemas, details_in, faults, pointer
+from contract.schemas import Check, Schemas, details_in
+from contract.validation import CODES, MOST_FAULTS, faults, pointer
 from tests.client import DOCUMENT
 
 SCHEMAS = Schemas(DOCUMENT)
@@ -135,7 +137,7 @@ def patterns(node: Any) -> Iterator[str]:
 
 
 def compiled(schema: dict[str, Any]) -> Check:
-    return Check(jsonschema_rs.validator_for(schema, validate_formats=True), {})
+    return Schemas({"it": schema})["#/it"]
 
 
 def test_every_place_is_named() -> None:
@@ -183,3 +185,125 @@ def test_a_pointer_can_be_read_back(parts: list[str | int]) -> None:
 
 def test_the_codes_are_those_of_the_contract() -> None:
     assert all(SCHEMAS["#/components/schemas/FaultCode"].is_valid(code) for code in CODES.values())
+
+
+ZOO: dict[str, dict[str, Any]] = {
+    "list": {"type": "array", "minItems": 2, "maxItems": 4, "uniqueItems": True, "items": {"$ref": "#/zoo/leaf"}},
+    "leaf": {
+        "type": ["string", "null"],
+        "minLength": 2,
+        "maxLength": 5,
+        "pattern": "^[ab]*$",
+        "enum": ["ab", None, "c"],
+    },
+    "tuple": {
+        "prefixItems": [{"type": "string"}, {"type": "integer"}],
+        "items": {"type": "null"},
+        "contains": {"const": 1},
+    },
+    "map": {"propertyNames": {"maxLength": 1}, "additionalProperties": {"$ref": "#/zoo/list"}, "minProperties": 1},
+    "closed": {
+        "type": "object",
+        "required": ["b", "a"],
+        "properties": {"b": {"$ref": "#/zoo/leaf"}, "a": {"$ref": "#/zoo/number"}, "c": {"$ref": "#/zoo/closed"}},
+        "patternProperties": {"^[ax]": {"type": "integer"}},
+        "additionalProperties": False,
+    },
+    "one": {"required": ["a"], "properties": {"b": {"type": "null"}, "a": {}}, "additionalProperties": False},
+    "open": {"properties": {"b": {"type": "string"}, "a": {"type": "null"}}, "dependentRequired": {"a": ["z"]}},
+    "number": {"minimum": 1, "maximum": 2, "multipleOf": 0.5, "not": {"const": 2}},
+    "either": {"oneOf": [{"$ref": "#/zoo/closed"}, {"type": "null"}]},
+    "any": {"anyOf": [{"type": "null"}, {"$ref": "#/zoo/list"}]},
+    "all": {
+        "allOf": [{"required": ["a"]}, {"$ref": "#/zoo/open"}],
+        "if": {"required": ["b"]},
+        "then": {"required": ["c"]},
+    },
+    "beside": {"$ref": "#/zoo/open", "dependentSchemas": {"a": {"required": ["j"]}}, "maxProperties": 9},
+}
+SMALL = st.recursive(
+    st.none() | st.booleans() | st.sampled_from([0, 1, 1.5, 2, 3]) | st.sampled_from(["", "a", "ab", "c", "bbbbbb"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abcxyz"), inner, max_size=5),
+    max_leaves=10,
+)
+IN_ZOO = Schemas({"zoo": ZOO})
+
+
+def named(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str]]:
+    """The places and codes of one error of jsonschema-rs, as the contract has them."""
+    facts = error.kind.as_dict()
+    telling = [
+        branch
+        for branch in facts.get("context", ())
+        if not any(one.kind.name == "type" and one.kind.as_dict()["types"] == ["null"] for one in branch)
+    ]
+    if telling and telling[0]:
+        for one in telling[0]:
+            yield from named(one)
+    elif error.kind.name == "additionalProperties":
+        yield from ((pointer([*error.instance_path, name]), "unknown_field") for name in facts["unexpected"])
+    elif error.kind.name == "required":
+        yield pointer([*error.instance_path, facts["property"]]), "required"
+    else:
+        code = CODES.get(error.kind.name, "format")
+        yield pointer(error.instance_path), "not_null" if code == "type" and error.instance is None else code
+
+
+@given(st.sampled_from([*BODIES, *ZOO]), SMALL | st.dictionaries(st.sampled_from(MEMBERS), SMALL, max_size=5))
+def test_few_faults_are_those_that_jsonschema_rs_names_in_its_order(name: str, value: object) -> None:
+    check = IN_ZOO[f"#/zoo/{name}"] if name in ZOO else SCHEMAS[f"#/components/schemas/{name}"]
+    document = {"zoo": ZOO} if name in ZOO else DOCUMENT
+    registry = jsonschema_rs.Registry([("urn:it", document)])
+    schema = {"$ref": f"urn:it{check.place}"}
+    errors = jsonschema_rs.validator_for(schema, registry=registry, validate_formats=True).iter_errors(value)
+    told = [one for error in errors for one in named(error)]
+    hidden = {("pattern", at) for at, code in told if code == "format"}
+    hidden |= {("enum", at) for at, code in told if code in {"type", "not_null"}}
+
+    expected = [(at, code) for at, code in told if (code, at) not in hidden]
+    assert [(fault.pointer, fault.code) for fault in faults("body", check, value)] == expected
+
+
+def test_of_a_list_that_is_too_long_nothing_else_is_told() -> None:
+    [fault] = faults("body", compiled(TAGS), [CANARY] * 3)
+
+    assert (fault.pointer, fault.code) == ("", "max_items")
+
+
+TREE = {"properties": {"of": {"type": "array", "items": {"$ref": "#/it"}}, "n": {"type": "integer"}}, "required": ["n"]}
+MANY = 10_000
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "array", "items": {"type": "string"}}, [0] * MANY),
+        ({"type": "array", "items": {"type": "integer"}}, [0] * MANY + [""]),
+        ({"type": "array", "maxItems": 9, "items": {"type": "string"}}, [0] * MANY),
+        ({"type": "array", "uniqueItems": True, "items": {"type": "object"}}, [[] for _ in range(MANY)]),
+        ({"type": "array", "contains": {"type": "string"}}, [[0]] * MANY),
+        (CLOSED, {str(number): 0 for number in range(MANY)}),
+        ({"additionalProperties": {"type": "string"}}, {str(number): 0 for number in range(MANY)}),
+        ({"propertyNames": {"maxLength": 0}}, {str(number): 0 for number in range(MANY)}),
+        ({"patternProperties": {"^[0-9]+$": {"type": "string"}}}, {str(number): 0 for number in range(MANY)}),
+        ({"unevaluatedProperties": False}, {str(number): 0 for number in range(MANY)}),
+        ({"required": [str(number) for number in range(MANY)]}, {}),
+        ({"dependentSchemas": {"0": {"additionalProperties": False}}}, {str(number): 0 for number in range(MANY)}),
+        ({"anyOf": [{"items": {"type": "string"}}, {"items": {"type": "null"}}]}, [0] * MANY),
+        ({"oneOf": [{"type": "array", "items": {"$ref": "#/it"}}, {"type": "null"}]}, [[[[0] * 100] * 10] * 10]),
+        ({"allOf": [{"items": {"type": "string"}}] * 20}, [0] * MANY),
+        ({"not": {"type": "array"}}, [[0]] * MANY),
+        ({"if": True, "then": {"items": {"enum": ["a", "b"]}}}, [0] * MANY),
+        (TREE, {"n": 0, "of": [{"of": [{}] * 9}] * 1_000}),
+        ({"pattern": "^(?:a|aa)*$", "format": "email"}, "a" * 1_000_000 + "!"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_no_schema_makes_a_value_cost_more_than_its_faults(schema: dict[str, Any], value: object) -> None:
+    check = compiled(schema)
+    faults("body", check, value)  # compiles it
+    began = time.thread_time()
+    found = faults("body", check, value)
+
+    assert time.thread_time() - began < 0.025
+    assert 1 <= len(found) <= MOST_FAULTS
