@@ -1693,7 +1693,7 @@ class MetaOperations(Protocol[Public_contra]):
     ) -> GetLiveness200:
         """Whether the process answers.
 
-        Says nothing of the database; a process that fails this should be replaced. Query parameters are ignored.
+        Says nothing of the database, so it answers 200 while that is away. A process that answers 503 for ten seconds has lost places for connections and should be replaced. Query parameters are ignored.
 
         Source: GET /livez
         Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.

@@ -15,11 +15,14 @@ from generated.operations import (
     GetReadiness200,
     GetReadiness503,
     NotFound,
+    ServiceUnavailable,
 )
 from handlers.call import PublicCall
 from persistence import health
+from persistence.engine import Pool
 
 RETRY_AFTER = 2  # seconds
+LOST = "This process has lost places for connections to the database: replace it."
 
 
 async def get_api_info(_call: PublicCall, /) -> GetApiInfo200:
@@ -60,7 +63,9 @@ def check(seconds: float | None, silent: HealthStatus) -> models.HealthCheck:
     return models.HealthCheck(status=HealthStatus.passing, latency_ms=round(seconds * 1000, 3))
 
 
-async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
+async def get_liveness(call: PublicCall, /) -> GetLiveness200:
+    if isinstance(call.db, Pool) and call.db.has_lost_slots():
+        raise ServiceUnavailable(detail=LOST, retry_after=RETRY_AFTER)
     return GetLiveness200(body=models.Probe(status=HealthStatus.passing))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InvalidCachedStatementError, PostgresError
 from asyncpg.exceptions import InternalClientError
 from pydantic import MISSING
 from typing_extensions import override
@@ -35,7 +35,15 @@ from server.ownership import as_superuser_if_needed, target_of
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
-UNDONE = ("40001", "40P01")  # serialization failure, deadlock: the server did nothing
+UNDONE = (  # SQLSTATEs or their beginnings with which a server says that it did nothing
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "25006",  # it may not write: another one may, to which the next connection leads
+    "26000",  # a statement that it does not know any more, or knows already, as behind a pooler
+    "42P05",
+    "53300",  # it took no more connections
+    "57P03",  # it is not up yet
+)
 LOST = ("08", "57P")  # the connection is gone: the server may have done it
 SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
@@ -84,9 +92,8 @@ class Calls(binding.Server):
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
         call = self.made(exchange)
         safe = exchange.method in SAFE
-        attempt = 0
+        attempt = 1
         while True:
-            attempt += 1
             try:
                 if isinstance(guest := exchange.principal, Guest) and needs_caller(exchange):
                     call = await self.callers.arrived(call, guest)
@@ -100,6 +107,7 @@ class Calls(binding.Server):
                     if problem is None:
                         raise
                     raise problem from error
+                attempt += not isinstance(error, InvalidCachedStatementError)  # each connection has its own plans
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret
 
     async def answered(
@@ -195,6 +203,8 @@ def place_of(refusal: Forbidden | NotAllowed, arguments: Mapping[str, Any]) -> U
 def can_be_repeated(error: Exception, *, safe: bool) -> bool:
     """Whether the call may run again. `safe`: doing it twice is doing it once."""
     match error:
+        case InvalidCachedStatementError():  # of another schema; it is made anew
+            return True
         case PostgresError():
             return (error.sqlstate or "").startswith(UNDONE + LOST if safe else UNDONE)
         case InterfaceError() | InternalClientError():  # the connection was dead already: nothing was sent

@@ -46,6 +46,8 @@ class State(NamedTuple):
 
     in_use: int
     idle: int
+    connecting: int
+    missing: int
     waiting: int
     hashing: int
     dropped: int
@@ -54,9 +56,10 @@ class State(NamedTuple):
 def state(db: Database | None, passwords: Passwords, lines: Lines | None) -> State:
     dropped = lines.dropped if lines else 0
     if not isinstance(db, Pool):
-        return State(0, 0, 0, passwords.pending, dropped)
-    idle = sum(slot is not None for slot in db.free)
-    return State(db.size - len(db.free), idle, len(db.waiting), passwords.pending, dropped)
+        return State(0, 0, 0, 0, 0, passwords.pending, dropped)
+    slots, idle = db.slots(), sum(slot is not None for slot in db.free)
+    waiting = len(db.waiting) + len(db.sharing)
+    return State(slots.in_use, idle, slots.connecting, slots.missing, waiting, passwords.pending, dropped)
 
 
 class Metrics:
@@ -73,7 +76,9 @@ class Metrics:
         self.seconds = Histogram(name, said, ["operation"], buckets=BUCKETS, registry=self.registry)
         self.in_flight = self.gauge("requests_in_flight", "Requests under way.")
         self.under_way = 0
-        self.connections = self.gauge("pool_connections", "Connections to PostgreSQL.", "state")
+        self.connections = self.gauge(
+            "pool_connections", "Connections to PostgreSQL; missing are places that were lost.", "state"
+        )
         self.waiting = self.gauge("pool_waiting", "Requests that wait for a connection.")
         self.statements = self.counter("statements", "Statements run.")
         self.slow = self.counter("slow_statements", "Statements that took longer than SLOW_STATEMENT_MS.")
@@ -117,6 +122,8 @@ class Metrics:
                 self.in_flight.set(self.under_way)
                 self.connections.labels("in_use").set(now.in_use)
                 self.connections.labels("idle").set(now.idle)
+                self.connections.labels("connecting").set(now.connecting)
+                self.connections.labels("missing").set(now.missing)
                 self.waiting.set(now.waiting)
                 self.hashing.set(now.hashing)
                 self.dropped.inc(now.dropped - told)

@@ -155,7 +155,7 @@ def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -
     if settings.workers == 1:
         server = Server(config, tell)
         server.run(listeners)
-        return 0 if server.started else 1
+        return 0 if server.started and not server.lifespan.shutdown_failed else 1
     return supervise(config, listeners, settings, tell)
 
 

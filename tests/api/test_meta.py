@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from persistence import engine
 from persistence.engine import Pool
 from server.configuration import load
 from server.revision import known
@@ -290,3 +291,19 @@ class TestEveryAnswer:
             assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
             assert answer.headers["x-request-id"] == "mine"
             assert len(answer.headers.get_list("content-security-policy")) == 1
+
+
+async def test_a_process_that_has_lost_places_for_connections_wants_to_be_replaced(
+    settings: Settings, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "LOST_SECONDS", 0)
+    pool = Pool(fresh_url, size=2)
+    async with serving(settings, pool) as client:
+        lost = await pool.take()
+        problem = await client.get("//livez", expect=503)
+        pool.put(lost)
+        alive = await client.get("//livez")
+    await pool.close()
+
+    assert (problem["code"], problem.headers["retry-after"]) == ("service_unavailable", "2")
+    assert alive["status"] == "pass"

@@ -133,7 +133,9 @@ class TestWhatIsCounted:
         text = await scraped(monitored)
 
         assert values(text, "docket_sessions_active") == {(): 1}
-        assert set(values(text, "docket_pool_connections")) == {("in_use",), ("idle",)}
+        connections = values(text, "docket_pool_connections")
+        assert set(connections) == {("in_use",), ("idle",), ("connecting",), ("missing",)}
+        assert connections["missing",] == 0
 
     @pytest.mark.usefixtures("still_window")
     async def test_what_was_refused_for_being_too_much(self, fresh: Pool) -> None:

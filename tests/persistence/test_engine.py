@@ -1,8 +1,10 @@
 """The pool under cancellation, cut connections, exhaustion and a server that is not up yet; transactions."""
 
 import asyncio
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
@@ -10,6 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
+from persistence import engine
 from persistence.engine import SESSION, Database, Pool, PoolExhausted
 from persistence.tables import Organization
 from tests.factories import Factory
@@ -125,6 +128,71 @@ class TestSlots:
 
         assert taken.is_closed()
 
+    async def test_a_pool_whose_connections_do_not_come_back_closes_the_others_and_says_so(
+        self, fresh_url: str
+    ) -> None:
+        pool = Pool(fresh_url, size=3, patience=0.1)
+        kept, free = await pool.take(), await pool.take()
+        pool.put(free)
+
+        with pytest.raises(PoolExhausted, match=r"^1 of 3 connections to PostgreSQL did not come back$"):
+            await pool.close()
+
+        assert free.is_closed()
+        await kept.close()
+
+    async def test_who_waits_in_vain_leaves_the_line(self, fresh_url: str) -> None:
+        pool = Pool(fresh_url, size=1, patience=0.05)
+        taken = await pool.take()
+
+        refused = await asyncio.gather(*(pool.fetch("SELECT 1", []) for _ in range(100)), return_exceptions=True)
+
+        assert [type(one) for one in refused] == [PoolExhausted] * 100
+        assert not pool.waiting
+        pool.put(taken)
+        await pool.close()
+
+    async def test_slots_that_do_not_come_back_are_missed(self, fresh: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "LOST_SECONDS", 0)
+        async with fresh.transaction():
+            assert fresh.slots() == (7, 1, 0, 0)
+            assert not fresh.has_lost_slots()
+
+        lost = await fresh.take()  # as a mistake of ours would take it, told to none
+
+        assert fresh.slots() == (7, 0, 0, 1)
+        assert fresh.has_lost_slots()
+        fresh.put(lost)
+        assert not fresh.has_lost_slots()
+
+    async def test_slots_are_missed_for_ten_seconds_first(self, fresh: Pool) -> None:
+        lost = await fresh.take()
+
+        assert not fresh.has_lost_slots()
+        assert engine.LOST_SECONDS == 10
+        fresh.put(lost)
+
+    async def test_a_cancellation_at_any_moment_keeps_every_slot(self, fresh_url: str) -> None:
+        pool = Pool(fresh_url, size=2, patience=30)
+
+        async def work() -> None:
+            async with pool.transaction() as one:
+                await one.fetch("SELECT 1", [])
+                async with one.transaction() as two:
+                    await two.fetch("SELECT 2", [])
+            await pool.fetch("SELECT pg_sleep(0.001)", [])
+
+        for number in range(150):
+            workers = [asyncio.create_task(work()) for _ in range(5)]
+            await asyncio.sleep(number / 10_000)
+            for worker in workers[number % 2 :]:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            assert pool.slots() == (2, 0, 0, 0)
+            assert not pool.waiting
+        await pool.close()
+        assert not pool.closing
+
 
 async def waiting(pool: Pool) -> int:
     return len(pool.waiting)
@@ -220,6 +288,101 @@ class TestTrouble:
         assert list(pool.free) == [None]
 
 
+class TestFrozen:
+    """A server that neither answers nor ends connections, ten times in a row."""
+
+    @pytest.fixture
+    async def hurried(self, fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
+        """A pool that gives up soon."""
+        monkeypatch.setattr(engine, "COMMAND_SECONDS", 0.1)
+        pool = Pool(fresh_url, size=2, patience=0.1)
+        yield pool
+        pool.patience = 30
+        monkeypatch.undo()
+        for _ in range(2 * pool.size):  # what was made meanwhile has no time either
+            connection = await pool.take()
+            connection.terminate()
+            pool.put(connection)
+        assert await several(pool, pool.size)
+        await pool.close()
+
+    @pytest.mark.parametrize("within", ["a statement", "a transaction", "a savepoint"])
+    async def test_a_session_that_stands_still(self, hurried: Pool, onlooker: asyncpg.Connection, within: str) -> None:
+        for _ in range(10):
+            frozen: list[int] = []
+
+            async def freeze(db: Database, frozen: list[int] = frozen) -> None:
+                [record] = await db.fetch("SELECT pg_backend_pid()", [])
+                frozen.append(int(record[0]))
+                os.kill(frozen[0], signal.SIGSTOP)
+                await db.fetch("SELECT 1", [])
+
+            try:
+                with pytest.raises((TimeoutError, asyncpg.InterfaceError)):
+                    await (freeze(hurried) if within == "a statement" else self.nested(hurried, within, freeze))
+            finally:
+                os.kill(frozen[0], signal.SIGCONT)
+            assert hurried.slots() == (2, 0, 0, 0)
+        await until(lambda: onlooker.fetchval(f"SELECT count(*) {OTHERS}"), 0)
+
+    async def nested(self, pool: Pool, within: str, work: Callable[[Database], Awaitable[None]]) -> None:
+        async with pool.transaction() as one:
+            if within == "a transaction":
+                await work(one)
+            else:
+                async with one.transaction() as two:
+                    await work(two)
+
+    async def test_a_network_that_carries_nothing(self, fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with bound() as port:
+            carrying = asyncio.Event()
+            carrying.set()
+            pool = Pool(over_tcp(fresh_url, port), size=3, patience=30)
+            async with relay(fresh_url, port, carrying):
+                for _ in range(10):
+                    assert len(await several(pool, 3)) == 3
+                    carrying.clear()
+                    with monkeypatch.context() as hurried:
+                        hurried.setattr(pool, "patience", 0.1)
+                        met = await asyncio.gather(*(self.ask(pool) for _ in range(9)), return_exceptions=True)
+                    carrying.set()
+                    assert all(isinstance(one, TimeoutError | PoolExhausted | asyncpg.InterfaceError) for one in met)
+                    assert pool.slots() == (3, 0, 0, 0)
+                await pool.close()
+
+    async def ask(self, pool: Pool) -> None:
+        async with asyncio.timeout(0.3), pool.transaction() as transaction:
+            await transaction.fetch("SELECT 1", [])
+
+
+class TestCrowded:
+    async def test_a_server_without_more_connections_serves_all_by_those_it_has(
+        self, fresh_url: str, onlooker: asyncpg.Connection
+    ) -> None:
+        name = await onlooker.fetchval("SELECT current_database()")
+        await onlooker.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 3')  # with that of the onlooker
+        pool = Pool(fresh_url, size=8, patience=30)
+
+        found = await asyncio.gather(*(pool.fetch("SELECT pg_backend_pid(), pg_sleep(0.01)", []) for _ in range(100)))
+
+        assert len({records[0][0] for records in found}) == 2
+        assert pool.slots() == (8, 0, 0, 0)
+        assert sum(slot is not None for slot in pool.free) == 2
+        await pool.close()
+
+    async def test_a_server_without_any_says_so_in_the_end(self, fresh_url: str, onlooker: asyncpg.Connection) -> None:
+        name = await onlooker.fetchval("SELECT current_database()")
+        await onlooker.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 1')
+        pool = Pool(fresh_url, size=2, patience=0.3)
+
+        with pytest.raises(TimeoutError) as refused:
+            await pid(pool)
+
+        assert isinstance(refused.value.__cause__, asyncpg.TooManyConnectionsError)
+        assert pool.slots() == (2, 0, 0, 0)
+        await pool.close()
+
+
 async def several(pool: Pool, count: int) -> set[int]:
     """The pids of so many connections at once."""
     connections = [await pool.take() for _ in range(count)]
@@ -243,13 +406,15 @@ def over_tcp(url: str, port: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def relay(url: str, port: socket.socket) -> AsyncIterator[None]:
-    """The database can be reached by the port."""
+async def relay(url: str, port: socket.socket, carrying: asyncio.Event | None = None) -> AsyncIterator[None]:
+    """The database can be reached by the port, while it is `carrying`."""
     parts = make_url(url)
     ends: set[asyncio.Task[None]] = set()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while received := await reader.read(65536):
+            if carrying is not None:
+                await carrying.wait()
             writer.write(received)
         writer.close()
 

@@ -187,9 +187,13 @@ class TestRepeating:
             ("57P02", True, False),
             ("55P03", False, False),
             ("57014", False, False),
-            ("53300", False, False),
+            ("53300", True, True),
+            ("57P03", True, True),
+            ("26000", True, True),
+            ("42P05", True, True),
+            ("25006", True, True),
             ("53100", False, False),
-            ("25006", False, False),
+            ("0A000", False, False),
             ("23505", False, False),
             ("22003", False, False),
             ("42P01", False, False),
@@ -396,6 +400,22 @@ class TestCalls:
         pool.patience = 60
         await runner.run(lambda db: db.fetch("SELECT 1", []))
         await pool.close()
+
+    async def test_plans_that_went_stale_are_made_anew_within_a_transaction(self, runner: Runner, fresh: Pool) -> None:
+        async def attempt(db: Database) -> None:
+            async with db.transaction() as transaction:
+                await transaction.fetch("SELECT * FROM counters", [])
+                await count(transaction, 1)
+
+        connections = [await fresh.take() for _ in range(fresh.size)]
+        for connection in connections:
+            await connection.fetch("SELECT * FROM counters")
+            fresh.put(connection)
+        await fresh.fetch("ALTER TABLE counters ALTER COLUMN id TYPE bigint, ADD COLUMN note text", [])
+
+        await asyncio.gather(*(runner.run(attempt) for _ in range(fresh.size)))
+
+        assert await counts(fresh) == [fresh.size, 0]
 
     async def test_a_problem_is_no_reason_to_try_again(self, runner: Runner) -> None:
         async def attempt(_db: Database) -> None:
