@@ -43,8 +43,11 @@ class Server(Protocol):
     async def admit(self, exchange: Exchange, /) -> None:
         """Count the request. Raises the problem for one too many."""
 
+    async def permit(self, exchange: Exchange, /) -> None:
+        """Ask, before its body is read, whether the caller may send one. Raises the problem for one who may not."""
+
     async def admit_body(self, exchange: Exchange, body: Any, /) -> None:
-        """Count the request by what its body says; None was not read. Raises the problem for one too many."""
+        """Count the request by what its body says. Raises the problem for one too many."""
 
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any], /) -> Result:
         """Run the handler of `exchange.operation`."""
@@ -195,18 +198,14 @@ class Binding:
         return endpoint.written(result, exchange, if_none_match, check=check)
 
     async def arguments_of(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> dict[str, Any]:
-        """What the request says. One with a body is counted by that, or by None when it is refused unread."""
-        has_body = endpoint.operation.body is not None
-        try:
-            if refusal := self.server.refused(exchange):
-                raise refusal
-            arguments = await endpoint.reader.read(exchange, segments)
-        except Problem:
-            if has_body:
-                await self.server.admit_body(exchange, None)
-            raise
-        if has_body:
-            await self.server.admit_body(exchange, arguments["body"])
+        """What the request says. One with a body is counted by that, too."""
+        if refusal := self.server.refused(exchange):
+            raise refusal
+        if endpoint.operation.body is None:
+            return await endpoint.reader.read(exchange, segments)
+        await self.server.permit(exchange)
+        arguments = await endpoint.reader.read(exchange, segments)
+        await self.server.admit_body(exchange, arguments["body"])
         return arguments
 
 

@@ -251,7 +251,7 @@ RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
     "default": {"ip": (100, 60), "user": (1000, 60)},
     "login": {"identifier": (10, 3600), "ip": (10, 60)},
     "register": {"ip": (5, 60)},
-    "refresh": {"session": (30, 60)},
+    "refresh": {"ip": (100, 60), "session": (30, 60)},
     "password": {"user": (5, 60)},
     "sensitive": {"user": (10, 60)},
     "search": {"user": (60, 60)},

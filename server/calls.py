@@ -22,6 +22,7 @@ from generated.models import AuditAction, AuditOutcome, Environment
 from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, SessionNotFound
 from handlers.audit_trail import record
 from handlers.call import Call, Client, Process, PublicCall
+from persistence import user_lists
 from persistence.access import Caller, NotAllowed
 from persistence.engine import Database
 from persistence.users import key
@@ -29,7 +30,7 @@ from security.tokens import InvalidToken
 from server.callers import Callers, Guest
 from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.idempotency import Once
-from server.limits import Limits, network
+from server.limits import Limits
 from server.metrics import Metrics
 from server.ownership import as_superuser_if_needed, target_of
 
@@ -48,6 +49,7 @@ LOST = ("08", "57P")  # the connection is gone: the server may have done it
 SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
 READ_METRICS = "getMetrics"
+FOR_SUPERUSERS = ("superuser",)
 log = structlog.get_logger("calls")
 
 
@@ -69,24 +71,29 @@ class Calls(binding.Server):
             await self.limits.count(exchange)
 
     @override
+    async def permit(self, exchange: Exchange) -> None:
+        if exchange.operation is not None and exchange.operation.roles == FOR_SUPERUSERS:
+            await self.call(exchange, be_superuser, {})
+
+    @override
     async def admit_body(self, exchange: Exchange, body: Any) -> None:
         if self.limits is None or exchange.operation is None:
             return
         for partition in self.limits.classes[exchange.operation.rate_class]:
-            if partition == "identifier" and body is not None:
+            if partition == "identifier":
                 named = f"login {key(getattr(body, 'email', None) or body.username)}"
                 await self.limits.count_by(exchange, partition, self.process.keys.digest("throttle", named).hex())
-            elif partition == "session":
-                await self.limits.count_by(exchange, partition, self.session_of(exchange, body))
+            elif partition == "session" and (session := self.session_of(exchange, body)) is not None:
+                await self.limits.count_by(exchange, partition, session)
 
-    def session_of(self, exchange: Exchange, body: Any) -> str:
-        """What a refresh counts by: the session of its token, or the address when it has none that can be read."""
+    def session_of(self, exchange: Exchange, body: Any) -> str | None:
+        """What a refresh counts by: the session of its token, if it has one that can be read."""
         given = getattr(body, "refresh_token", MISSING)
         token = exchange.cookie if given is MISSING else given
         try:
             return str(self.callers.principal_of(token or "").session_id)
         except InvalidToken:
-            return network(exchange.address)
+            return None
 
     @override
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
@@ -183,6 +190,12 @@ class Calls(binding.Server):
             raise error
         self.metrics.mismatches.labels(operation.id).inc()
         log.error("contract_mismatch", operation=operation.id, reason=str(error))
+
+
+async def be_superuser(call: Call, /) -> Result:
+    """Nothing is done for a superuser, whose statement will ask again. Raises SessionOver, NotAllowed."""
+    await user_lists.demand_superuser(call.db, by=call.caller)
+    return Result()
 
 
 def needs_caller(exchange: Exchange) -> bool:

@@ -74,6 +74,6 @@ async def write_access(
 def target_of(operation: Operation, arguments: Mapping[str, Any]) -> AuditTarget | None:
     """The thing that the path names: the innermost, where it names several."""
     names = [parameter.argument for parameter in operation.parameters if parameter.where == "path"]
-    if not names:
+    if not names or names[-1] not in arguments:
         return None
     return AuditTarget(type=AuditTargetType(names[-1].removesuffix("_id")), id=arguments[names[-1]])

@@ -153,6 +153,9 @@ class Contract:
         security = attempt(read_security, self.document, node, at) or []
         summary, description = (attempt(member, node, name, at) or "" for name in ("summary", "description"))
         roles = attempt(roles_of, security, at) if security else None
+        counts = self.rate_classes.get(node.get("x-rate-limit", ""), {})
+        if roles is None and counts and "ip" not in counts:
+            self.findings.add(child(at, "x-rate-limit"), "counts no address, where anybody may call")
         local = attempt(self.local, node, at)
         parameters = attempt(self.parameters, path, method) or ()
         body = attempt(self.body, node, at) if "requestBody" in node else None

@@ -199,7 +199,8 @@ class TestRefresh:
         for _ in range(30):
             answer = await here.post("/auth/refresh", {"refresh_token": answer["refresh_token"]}, expect=200)
 
-        assert answer.headers["ratelimit-policy"] == policy("refresh", "session")
+        told = f"{policy('refresh', 'ip')}, {policy('refresh', 'session')}"
+        assert answer.headers["ratelimit-policy"] == told
         await here.post("/auth/refresh", {"refresh_token": answer["refresh_token"]}, expect=429)
         await here.post("/auth/refresh", {"refresh_token": other["refresh_token"]}, expect=200)
 
@@ -207,23 +208,25 @@ class TestRefresh:
         from_ = await limited()
         here, there = await from_(HERE), await from_(THERE)
 
-        for _ in range(30):
+        for _ in range(100):
             await here.post("/auth/refresh", {"refresh_token": "none"}, expect=401)
 
         await here.post("/auth/refresh", {"refresh_token": "nor-this"}, expect=429)
         await there.post("/auth/refresh", {"refresh_token": "none"}, expect=401)
 
-    async def test_a_body_that_cannot_be_read_is_counted_by_address(self, limited: Clients) -> None:
+    async def test_an_address_is_counted_before_any_body_is_read(self, limited: Clients) -> None:
         here = await (await limited())(HERE)
         rubbish: dict[str, Any] = {"content": b"{", "headers": {"Content-Type": "application/json"}}
 
-        for _ in range(10):
+        for _ in range(25):
             await here.send("POST", "/auth/refresh", expect=400, **rubbish)
             await here.send("POST", "/auth/refresh", expect=415, content=b"{")
+            await here.send("POST", "/auth/refresh", expect=413, content=b"x" * 100_000)
             await here.post("/auth/refresh", {"refresh_token": 1}, expect=422)
 
-        problem = await here.send("POST", "/auth/refresh", expect=429, **rubbish)
-        assert problem.headers["ratelimit-policy"] == policy("refresh", "session")
+        for more in (rubbish, {"content": b"x" * 100_000}):
+            problem = await here.send("POST", "/auth/refresh", expect=429, **more)
+            assert problem.headers["ratelimit-policy"] == policy("refresh", "ip")
 
 
 class TestLogin:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from asyncpg import Connection, Record
@@ -83,6 +84,27 @@ async def test_an_operation_makes_so_many_trips(
     assert counted.trips == trips
 
 
+@pytest.mark.parametrize(
+    ("trips", "path", "body"),
+    [(6, "/users", ACCOUNT), (7, "/users/bulk", {"action": "activate", "user_ids": [str(uuid4())]})],
+)
+async def test_who_may_send_a_superusers_body_is_asked_before_it_is_read(
+    settings: Settings, counted: Counted, make: Factory, *, trips: int, path: str, body: dict[str, Any]
+) -> None:
+    root, ada = await make.user(is_superuser=True), await make.user()
+    async with serving(settings, counted) as api:
+        await api.as_(root).send("POST", path, expect=201 if path == "/users" else 200, json=body)
+        assert counted.trips == trips
+
+        counted.trips = 0
+        await api.as_(root).post(path, {}, expect=422)
+        assert counted.trips == 1
+
+        counted.trips = 0
+        await api.as_(ada).send("POST", path, expect=403, content=b"x" * 2_000_000)
+        assert counted.trips == 2  # with the audit log of it
+
+
 async def test_a_request_with_a_key_makes_five(who: tuple[ApiClient, str, str], counted: Counted) -> None:
     counted.trips = 0
 
@@ -98,8 +120,8 @@ async def test_to_make_an_account_with_a_key_takes_a_second_transaction(
     ada = await make.user(is_superuser=True)
     async with serving(settings, counted) as api:
         await api.as_(ada).with_headers(Idempotency_Key="once").post("/users", ACCOUNT)
-        assert counted.trips == 13
+        assert counted.trips == 14
 
         counted.trips = 0
         await api.as_(ada).with_headers(Idempotency_Key="once").post("/users", ACCOUNT)
-        assert counted.trips == 6
+        assert counted.trips == 7

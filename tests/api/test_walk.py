@@ -22,7 +22,7 @@ from tests.api.conftest import client_of, refresh_token, serving, started
 from tests.api.prober import ALL, CANARY, Operation, good_body, with_required
 from tests.client import DOCUMENT, ApiClient, check
 from tests.conftest import Bench
-from tests.factories import NOW, SignedIn
+from tests.factories import NOW, Factory, SignedIn
 
 CLASSES: dict[str, dict[str, dict[str, int]]] = DOCUMENT["x-rate-limits"]
 FEW = 3  # what an address has here in the class `default`
@@ -45,13 +45,13 @@ async def ask(who: ApiClient, operation: Operation, **body: Any) -> httpx.Respon
     return answer
 
 
-async def ask_all(settings: Settings, db: Database) -> dict[str, httpx.Response]:
+async def ask_all(settings: Settings, db: Database, ada: SignedIn = ADA) -> dict[str, httpx.Response]:
     """What every operation answers somebody who may ask and makes no mistake. An unknown path stays unknown."""
     chosen = settings.model_copy(update={"metrics_token": SecretStr(SCRAPE)})
     bodies = {name: good_body(operation) for name, operation in ALL.items()}
-    bodies["refreshTokens"] = {"json": {"refresh_token": refresh_token(settings, ADA)}}
+    bodies["refreshTokens"] = {"json": {"refresh_token": refresh_token(settings, ada)}}
     async with serving(chosen, db) as api:
-        who = dict.fromkeys(ALL, api.as_(ADA)) | {"getMetrics": api.with_headers(Authorization=f"Bearer {SCRAPE}")}
+        who = dict.fromkeys(ALL, api.as_(ada)) | {"getMetrics": api.with_headers(Authorization=f"Bearer {SCRAPE}")}
         answers = await asyncio.gather(*(ask(who[name], ALL[name], **body) for name, body in bodies.items()))
         await api.get(UNKNOWN, expect=404)
     return dict(zip(bodies, answers, strict=True))
@@ -60,9 +60,12 @@ async def ask_all(settings: Settings, db: Database) -> dict[str, httpx.Response]
 def limit_of(rate_class: str) -> tuple[str, int, int]:
     """The limit of a class for who has not signed in: its name, its number and its window."""
     partitions = CLASSES[rate_class]
-    partition = next(name for name in ("ip", "user", "session") if name in partitions)
-    name = f"{rate_class}-session" if partition == "session" else rate_class
-    return name, FEW if rate_class == "default" else partitions[partition]["limit"], partitions[partition]["window"]
+    partition = next(name for name in ("ip", "user") if name in partitions)
+    return (
+        rate_class,
+        FEW if rate_class == "default" else partitions[partition]["limit"],
+        partitions[partition]["window"],
+    )
 
 
 def is_one_too_many(answer: httpx.Response, rate_class: str) -> None:
@@ -123,13 +126,13 @@ def raising(tag: ModuleType) -> SimpleNamespace:
 
 
 async def test_every_operation_answers_500_and_no_more_when_its_handler_raises(
-    settings: Settings, db: Bench, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, db: Bench, make: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = {tag.name: getattr(application.HANDLERS, tag.name) for tag in fields(application.HANDLERS)}
     broken = SimpleNamespace(**{name: raising(module) for name, module in modules.items()})
     monkeypatch.setattr(application, "HANDLERS", broken)
 
-    answers = await ask_all(settings, db)
+    answers = await ask_all(settings, db, await make.user(is_superuser=True))
 
     for name, answer in answers.items():
         assert (answer.status_code, answer.json()["code"]) == (500, "internal_error"), f"{name}: {answer.text}"

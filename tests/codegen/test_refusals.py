@@ -75,6 +75,11 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "no summary": (("summary: List books", "x-nothing: 1"), LIST, "has no summary"),
     "an empty summary": (("summary: List books", "summary: ''"), LIST, "has no summary"),
     "no description": (("description: All of them, as JSON or as a page.", "x-nothing: 1"), LIST, "has no description"),
+    "a class without addresses": (
+        ("exempt: {}", "exempt: {user: {limit: 1, window: 60}}"),
+        f"{LIST}/x-rate-limit",
+        "counts no address, where anybody may call",
+    ),
     "an undeclared rate class": (
         ("x-rate-limit: exempt", "x-rate-limit: generous"),
         f"{LIST}/x-rate-limit",
