@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Lock what pyproject.toml and the client in Python ask for, with hashes, for every platform and Python: needs uv.
-# `--upgrade` takes the newest.
+# `--upgrade` takes the newest. Of what is locked for the server a list is made, sbom.cdx.json (CycloneDX).
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -13,3 +13,6 @@ lock pyproject.toml --extra telemetry --constraints requirements.txt --output-fi
 lock pyproject.toml --extra telemetry --group dev --constraints requirements-telemetry.txt \
   --output-file requirements-dev.txt "$@"
 lock tests/clients/python/requirements.in --output-file tests/clients/python/requirements.txt "$@"
+
+uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+  --output-reproducible --output-format JSON | python3 -m scripts.sbom

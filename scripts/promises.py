@@ -1,7 +1,8 @@
-"""Write docs/security.md from the tests: a promise that no test is marked to prove cannot stand there.
+"""Write the tables of docs/security.md: each requirement of ASVS 5.0, level 2, with its verdict, and who proves it.
 
-`@pytest.mark.proves("ASVS 5.0 7.4.1", "A logout acts on the very next request")` on a test makes a row of a table. The
-first text names the requirements, separated by commas, and is empty where there is none.
+The verdicts are in scripts/asvs.yaml. `@pytest.mark.proves("ASVS 5.0 7.4.1", "A logout acts on the very next request")`
+on a test makes a row: the first text names the requirements, with commas between, and is empty where there is none.
+What is said to be met without a test or a page that shows it is refused.
 """
 
 import ast
@@ -9,136 +10,26 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from scripts.pages import ROOT, keep
+import yaml
+
+from scripts.pages import ROOT, between, keep
 
 PAGE = ROOT / "docs" / "security.md"
+VERDICTS = ROOT / "scripts" / "asvs.yaml"
 REQUIREMENT = re.compile(r"ASVS 5\.0 \d+\.\d+\.\d+|RFC \d+( \d+(\.\d+)*)?")
+ASVS = "ASVS 5.0 "
 NONE = "\u2014"
-AREAS = {
-    "Sessions": (
-        "api/test_attacks",
-        "api/test_authentication",
-        "api/test_sessions",
-        "proof/test_identity",
-        "server/test_races",
-    ),
-    "Tokens and keys": (
-        "api/test_attacks.py::TestKeyRotation",
-        "security/test_cursors",
-        "security/test_forged_tokens",
-        "security/test_keys",
-        "security/test_tokens",
-        "server/test_env_example",
-        "server/test_settings",
-    ),
-    "Other issuers": (
-        "api/test_auth_mode",
-        "api/test_outsiders",
-        "security/test_key_sets",
-        "security/test_outsiders",
-        "server/test_settings.py::TestOtherIssuers",
-    ),
-    "Passwords": (
-        "api/test_attacks.py::TestPasswordChange",
-        "api/test_auth.py",
-        "security/test_passwords",
-        "security/test_strength",
-        "server/test_superuser",
-    ),
-    "Guessing and storms": (
-        "api/test_guessing",
-        "api/test_limits",
-        "api/test_walk",
-        "server/test_counters",
-        "proof/test_identity.py::test_reads_go_on",
-        "proof/test_identity.py::test_the_time_of_a_login",
-    ),
-    "Cookies": ("api/test_cookies",),
-    "Permission": (
-        "api/test_members",
-        "api/test_permissions",
-        "api/test_organization_races",
-        "api/test_organizations",
-        "api/test_task_permissions",
-        "api/test_account_deletion",
-        "api/test_export",
-        "api/test_user_administration",
-        "api/test_users",
-    ),
-    "Audit": (
-        "api/test_audit",
-        "api/test_implied_ownership",
-        "api/test_organization_audit",
-        "persistence/test_audit",
-        "server/test_prune",
-    ),
-    "Input": (
-        "api/test_attacks.py::test_a_device",
-        "api/test_attacks.py::test_a_user_agent",
-        "api/test_bad_input",
-        "api/test_attacks.py::test_what_only",
-        "api/test_meta",
-        "api/test_connections",
-        "api/test_real_server",
-        "contract/test_reading",
-    ),
-    "Answers and logs": (
-        "api/test_canaries",
-        "api/test_life",
-        "api/test_glance",
-        "api/test_metrics",
-        "api/test_telemetry",
-        "contract/test_binding",
-        "server/test_cors",
-        "server/test_check",
-        "server/test_findings",
-        "persistence/test_locks",
-        "server/test_edge",
-        "server/test_connections",
-        "server/test_gate",
-        "server/test_observability",
-    ),
-}
-"""The areas in their order, and how the ids of their tests begin below tests/. The longest beginning counts."""
-
-INTRODUCTION = """# Security
-
-What Docket promises about sessions, tokens, passwords and records, and the test that shows it. This page is written by
-`scripts/regen.sh` from the tests themselves (`@pytest.mark.proves`), so it claims nothing that no test shows. The
-requirements are those of the OWASP Application Security Verification Standard (ASVS) 5.0.0 and of RFCs, by number and
-section. A dash is a promise of our own. A requirement that is named is touched by the test; it need not be met in full.
-
-`scripts/test.sh` runs all of these tests but those of `tests/proof`, which take minutes and are run by
-`scripts/proof.sh`.
-"""
-
-ROTATION = """## Rotating SECRET_KEY without logging anyone out
-
-Tokens name the key that signed them (`kid`). The server signs with `SECRET_KEY` and accepts `SECRET_KEY_PREVIOUS` as
-well, whichever of the two is the older one.
-
-1. Make a key: `openssl rand -hex 32`.
-2. With several instances only: set `SECRET_KEY_PREVIOUS` to the new key, leave `SECRET_KEY` alone, and restart the
-   instances one by one. From now on each accepts what another one will sign.
-3. Set `SECRET_KEY` to the new key and `SECRET_KEY_PREVIOUS` to the old one, and restart the instances one by one.
-4. Wait for 7 days, the life of a refresh token. By then every session is over or has been refreshed with the new key.
-5. Drop `SECRET_KEY_PREVIOUS` and restart once more.
-
-Sessions, access tokens, refresh tokens, cursors and counts of wrong passwords survive this: these are kept under a hash
-by either key, as long as both are accepted.
-
-A key that has leaked must not be waited for: leave `SECRET_KEY_PREVIOUS` empty in step 3. Everybody signs in again.
-"""
+MET, UNMET, NOT_APPLICABLE, BEYOND = "met", "not met", "does not apply", "level 3"
 
 
 class Unprovable(Exception):  # noqa: N818 - it says what is the case
-    """A mark that makes no row, with its place."""
+    """A mark that makes no row, with its place, or a verdict that nothing shows."""
 
 
 class Promise(NamedTuple):
-    """A row of a table."""
+    """What a test is marked to prove."""
 
     text: str
     requirements: str
@@ -146,35 +37,116 @@ class Promise(NamedTuple):
     test: str
 
     @property
-    def area(self) -> str:
-        node = f"{self.file}::{self.test}"
-        fitting = [(begin, area) for area, begins in AREAS.items() for begin in begins if node.startswith(begin)]
-        if not fitting:
-            raise Unprovable(f"tests/{node} belongs to no area of scripts/promises.py")
-        return max(fitting, key=lambda each: len(each[0]))[1]
+    def where(self) -> str:
+        return f"[{self.file}](../tests/{self.file}) `{self.test.replace('::', '.')}`"
 
     @property
-    def row(self) -> str:
-        where = f"[{self.file}](../tests/{self.file}) `{self.test.replace('::', '.')}`"
-        return f"| {self.text} | {self.requirements or NONE} | {where} |"
+    def numbers(self) -> list[str]:
+        """The requirements of ASVS among them."""
+        return [each.removeprefix(ASVS) for each in self.requirements.split(", ") if each.startswith(ASVS)]
+
+
+class Verdict(NamedTuple):
+    """What is said of a requirement; `shown` are tests and pages, `why` is said where it is not met."""
+
+    number: str
+    verdict: str
+    why: str = ""
+    shown: tuple[str, ...] = ()
 
 
 def main(arguments: list[str]) -> int:
     try:
-        text = page(list(promises(ROOT / "tests")))
+        text = page(PAGE.read_text(encoding="utf-8"), list(promises(ROOT / "tests")), VERDICTS.read_bytes())
     except Unprovable as unprovable:
         print(f"promises: {unprovable}", file=sys.stderr)
         return 1
     return keep(PAGE, text, arguments)
 
 
-def page(proven: list[Promise]) -> str:
-    """The text of docs/security.md."""
-    parts = [INTRODUCTION]
-    for area in AREAS:
-        rows = [promise.row for promise in sorted(proven) if promise.area == area]
-        parts.append("\n".join([f"## {area}\n", "| Promise | Requirement | Test |", "|---|---|---|", *rows, ""]))
-    return "\n".join([*parts, ROTATION])
+def page(text: str, proven: list[Promise], verdicts: bytes) -> str:
+    """The text of docs/security.md with its tables anew."""
+    said = yaml.safe_load(verdicts)
+    chapters = [list(verdicts_of(chapter)) for chapter in said["chapters"]]
+    titles = [chapter["title"] for chapter in said["chapters"]]
+    parts = [counts(titles, chapters)]
+    for number, (title, chapter) in enumerate(zip(titles, chapters, strict=True), 1):
+        parts.append("\n".join([f"### V{number} {title}\n", *TABLE, *rows(number, chapter, proven), ""]))
+    parts.append("\n".join(["### RFCs, and promises of our own\n", *others(proven), ""]))
+    verdict = {each.number: each.verdict for chapter in chapters for each in chapter}
+    ten = "\n".join(top_ten(said["top ten"], verdict))
+    return between(between(text, "asvs", "\n".join(parts)), "top ten", ten + "\n")
+
+
+TABLE = ("| Requirement | Verdict | Shown by, or why |", "|---|---|---|")
+
+
+def verdicts_of(chapter: dict[str, Any]) -> Iterator[Verdict]:
+    for number, shown in (chapter.get(MET) or {}).items():
+        yield Verdict(number, MET, shown=tuple([shown] if isinstance(shown, str) else shown or ()))
+    for number, why in (chapter.get(UNMET) or {}).items():
+        yield Verdict(number, UNMET, why)
+    for why, numbers in (chapter.get(NOT_APPLICABLE) or {}).items():
+        yield from (Verdict(number, NOT_APPLICABLE, why) for number in numbers)
+
+
+def counts(titles: list[str], chapters: list[list[Verdict]]) -> str:
+    """How many requirements of each chapter are met, are not, and do not apply."""
+    kinds = (MET, UNMET, NOT_APPLICABLE)
+    lines = [f"| Chapter | {' | '.join(kinds)} |", "|---|---|---|---|"]
+    sums = [[sum(each.verdict == kind for each in chapter) for kind in kinds] for chapter in chapters]
+    for number, (title, found) in enumerate(zip(titles, sums, strict=True), 1):
+        lines.append(f"| V{number} {title} | {' | '.join(map(str, found))} |")
+    lines.append(f"| all | {' | '.join(str(sum(column)) for column in zip(*sums, strict=True))} |")
+    return "\n".join([*lines, ""])
+
+
+def rows(chapter: int, verdicts: list[Verdict], proven: list[Promise]) -> Iterator[str]:
+    """The rows of a chapter. Raises Unprovable for one that is met and not shown."""
+    told = {each.number: each for each in verdicts}
+    touched = {number for promise in proven for number in promise.numbers if number.split(".")[0] == str(chapter)}
+    for number in sorted(told.keys() | touched, key=lambda number: [int(part) for part in number.split(".")]):
+        verdict = told.get(number, Verdict(number, BEYOND))
+        shown = [f"{promise.text}: {promise.where}" for promise in sorted(proven) if number in promise.numbers]
+        shown += [link(place, number) for place in verdict.shown]
+        if verdict.verdict == MET and not shown:
+            raise Unprovable(f"scripts/asvs.yaml: {number} is met, and nothing shows it: mark a test, or name a page")
+        yield row(number, verdict.verdict, verdict.why, *shown)
+
+
+def row(number: str, verdict: str, *said: str) -> str:
+    return f"| {number} | {verdict} | {' <br> '.join(each for each in said if each)} |"
+
+
+def link(place: str, number: str) -> str:
+    """The link to a test, or to a page. Raises Unprovable when there is none."""
+    file, _, test = place.partition("::")
+    path = ROOT / file
+    if not path.is_file():
+        raise Unprovable(f"scripts/asvs.yaml: {number} is shown by {file}, which is not there")
+    if test and test not in {name.replace("::", ".") for name, _ in tests_of(ast.parse(path.read_text("utf-8")))}:
+        raise Unprovable(f"scripts/asvs.yaml: {number} is shown by {place}, which is not there")
+    name = file.removeprefix("tests/").removeprefix("docs/")
+    return f"[{name}](../{file})" + (f" `{test}`" if test else "")
+
+
+def others(proven: list[Promise]) -> Iterator[str]:
+    """The table of what is proven and is no requirement of ASVS."""
+    yield from ("| Requirement | Shown by |", "|---|---|")
+    for promise in sorted(proven):
+        if not promise.numbers:
+            yield f"| {promise.requirements or NONE} | {promise.text}: {promise.where} |"
+
+
+def top_ten(said: dict[str, Any], verdicts: dict[str, str]) -> Iterator[str]:
+    """The table of the other list, which stands on the verdicts. Raises Unprovable when they say something else."""
+    yield from ("| Risk | Requirements met | Not met | How |", "|---|---|---|---|")
+    for risk, judged in said.items():
+        met, unmet = judged["met"], judged.get("open", [])
+        for number, wanted in [*((number, MET) for number in met), *((number, UNMET) for number in unmet)]:
+            if verdicts.get(number) != wanted:
+                raise Unprovable(f"scripts/asvs.yaml: {risk} says that {number} is {wanted}")
+        yield f"| {risk} | {', '.join(met)} | {', '.join(unmet) or NONE} | {judged['how']} |"
 
 
 def promises(tests: Path) -> Iterator[Promise]:

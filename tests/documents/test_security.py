@@ -4,10 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from scripts.promises import PAGE, Unprovable, main, page, promises
+from scripts.pages import ROOT
+from scripts.promises import PAGE, VERDICTS, Unprovable, main, page, promises, verdicts_of
 
-ROW = re.compile(r"^\| [^|]+ \| ([^|]+) \| \[\S+\]\((\S+)\) `([\w.]+)` \|$", re.MULTILINE)
+SHOWN = re.compile(r"\[[^]]+\]\(\.\./(tests/[^)]+)\) `([\w.]+)`")
+OF_STANDARD = (27, 11, 19, 10, 9, 35, 18, 7, 7, 29, 14, 9, 13, 9, 13, 16, 7)
+"""How many requirements of levels 1 and 2 each chapter of ASVS 5.0.0 has."""
+EMPTY = "<!-- asvs -->\n<!-- end -->\n<!-- top ten -->\n<!-- end -->\n"
+VERDICT = b"chapters: [{title: Encoding, met: {1.1.1: %b}}]\ntop ten: {}\n"
 MARK = '@pytest.mark.proves("RFC 6750 3", "Who is nobody may nothing")\n'
 
 
@@ -15,12 +21,21 @@ def test_it_says_what_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_every_test_that_it_names_exists() -> None:
-    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+def test_every_requirement_of_the_standard_has_one_verdict() -> None:
+    said = yaml.safe_load(VERDICTS.read_bytes())["chapters"]
 
-    assert len(rows) >= 50
-    for _, file, test in rows:
-        source = (PAGE.parent / file).read_text(encoding="utf-8")
+    for number, (chapter, many) in enumerate(zip(said, OF_STANDARD, strict=True), 1):
+        told = [verdict.number for verdict in verdicts_of(chapter)]
+        assert (len(told), len(set(told))) == (many, many), chapter["title"]
+        assert all(each.split(".")[0] == str(number) for each in told)
+
+
+def test_every_test_that_it_names_exists() -> None:
+    shown = SHOWN.findall(PAGE.read_text(encoding="utf-8"))
+
+    assert len(shown) >= 100
+    for file, test in shown:
+        source = (ROOT / file).read_text(encoding="utf-8")
         group, _, name = test.rpartition(".")
         assert f"def {name}(" in source
         assert not group or f"class {group}:" in source
@@ -29,13 +44,31 @@ def test_every_test_that_it_names_exists() -> None:
 def test_a_mark_is_a_row(tmp_path: Path) -> None:
     folder = tmp_path / "api"
     folder.mkdir()
-    source = f"class TestNobody:\n    {MARK}    async def test_nobody(self) -> None: ...\n"
+    other = MARK.replace("RFC 6750 3", "ASVS 5.0 1.1.1, ASVS 5.0 1.9.9")
+    source = f"{MARK}def test_nobody(): ...\n{other}def test_somebody(): ...\n"
     (folder / "test_auth.py").write_text(source, encoding="utf-8")
 
-    text = page(list(promises(tmp_path)))
+    text = page(EMPTY, list(promises(tmp_path)), VERDICT % b"LICENSE")
 
-    row = "| Who is nobody may nothing | RFC 6750 3 | [api/test_auth.py](../tests/api/test_auth.py)"
-    assert f"{row} `TestNobody.test_nobody` |\n" in text
+    shown = "Who is nobody may nothing: [api/test_auth.py](../tests/api/test_auth.py) `test_nobody`"
+    assert f"| RFC 6750 3 | {shown} |\n" in text
+    shown = shown.replace("nobody`", "somebody`")
+    assert f"| 1.1.1 | met | {shown} <br> [LICENSE](../LICENSE) |\n" in text
+    assert f"| 1.9.9 | level 3 | {shown} |\n" in text
+    assert "| V1 Encoding | 1 | 0 | 0 |\n| all | 1 | 0 | 0 |\n" in text
+
+
+@pytest.mark.parametrize("shown", [b"", b"docs/absent.md", b"tests/documents/test_security.py::test_absent"])
+def test_what_is_met_and_not_shown_is_refused(shown: bytes) -> None:
+    with pytest.raises(Unprovable, match=r"^scripts/asvs.yaml: 1\.1\.1 is "):
+        page(EMPTY, [], VERDICT % shown)
+
+
+def test_the_other_list_stands_on_the_verdicts() -> None:
+    other = VERDICT.replace(b"top ten: {}", b"top ten: {API1: {met: [1.1.2], how: Somehow}}") % b"LICENSE"
+
+    with pytest.raises(Unprovable, match=r"^scripts/asvs.yaml: API1 says that 1\.1\.2 is met"):
+        page(EMPTY, [], other)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +100,3 @@ def test_a_mark_in_a_file_without_tests_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Unprovable, match=r"^tests/conftest\.py:1 "):
         list(promises(tmp_path))
-
-
-def test_a_test_of_no_area_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "test_lost.py").write_text(f"{MARK}def test_nobody(): ...", encoding="utf-8")
-
-    with pytest.raises(Unprovable, match=r"^tests/test_lost\.py::test_nobody belongs to no area"):
-        page(list(promises(tmp_path)))
