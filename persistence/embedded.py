@@ -81,6 +81,7 @@ class Embedded:
         self.postmaster = Postmaster((self.folder / "data").resolve(), self.settings)
         self._users: int | None = None  # the descriptor of users.lock while we use the server
         self._leaving = threading.Event()
+        self._is_kept_out = False
         self._supervision: asyncio.Task[None] | None = None
 
     def url(self, role: str = "docket", database: str = "docket") -> str:
@@ -131,7 +132,7 @@ class Embedded:
         except FileNotFoundError:
             log.warning("%s was removed while it was in use", self.data.parent)
         except EmbeddedError as error:
-            log.warning("PostgreSQL is left running. %s", error)
+            log.warning("Left without stopping PostgreSQL. %s", error)
         finally:
             os.close(users)
         self.postmaster.forget()
@@ -277,8 +278,12 @@ class Embedded:
 
     def _take(self, lock: int, *, shared: bool = False, leaving: bool = False) -> None:
         gives_up = (lambda: False) if leaving else self._leaving.is_set
-        seconds = min(self.patience, LEAVE_SECONDS) if leaving else self.patience
+        seconds = self.patience
+        if leaving:  # who was kept out so far waits no longer
+            seconds = 0 if self._is_kept_out else min(self.patience, LEAVE_SECONDS)
+        self._is_kept_out = True
         try:
             locks.take(lock, seconds=seconds, say=log.warning, shared=shared, gives_up=gives_up)
         except locks.Unavailable as error:
             raise EmbeddedError(str(error)) from None
+        self._is_kept_out = False

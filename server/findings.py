@@ -19,7 +19,7 @@ SHORTEST_TOKEN = 32  # characters
 READABLE = 0o004  # by others than the owner and the group
 ENTERABLE = 0o001
 RESOLVE_SECONDS = 2.0
-CONTAINED = ("/.dockerenv", "/run/.containerenv")  # what Docker and Podman put into a container
+GIVEN = Path("/run/secrets")  # where containers have their secrets, with modes that are not theirs to choose
 ENCRYPTED = {"require", "verify-ca", "verify-full"}  # modes of libpq that never speak without TLS
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -61,8 +61,6 @@ def check_counting(settings: Settings) -> Iterator[Finding]:
 
 def check_files(settings: Settings) -> Iterator[Finding]:
     """Find secrets that other accounts of this machine can read."""
-    if is_contained():
-        return
     level: Level = "wrong" if settings.is_production else "warning"
     for name, path in secret_files().items():
         if others_read(Path(path)):
@@ -71,17 +69,14 @@ def check_files(settings: Settings) -> Iterator[Finding]:
         yield Finding(level, ENV_FILE, f"has a secret and can be read by others: chmod 0600 {Path(ENV_FILE).resolve()}")
 
 
-def is_contained() -> bool:
-    """Whether we are in a container, where no other accounts are, and files have the modes that it was given."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ or any(Path(mark).exists() for mark in CONTAINED)
-
-
 def others_read(path: Path) -> bool:
     """Whether another account can read the file: by its mode and by those of the folders above it."""
     try:
         whole = path.resolve(strict=True)
         modes = [folder.stat().st_mode for folder in whole.parents]
-        return os.name == "posix" and bool(whole.stat().st_mode & READABLE) and all(mode & ENTERABLE for mode in modes)
+        if os.name != "posix" or whole.is_relative_to(GIVEN):
+            return False
+        return bool(whole.stat().st_mode & READABLE) and all(mode & ENTERABLE for mode in modes)
     except OSError:
         return False
 

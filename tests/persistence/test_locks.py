@@ -116,7 +116,7 @@ def test_every_command_says_for_whom_it_waits_and_ends_when_told(
             said = next(line for line in waiting.stderr if "Waiting" in line)
             assert f"process {holder} (" in said
             waiting.send_signal(number)
-            assert waiting.wait(20) == 128 + signal.SIGINT
+            assert waiting.wait(8) == 128 + signal.SIGINT
             assert "Interrupted after" in waiting.stderr.read()
 
 

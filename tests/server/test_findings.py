@@ -29,7 +29,6 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
         monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
     monkeypatch.delenv("PGSSLMODE", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(findings, "CONTAINED", ())
 
     def tell(environment: str = "production", **given: str) -> tuple[set[tuple[str, str]], str]:
         values = {"SECRET_KEY": KEY} | WELL | given
@@ -187,10 +186,12 @@ class TestFiles:
         (open_folder / ".env").chmod(0o600)
         assert told() == (set(), "")
 
-    def test_a_container_has_no_others(self, told: Told, open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_a_container_is_given_has_the_modes_that_it_has(
+        self, told: Told, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (open_folder / "key").write_text(KEY)
         (open_folder / "key").chmod(0o444)
-        monkeypatch.setattr(findings, "CONTAINED", (str(open_folder),))
+        monkeypatch.setattr(findings, "GIVEN", open_folder)
 
         assert told(SECRET_KEY_FILE=str(open_folder / "key")) == (set(), "")
 
