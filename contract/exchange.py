@@ -45,6 +45,7 @@ class Exchange:
         "answer_headers",
         "content",
         "cookie",
+        "counted_as",
         "headers",
         "idempotency_key",
         "method",
@@ -79,6 +80,8 @@ class Exchange:
         """The body, once it is read."""
         self.idempotency_key: str | MISSING = MISSING
         self.answer_headers: list[tuple[str, str]] = []
+        self.counted_as: tuple[str, ...] = ()
+        """The classes that it was counted as for what its body changes."""
 
     def header(self, name: str) -> str | None:
         """The value of a request header; of a repeated one the values in one list (RFC 9110, 5.3)."""

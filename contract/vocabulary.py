@@ -187,6 +187,10 @@ class Operation:
     not_modified: bool
     """Whether 304 is declared."""
     problems: tuple[type[Problem], ...]
+    feature: str | None = None
+    """What the operator can turn off, and this with it."""
+    rate_class_when: Mapping[str, str] = field(default_factory=dict)
+    """By members of the body: what a request is also counted as when it changes them."""
 
     def declares(self, problem: Problem) -> bool:
         """Whether the operation may end in this: its status with its code, whatever the response is called."""

@@ -67,7 +67,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "token_revoked": ProblemType(
         401,
         "Token revoked",
-        "The session of this access token is over, or the account is not active any more.",
+        "The session of this access token is over, its account is not active any more, or a superuser has revoked what another issuer had issued to it until then.",
     ),
     "invalid_credentials": ProblemType(
         401,
@@ -122,7 +122,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "feature_disabled": ProblemType(
         404,
         "Feature disabled",
-        "This server leaves it to another issuer, or the caller comes from there and has no session here.",
+        "This server leaves it to another issuer, its operator has turned it off, or the caller comes from another issuer and has no session here.",
     ),
     "method_not_allowed": ProblemType(
         405,
@@ -1774,7 +1774,8 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         """Sign in.
 
         Begins a session and answers its tokens. Send the access token as `Authorization` with the scheme `Bearer`. Five
-        wrong passwords in a row lock signing in for 15 minutes, for unknown addresses too. With `token_transport`
+        wrong passwords in a row lock signing in for 15 minutes, for unknown addresses too; what others try elsewhere locks
+        no network that the account has signed in from within 30 days. With `token_transport`
         `cookie` the refresh token comes as the cookie `__Host-refresh`, which scripts cannot read, and not in the body,
         where it comes when `token_transport` is not sent.
 
@@ -1793,7 +1794,8 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         """Sign in by the OAuth 2.0 password grant.
 
         For tools that speak RFC 6749, such as the Authorize button of `/docs`. `username` is the e-mail or the
-        username. Unknown and empty members and `Authorization` are ignored.
+        username. Unknown and empty members and `Authorization` are ignored. OAuth 2.1 has no such grant: the operator can
+        turn it off, production does unless told otherwise, and then this is `404` `feature_disabled`. Sign in by `login`.
 
         Source: POST /api/v1/auth/token
         Raises: TokenRefused, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -1940,8 +1942,8 @@ class ProfileOperations(Protocol[Call_contra]):
         """Change the own profile.
 
         A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
-        leaves `version` and `ETag` alone. Another e-mail address needs a sign-in of the last 10 minutes
-        (`reauthentication_required`) and ends all other sessions.
+        leaves `version` and `ETag` alone. Another e-mail address or username needs a sign-in of the last
+        10 minutes (`reauthentication_required`); another e-mail address also ends all other sessions.
 
         Source: PATCH /api/v1/users/me
         Raises: MalformedBodyOrHeader, RecentLoginNeeded, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -2075,9 +2077,9 @@ class UsersOperations(Protocol[Call_contra]):
         """Replace a user.
 
         `username` and `full_name` become null when they are not sent; `is_active` and `is_superuser` stay as they are.
-        Who is no superuser may do this to the own account only. Another e-mail address ends the sessions of the user; a
-        caller who changes the own one needs a sign-in of the last 10 minutes (`reauthentication_required`) and keeps
-        the session of the request.
+        Who is no superuser may do this to the own account only. Another e-mail address ends the sessions of the user. A
+        caller who changes the own e-mail address or username needs a sign-in of the last 10 minutes
+        (`reauthentication_required`) and keeps the session of the request.
 
         Source: PUT /api/v1/users/{user_id}
         Raises: MalformedBodyOrHeader, RecentLoginNeeded, NotFound, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -2118,8 +2120,8 @@ class UsersOperations(Protocol[Call_contra]):
         leaves `version` and `ETag` alone. Who is no superuser may change the own account only, and neither `is_active`
         nor `is_superuser` of it. Nobody deactivates the own account (`self_action_forbidden`), and one active superuser
         always remains (`last_superuser`). Deactivation ends the sessions of the user, and so does another e-mail
-        address; a caller who changes the own one needs a sign-in of the last 10 minutes (`reauthentication_required`)
-        and keeps the session of the request.
+        address. A caller who changes the own e-mail address or username needs a sign-in of the last 10 minutes
+        (`reauthentication_required`) and keeps the session of the request.
 
         Source: PATCH /api/v1/users/{user_id}
         Raises: MalformedBodyOrHeader, RecentLoginNeeded, Forbidden, NotFound, RequestTimeout, UserConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -2153,10 +2155,11 @@ class UsersOperations(Protocol[Call_contra]):
     ) -> RevokeUserSessions204:
         """End the sessions of a user.
 
-        All of them, at once. The account stays active; its owner may sign in again.
+        All of them, at once; no token of another issuer counts any more that was issued until now. The account stays
+        active; its owner may sign in again.
 
         Source: DELETE /api/v1/users/{user_id}/sessions
-        Raises: Unauthorized, Forbidden, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2169,7 +2172,7 @@ class UsersOperations(Protocol[Call_contra]):
     ) -> UnlockUser204:
         """Unlock a user.
 
-        Forgets the wrong passwords in a row, so that signing in by password works at once (`account_locked`).
+        Forgets the wrong passwords, from whatever network, so that signing in by password works at once (`account_locked`, `rate_limit_exceeded`).
 
         Source: POST /api/v1/users/{user_id}/unlock
         Raises: Unauthorized, Forbidden, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -2858,6 +2861,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"email": "sensitive", "username": "sensitive"},
     ),
     Operation(
         id="login",
@@ -2939,6 +2943,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        feature="password_grant",
     ),
     Operation(
         id="getCurrentUser",
@@ -3358,6 +3363,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"email": "sensitive", "username": "sensitive"},
     ),
     Operation(
         id="bulkUpdateUsers",
@@ -3537,6 +3543,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"email": "sensitive", "username": "sensitive"},
     ),
     Operation(
         id="changeMyPassword",
@@ -3724,6 +3731,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"email": "sensitive", "username": "sensitive"},
     ),
     Operation(
         id="deleteUser",
@@ -3842,6 +3850,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"email": "sensitive", "username": "sensitive"},
     ),
     Operation(
         id="listUserSessions",
@@ -3914,7 +3923,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/api/v1/users/{user_id}/sessions",
         roles=("superuser",),
         cookie=None,
-        local="accounts",
+        local=None,
         rate_class="admin",
         parameters=(
             Parameter(
@@ -3939,7 +3948,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             Unauthorized,
             Forbidden,
-            SessionNotFound,
+            NotFound,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
@@ -4825,6 +4834,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"slug": "sensitive"},
     ),
     Operation(
         id="getOrganization",
@@ -4999,6 +5009,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        rate_class_when={"slug": "sensitive"},
     ),
     Operation(
         id="listMembers",

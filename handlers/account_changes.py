@@ -26,7 +26,7 @@ CHALLENGE = f'Bearer error="insufficient_user_authentication", max_age={RECENT.s
 async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: EntityTags | MISSING) -> models.User:
     """The account as it now is. What is as it was leaves version and sessions alone.
 
-    Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict.
+    Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict, TooManyRequests.
     """
     takes_away = patch.is_active is False or patch.is_superuser is False
     async with call.db.transaction() as db:
@@ -37,6 +37,7 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         demand_version(held.user, if_match)
         if not changed:
             return held.user
+        await call.count_changes(changed)
         if takes_away and await is_last_superuser(call, db, held.user, superusers):
             raise UserConflict("last_superuser", "This is the only active superuser.")
         user = await users.update(db, user_id, changes(held.user, patch), now=call.now)
@@ -72,15 +73,15 @@ def demand_right(call: Call, held: Held, patch: models.UserPatch, changed: Colle
         raise NotAllowed
     if held.user.id != call.caller.id:
         return
-    if "email" in changed:
+    if not {"email", "username"}.isdisjoint(changed):
         demand_recent_login(held.authenticated_at, call.now)
     if patch.is_active is False:
         raise UserConflict("self_action_forbidden", "You cannot deactivate your own account.")
 
 
-def demand_recent_login(authenticated_at: datetime, now: datetime) -> None:
+def demand_recent_login(authenticated_at: datetime | None, now: datetime) -> None:
     """Raises RecentLoginNeeded."""
-    if now - authenticated_at > RECENT:
+    if authenticated_at is None or now - authenticated_at > RECENT:
         detail = "You signed in too long ago for this. Sign in again, and repeat it within 10 minutes."
         raise RecentLoginNeeded("reauthentication_required", detail, www_authenticate=CHALLENGE)
 

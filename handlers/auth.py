@@ -1,8 +1,8 @@
 """The operations tagged `auth`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from pydantic import MISSING
@@ -34,7 +34,7 @@ from handlers.versions import etag
 from persistence import sessions, users
 from persistence.access import Caller, NotVisible
 from persistence.engine import Database
-from persistence.sessions import Lineage, NewSession
+from persistence.sessions import Lineage, NewSession, Origin
 from persistence.users import Credentials, key
 from security import strength
 from security.tokens import InvalidToken, RefreshClaims
@@ -42,7 +42,6 @@ from security.tokens import InvalidToken, RefreshClaims
 SESSION_LIFETIME = timedelta(days=7)
 SUCCESS, FAILURE = AuditOutcome.success, AuditOutcome.failure
 GRACE = timedelta(seconds=10)  # in which the refresh token before may be sent again
-Find: TypeAlias = Callable[[Database, str], Awaitable[Credentials | None]]
 
 
 class Standing(NamedTuple):
@@ -52,11 +51,18 @@ class Standing(NamedTuple):
     lineage: Lineage
 
 
+class Find(Protocol):
+    """How the account of an identifier is found."""
+
+    def __call__(self, db: Database, key: str, /, *, origin: Origin | MISSING) -> Awaitable[Credentials | None]: ...
+
+
 class WrongPassword(Exception):  # noqa: N818 - it says what is the case
     """The identifier, the password or both are wrong, or the account changed while it was looked at."""
 
 
 async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201:
+    await call.count_changes(body.model_fields_set)
     try:
         account = await accounts.new(body, call.process.passwords, call.now)
     except strength.PasswordRefused as refused:
@@ -145,7 +151,7 @@ async def begin_session(
 ) -> Standing:
     """A new session, if the password is right. Raises WrongPassword, AccountDisabled."""
     for _ in range(2):  # another login may have upgraded the hash meanwhile
-        found = await find(call.db, identifier)
+        found = await find(call.db, identifier, origin=guessing.origin_of(call))
         account = None if found is None else audit_trail.user(found.id)
         hashed = await verified(call, found, identifier, password)
         if found is None or hashed is None:
@@ -181,7 +187,8 @@ async def begun(call: PublicCall, session: NewSession, hashed: str) -> bool:
 async def verified(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
     """The hash of the account, upgraded where that is due, if the password is right."""
     hashed = found.hashed_password if found else None
-    verdict = await guessing.verify(call, password, hashed, of=found.id if found else identifier)
+    of, is_known = (identifier, False) if found is None else (found.id, found.is_known)
+    verdict = await guessing.verify(call, password, hashed, of=of, is_known=is_known)
     if found is None or hashed is None or not verdict.right:
         return None
     if verdict.outdated:

@@ -1,9 +1,9 @@
 """What a handler is given besides the arguments of its operation."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import MISSING
 
@@ -33,6 +33,13 @@ class Life:
         self.ending = False
 
 
+class Quota(NamedTuple):
+    """So many in so many seconds."""
+
+    amount: int
+    seconds: int
+
+
 class Metrics(Protocol):
     """What monitoring reads."""
 
@@ -53,6 +60,8 @@ class Process:
     metrics: Metrics
     life: Life
     sessions_per_user: int
+    sign_ins: Quota
+    """Wrong passwords that an account, or an identifier of none, has from anywhere but the networks it knows."""
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""
     health: Glance[GetHealth200 | GetHealth503] = field(default_factory=Glance)
@@ -71,6 +80,10 @@ class Client:
     request_id: str
     refresh_cookie: str | None
     accept: str | None = None
+
+
+async def uncounted(_members: Collection[str], /) -> None:
+    """The operation is counted in one way alone."""
 
 
 class Aside(Exception):  # noqa: N818 - it says what is the case
@@ -97,6 +110,8 @@ class PublicCall:
     """Whether `db` is a connection, in a transaction that was begun before the handler."""
     done: object = field(default=MISSING, kw_only=True)
     """What the work came to that was done aside."""
+    count_changes: Callable[[Collection[str]], Awaitable[None]] = field(default=uncounted, kw_only=True)
+    """Counts the call by the members of its body that change something. Raises TooManyRequests."""
 
     async def aside(self, work: Work[T]) -> T:
         """What the work comes to, which takes long and so is never done while a connection is held. Once in a call."""

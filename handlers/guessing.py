@@ -1,9 +1,13 @@
-"""A password, looked at: counted first, so that nobody tries more than five wrong ones in a row."""
+"""A password, looked at: counted first, so that nobody tries more than five wrong ones in a row, or ten in an hour."""
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal, TypeAlias
 from uuid import UUID
+
+from pydantic import MISSING
 
 from generated.models import AuditAction, AuditOutcome
 from generated.operations import TooManyAttempts
@@ -11,17 +15,26 @@ from handlers.audit_trail import record, user
 from handlers.call import PublicCall
 from persistence import throttle
 from persistence.engine import Database
+from persistence.sessions import Origin
+from persistence.throttle import Standing
 from security.passwords import HashingBusy, Verdict
 
 LOCK = timedelta(minutes=15)
+KNOWN = timedelta(days=30)  # after a sign-in
+SITE = 48  # bits of an IPv6 address that tell whose network it is
+DIGEST = 32  # bytes of a key, and again of a network behind it
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
-async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUID | str) -> Verdict:
+async def verify(
+    call: PublicCall, password: str, hashed: str | None, *, of: UUID | str, is_known: bool = False
+) -> Verdict:
     """Whether a password is that of an account, by its id, or of nobody, by the identifier that was given.
 
-    Raises TooManyAttempts and HashingBusy, and then no attempt was made.
+    `is_known`: the account has signed in from this network of late, which then has a count of its own. Raises
+    TooManyAttempts and HashingBusy, and then no attempt was made.
     """
-    keys = counters(call, of)
+    keys = counters(call, of, is_known=is_known)
     attempt = await reserve(call, keys)
     try:
         verdict = await call.process.passwords.verify(password, hashed)
@@ -29,7 +42,8 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
         await give_back(call, keys)
         raise
     if verdict.right:
-        await reset(call.db, keys)
+        for key in keys:
+            await throttle.settle(call.db, key)
     elif attempt >= throttle.MOST:
         account = user(of) if isinstance(of, UUID) else None
         await record(call.db, call, AuditAction.auth_lockout, AuditOutcome.denied, target=account)
@@ -37,23 +51,36 @@ async def verify(call: PublicCall, password: str, hashed: str | None, *, of: UUI
 
 
 async def forget(call: PublicCall, db: Database, user_id: UUID) -> None:
-    """Forget the wrong passwords of an account."""
-    await reset(db, counters(call, user_id))
+    """Forget the wrong passwords of an account, wherever they came from."""
+    for key in counters(call, user_id, is_known=False):
+        await throttle.forget(db, key, key + b"\xff" * DIGEST)
 
 
 async def reserve(call: PublicCall, keys: Sequence[bytes]) -> int:
     """Which attempt in a row this is, which every counter must grant. Raises TooManyAttempts."""
-    most = 0
+    most, seconds = call.process.sign_ins
+    since = call.now - timedelta(seconds=seconds)
+    latest = 0
     for number, key in enumerate(keys):
-        attempt = await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK)
+        attempt = await throttle.reserve(call.db, key, now=call.now, until=call.now + LOCK, most=most, since=since)
         if attempt is None:
             await give_back(call, keys[:number])
-            until = await throttle.find_lock(call.db, key) or call.now
-            seconds = max(1, math.ceil((until - call.now).total_seconds()))
-            detail = f"Too many wrong passwords. Try again in {seconds} seconds."
-            raise TooManyAttempts("account_locked", detail, retry_after=seconds)
-        most = max(most, attempt)
-    return most
+            raise refused(call, await throttle.find(call.db, key))
+        latest = max(latest, attempt)
+    return latest
+
+
+def refused(call: PublicCall, standing: Standing | None) -> TooManyAttempts:
+    """The problem for an attempt too many, by what forbids it for longest."""
+    most, seconds = call.process.sign_ins
+    bars: list[tuple[datetime, Literal["account_locked", "rate_limit_exceeded"]]] = [(call.now, "account_locked")]
+    if standing is not None and standing.locked_until is not None:
+        bars.append((standing.locked_until, "account_locked"))
+    if standing is not None and standing.tried_since is not None and standing.tried >= most:
+        bars.append((standing.tried_since + timedelta(seconds=seconds), "rate_limit_exceeded"))
+    until, code = max(bars)
+    wait = max(1, math.ceil((until - call.now).total_seconds()))
+    return TooManyAttempts(code, f"Too many wrong passwords. Try again in {wait} seconds.", retry_after=wait)
 
 
 async def give_back(call: PublicCall, keys: Sequence[bytes]) -> None:
@@ -61,12 +88,25 @@ async def give_back(call: PublicCall, keys: Sequence[bytes]) -> None:
         await throttle.give_back(call.db, key)
 
 
-async def reset(db: Database, keys: Sequence[bytes]) -> None:
-    for key in keys:
-        await throttle.reset(db, key)
-
-
-def counters(call: PublicCall, of: UUID | str) -> list[bytes]:
+def counters(call: PublicCall, of: UUID | str, *, is_known: bool) -> list[bytes]:
     """What wrong passwords are counted by: one for each accepted key, so that a change of keys loses no count."""
     kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
-    return call.process.keys.digests("throttle", f"{kind} {of}")
+    keys, name = call.process.keys, f"{kind} {of}"
+    counted = keys.digests("throttle", name)
+    if not is_known:
+        return counted
+    here = keys.digests("throttle", f"{name} from {network_of(call.client.address)}")
+    return [one + network for one, network in zip(counted, here, strict=True)]
+
+
+def origin_of(call: PublicCall) -> Origin | MISSING:
+    """The network that a call comes from, for looking whether the account knows it."""
+    network = network_of(call.client.address)
+    return MISSING if network is None else Origin(str(network[0]), str(network[-1]), call.now - KNOWN)
+
+
+def network_of(address: str | None) -> Network | None:
+    """Whose network an address is of: an IPv4 address alone, or the /48 of an IPv6 one."""
+    if address is None:
+        return None
+    return ip_network(f"{address}/{SITE}" if ":" in address else address, strict=False)

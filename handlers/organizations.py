@@ -37,6 +37,7 @@ async def list_organizations(call: Call, /, *, limit: int, cursor: str | MISSING
 
 
 async def create_organization(call: Call, /, *, body: models.OrganizationCreate) -> CreateOrganization201:
+    await call.count_changes(body.model_fields_set)
     async with call.db.transaction() as db:
         made = await organizations.insert(db, uuid7(), body, by=call.caller)
         target = audit_trail.organization(made.id)
@@ -58,6 +59,7 @@ async def update_organization(
         changes = changed(before, body)
         if not changes:
             return UpdateOrganization200(body=before, etag=etag(before))
+        await call.count_changes(changes)
         after = await organizations.update(db, organization_id, body, by=call.caller)
         target, updated = audit_trail.organization(after.id), AuditAction.organization_updated
         await record(db, call, updated, SUCCESS, target=target, organization_id=after.id, changes=changes)

@@ -57,8 +57,8 @@ async def export_my_data(call: Call, /) -> ExportMyData200:
 
 
 async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> ChangeMyPassword204:
-    me = await users.find_my_password(call.db, by=call.caller)
-    verdict = await guessing.verify(call, body.current_password, me.hashed_password, of=me.id)
+    me = await users.find_my_password(call.db, by=call.caller, origin=guessing.origin_of(call))
+    verdict = await guessing.verify(call, body.current_password, me.hashed_password, of=me.id, is_known=me.is_known)
     changed, myself = AuditAction.auth_password_changed, audit_trail.user(me.id)
     if me.hashed_password is None or not verdict.right:
         await record(call.db, call, changed, AuditOutcome.failure, target=myself, reason="wrong_password")

@@ -82,6 +82,7 @@ async def list_users(
 
 async def create_user(call: Call, /, *, body: models.UserCreate) -> CreateUser201:
     await user_lists.demand_superuser(call.db, by=call.caller)
+    await call.count_changes(body.model_fields_set)
     account = await call.aside(partial(new_account, call, body))
     async with call.db.transaction() as db:
         user = await users.insert(db, replace(account, is_active=body.is_active is not False))
@@ -160,6 +161,7 @@ async def revoke_user_sessions(call: Call, /, *, user_id: UUID) -> RevokeUserSes
     async with call.db.transaction() as db:
         await user_lists.hold(db, user_id, by=call.caller)
         await sessions.end_all(db, user_id, now=call.now, reason="revoked_by_superuser")
+        await users.revoke_tokens(db, user_id, now=call.now)
         await record(db, call, ended, AuditOutcome.success, target=audit_trail.user(user_id))
     return RevokeUserSessions204()
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import time
 
 import asyncpg
 from alembic import context
@@ -24,6 +25,7 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": "60s",
 }
 TURN = 30  # seconds to wait for another process that migrates
+PATIENCE = 500  # milliseconds that it is waited for by one statement, fewer than `deadlock_timeout`
 logging.getLogger("alembic").setLevel(logging.WARNING)
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
 
@@ -43,12 +45,21 @@ def migrate(connection: Connection) -> None:
 
 
 def take_turn(connection: Connection) -> None:
-    """Hold the lock of those who migrate until the connection ends."""
-    connection.execute(text(f"SET LOCAL lock_timeout = '{TURN}s'"))
-    try:
-        connection.execute(text("SELECT pg_advisory_lock(hashtext('docket.migrations'))"))
-    except DBAPIError as error:
-        raise CommandError(f"Another process has been migrating for {TURN} s: see what it waits for") from error
+    """Hold the lock of those who migrate until the connection ends.
+
+    Who waits asks again and again: `CREATE INDEX CONCURRENTLY` waits for every statement that is older, this one, too.
+    """
+    end = time.monotonic() + TURN
+    while True:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}ms'"))
+        try:
+            connection.execute(text("SELECT pg_advisory_lock(hashtext('docket.migrations'))"))
+        except DBAPIError as error:
+            connection.rollback()
+            if time.monotonic() > end:
+                raise CommandError(f"Another process has been migrating for {TURN} s: see what it waits for") from error
+        else:
+            break
     connection.commit()
 
 

@@ -37,7 +37,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from persistence import pages
 from persistence.pages import After, Item, Order, Page
-from persistence.query import Rows, Sql, typed
+from persistence.query import Rows, Sql, typed, when
 from persistence.tables import Member, Organization, Row, Session, User
 
 M = TypeVar("M")
@@ -80,8 +80,10 @@ class Caller:
     id: UUID
     session_id: UUID | MISSING
     now: datetime
-    authenticated_at: datetime | MISSING = MISSING
-    """When a caller of another issuer proved who it is; that of a session is in its row."""
+    authenticated_at: datetime | MISSING | None = MISSING
+    """When a caller of another issuer proved who it is, if that is told; that of a session is in its row."""
+    issued_at: datetime | MISSING = MISSING
+    """When the token of a caller of another issuer was issued."""
     as_superuser: bool | MISSING = MISSING
     """True: the caller owns every team, if it is a superuser. Give it only where an audit log is written of it."""
 
@@ -91,7 +93,10 @@ def me(by: Caller) -> CTE:
     account = select(User.id, User.is_superuser).where(User.id == by.id, User.is_active)
     if by.session_id is MISSING:
         proved = type_coerce(by.authenticated_at, Session.authenticated_at.type).label("authenticated_at")
-        return account.add_columns(proved).cte("me")
+        unrevoked = when(
+            by.issued_at, lambda moment: or_(User.tokens_valid_from.is_(None), User.tokens_valid_from < moment)
+        )
+        return account.add_columns(proved).where(unrevoked).cte("me")
     live = Session.id == by.session_id, Session.revoked_at.is_(None), Session.expires_at > by.now
     return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     any_,
     exists,
+    false,
     func,
     literal,
     literal_column,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import insert as insert_into
+from sqlalchemy.orm import InstrumentedAttribute
 
 from persistence import pages
 from persistence.access import Caller, SessionOver, for_superusers, listed, listed_mine, mine, permitted, seen
@@ -54,6 +56,23 @@ class Lineage:
 def count_used_since(moment: datetime) -> Sql:
     """How many live sessions were signed in to or refreshed since."""
     return select(func.count()).where(Session.last_used_at >= moment, Session.revoked_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The first and the last address of a network, and since when a sign-in from there makes it a known one."""
+
+    first: str
+    last: str
+    since: datetime
+
+
+def is_known(user_id: InstrumentedAttribute[UUID], origin: Origin | MISSING) -> ColumnElement[bool]:
+    """Whether the account has signed in from there."""
+    if origin is MISSING:
+        return false()
+    there = Session.ip_address.between(origin.first, origin.last)
+    return exists().where(Session.user_id == user_id, there, Session.created_at >= origin.since)
 
 
 LINEAGE = (Session.user_id, Session.generation, Session.rotated_at, Session.expires_at)

@@ -79,6 +79,8 @@ class User(Row):
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     words: Mapped[str] = mapped_column(server_default=text("''"))
     """What an administrator finds the account by, with a space between two; written by the application."""
+    tokens_valid_from: Mapped[datetime | None]
+    """Tokens of other issuers count when they were issued later."""
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -88,7 +90,10 @@ class Session(Row):
     """A login, and the only lock point of refresh, logout and revocation. Its refresh token is a function of it."""
 
     __tablename__ = "sessions"
-    __table_args__ = (CheckConstraint("(revoked_at IS NULL) = (revoke_reason IS NULL)", name="revoke_reason"),)
+    __table_args__ = (
+        CheckConstraint("(revoked_at IS NULL) = (revoke_reason IS NULL)", name="revoke_reason"),
+        Index("ix_sessions_ip_address", "user_id", "ip_address", "created_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
@@ -126,14 +131,21 @@ class DeletedIdentity(Row):
 
 
 class LoginThrottle(Row):
-    """Wrong passwords in a row, by a keyed hash of the account or of an identifier that no account has."""
+    """Wrong passwords, by a keyed hash of the account or of an identifier that no account has.
+
+    What is tried from a network that the account knows has a row of its own; its key begins with that of the account.
+    """
 
     __tablename__ = "login_throttle"
     __table_args__ = (CheckConstraint("attempts >= 0", name="attempts"),)
 
     key: Mapped[bytes] = mapped_column(primary_key=True)
     attempts: Mapped[int] = mapped_column(SmallInteger)
+    """In a row."""
     locked_until: Mapped[datetime | None]
+    tried: Mapped[int] = mapped_column(server_default=text("0"))
+    """In the window that began at `tried_since`."""
+    tried_since: Mapped[datetime | None]
     updated_at: Mapped[datetime] = mapped_column(index=True)
 
 

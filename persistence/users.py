@@ -17,7 +17,8 @@ from sqlalchemy.orm import aliased
 
 from generated import models
 from persistence.access import Caller, account_seen_by, me, mine, myself, seen
-from persistence.query import Sql, one, one_of, query, trusted
+from persistence.query import Rows, Sql, one, one_of, query, trusted
+from persistence.sessions import Origin, is_known
 from persistence.tables import Member, Organization, User
 
 PARTS = re.compile(r"[^\W_]+")
@@ -85,7 +86,8 @@ class Held:
 
     user: models.User
     by_superuser: bool
-    authenticated_at: datetime
+    authenticated_at: datetime | None
+    """None: nothing says when."""
 
 
 def held(record: Record) -> Held:
@@ -99,6 +101,8 @@ class Credentials:
     id: UUID
     hashed_password: str | None
     is_active: bool
+    is_known: bool = False
+    """Whether the account has signed in from there of late."""
 
 
 @query(lambda records: trusted(models.User)(records[0]))
@@ -129,15 +133,19 @@ def insert(user: NewUser) -> Sql:
 
 
 @query(one(lambda record: Credentials(*record)))
-def find_credentials(email_key: str) -> Sql:
-    return select(User.id, User.hashed_password, User.is_active).where(User.email_key == email_key)
+def find_credentials(email_key: str, *, origin: Origin | MISSING = MISSING) -> Sql:
+    return credentials(origin).where(User.email_key == email_key)
 
 
 @query(one(lambda record: Credentials(*record)))
-def find_credentials_by_either(identifier_key: str) -> Sql:
+def find_credentials_by_either(identifier_key: str, *, origin: Origin | MISSING = MISSING) -> Sql:
     """By e-mail or username: a username has no `@`, so at most one account answers."""
     match = or_(User.email_key == identifier_key, User.username_key == identifier_key)
-    return select(User.id, User.hashed_password, User.is_active).where(match)
+    return credentials(origin).where(match)
+
+
+def credentials(origin: Origin | MISSING) -> Rows:
+    return select(User.id, User.hashed_password, User.is_active, is_known(User.id, origin))
 
 
 @query(one(trusted(models.User)))
@@ -198,11 +206,14 @@ class Own:
     email: str | None
     username: str | None
     full_name: str | None
+    is_known: bool
+    """Whether the account has signed in from there of late."""
 
 
 @query(seen(lambda record: Own(*record)))
-def find_my_password(*, by: Caller) -> Sql:
-    return myself(by, User.id, User.hashed_password, User.email, User.username, User.full_name)
+def find_my_password(*, by: Caller, origin: Origin | MISSING) -> Sql:
+    own = User.id, User.hashed_password, User.email, User.username, User.full_name
+    return myself(by, *own, is_known(User.id, origin))
 
 
 @query(seen(lambda _: None))
@@ -215,6 +226,12 @@ def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
         return update_of(User).where(*mine_still).values(values).returning(User.id)
 
     return mine(by, change)
+
+
+@query(lambda _: None)
+def revoke_tokens(user_id: UUID, *, now: datetime) -> Sql:
+    """No token of another issuer counts for the account that was issued until now."""
+    return update_of(User).where(User.id == user_id).values(tokens_valid_from=now)
 
 
 @query(bool)

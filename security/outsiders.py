@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -35,7 +35,8 @@ class Outsider:
     email: str | None
     """As the issuer has verified it."""
     issued_at: datetime
-    authenticated_at: datetime
+    authenticated_at: datetime | None
+    """When its bearer proved who it is; None: it is not told."""
     usable_from: datetime
     expires_at: datetime
 
@@ -53,6 +54,8 @@ class Issuer:
     subject: Sequence[str] = ("sub",)
     issuer: str | None = None
     audience: str | None = None
+    iat_is_auth_time: bool = False
+    """Whether a token without `auth_time` was issued because its bearer proved who it is."""
 
 
 class KeySource(Protocol):
@@ -118,12 +121,15 @@ class Verified:
 class Outsiders:
     """Verifies the tokens of other issuers: the algorithm of a token selects the verifier.
 
-    The last `remembered` tokens that verified are known without verifying.
+    The last `remembered` tokens that verified are known without verifying. None counts for longer than `life`.
     """
 
-    def __init__(self, verifiers: Sequence[Verifier], *, remembered: int = 4096) -> None:
+    def __init__(
+        self, verifiers: Sequence[Verifier], *, remembered: int = 4096, life: timedelta = timedelta(hours=24)
+    ) -> None:
         self._verifiers = {name: verifier for verifier in verifiers for name in verifier.keys.algorithms}
         self._remembered = remembered
+        self._life = life
         self._verified: dict[str, Verified] = {}
 
     def remembers(self, token: str) -> bool:
@@ -136,7 +142,7 @@ class Outsiders:
         if verified is None or not await verified.holds():
             verified = await self._verify(token)
         outsider = verified.outsider
-        if outsider.expires_at <= now - LEEWAY:
+        if min(outsider.expires_at, outsider.issued_at + self._life) <= now - LEEWAY:
             raise ExpiredToken
         if outsider.usable_from > now + LEEWAY:
             raise InvalidToken
@@ -176,14 +182,16 @@ def header_of(token: str) -> dict[str, Any]:
 
 def outsider_of(claims: Mapping[str, Any], issuer: Issuer) -> Outsider:
     """Whose the claims are. Raises InvalidToken, KeyError, TypeError, ValueError."""
-    issued_at, authenticated_at = instant(claims["iat"]), instant(claims.get("auth_time", claims["iat"]))
+    issued_at = instant(claims["iat"])
+    assumed = issued_at if issuer.iat_is_auth_time else None
+    authenticated_at = instant(claims["auth_time"]) if "auth_time" in claims else assumed
     return Outsider(
         namespace=issuer.namespace,
         subject=subject_of(claims, issuer.subject),
         email=verified_email(claims) or verified_email(claims.get("user")),
         issued_at=issued_at,
         authenticated_at=authenticated_at,
-        usable_from=max(issued_at, authenticated_at, instant(claims.get("nbf", 0))),
+        usable_from=max(issued_at, authenticated_at or issued_at, instant(claims.get("nbf", 0))),
         expires_at=instant(claims["exp"]),
     )
 

@@ -44,7 +44,7 @@ class Passwords:
         self, *, rounds: int = 12, threads: int | None = None, waiting: int = 64, composition: bool = False
     ) -> None:
         self._scheme = bcrypt_sha256.using(default_rounds=rounds, min_desired_rounds=rounds)
-        self._nobodys = f"$bcrypt-sha256$v=2,t=2b,r={rounds}${'.' * 22}${'.' * 31}"
+        self._rounds = rounds
         self._composition = composition
         threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords", initializer=yield_to_others)
@@ -65,7 +65,10 @@ class Passwords:
         return await self._run(self._scheme.hash, readable(password))
 
     async def verify(self, password: str, hashed: str | None) -> Verdict:
-        """Whether the hash is of this password. None, for nobody's, takes as long and is never right."""
+        """Whether the hash is of this password. None, for nobody's, takes as long and is never right.
+
+        A hash of an earlier, lower cost takes as long, too: the time tells nothing of whether there is an account.
+        """
         return await self._run(self._verify, readable(password), hashed)
 
     async def check(self, password: str, *, email: str, names: Sequence[str]) -> None:
@@ -78,7 +81,12 @@ class Passwords:
         self._pool.shutdown(cancel_futures=True)
 
     def _verify(self, password: str, hashed: str | None) -> Verdict:
-        right = self._scheme.verify(password, self._nobodys if hashed is None else hashed) and hashed is not None
+        if hashed is None:
+            self._scheme.verify(password, nobodys(self._rounds))
+            return Verdict(right=False, outdated=False)
+        right = self._scheme.verify(password, hashed)
+        for cost in range(self._scheme.from_string(hashed).rounds, self._rounds):  # 2^c + 2^c + ... + 2^(r-1) = 2^r
+            self._scheme.verify(password, nobodys(cost))
         return Verdict(right, right and self._scheme.needs_update(hashed))
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -88,6 +96,11 @@ class Passwords:
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return await asyncio.wrap_future(future)
+
+
+def nobodys(cost: int) -> str:
+    """A hash of this cost, which no password has."""
+    return f"$bcrypt-sha256$v=2,t=2b,r={cost}${'.' * 22}${'.' * 31}"
 
 
 def yield_to_others() -> None:

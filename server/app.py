@@ -14,9 +14,9 @@ from pydantic_core import from_json
 
 from contract.binding import Binding
 from generated import models
-from generated.operations import OPERATIONS, TITLE, VERSION, Handlers
+from generated.operations import OPERATIONS, RATE_CLASSES, TITLE, VERSION, Handlers
 from handlers import audit, auth, members, meta, organizations, profile, tasks, users
-from handlers.call import Call, Life, Look, Process, PublicCall
+from handlers.call import Call, Life, Look, Process, PublicCall, Quota
 from persistence.engine import Database
 from security.cursors import Cursors
 from security.keys import Keys
@@ -79,7 +79,7 @@ def create_app(
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
     accounts = chosen.auth_mode != "external"
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
-    calls = Calls(process, metrics, limits, callers)
+    calls = Calls(process, metrics, limits, callers, chosen.features)
     statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
     @asynccontextmanager
@@ -97,7 +97,13 @@ def create_app(
         if lines is not None:
             lines.end()  # uvicorn ends a worker by the signal that it got, and then nothing is called at exit
 
-    pages = documentation.documentation(contract, document, csp_mode=chosen.csp_mode, docs=chosen.docs)
+    pages = documentation.documentation(
+        contract,
+        document,
+        csp_mode=chosen.csp_mode,
+        docs=chosen.docs,
+        password_grant="password_grant" in chosen.features,
+    )
     binding = Binding(
         OPERATIONS,
         HANDLERS,
@@ -154,8 +160,15 @@ def process_of(
         metrics=metrics,
         life=life,
         sessions_per_user=chosen.sessions_per_user,
+        sign_ins=sign_ins_of(chosen),
         looks=looks,
     )
+
+
+def sign_ins_of(chosen: Settings) -> Quota:
+    """How many wrong passwords an account has; without limits no end of them, five in a row at a time."""
+    amount, seconds = RATE_CLASSES["login"]["identifier"]
+    return Quota(chosen.rate_limit_login or amount if chosen.rate_limits_enabled else sys.maxsize, seconds)
 
 
 def limits_of(chosen: Settings, metrics: Metrics) -> Limits | None:

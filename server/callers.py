@@ -105,5 +105,5 @@ class Callers:
                 del self.known[next(iter(self.known))]
             self.known[token] = user_id
         guest.user_id = user_id
-        caller = Caller(user_id, MISSING, call.now, outsider.authenticated_at)
-        return Call(call.db, call.now, call.process, call.client, caller)
+        caller = Caller(user_id, MISSING, call.now, outsider.authenticated_at, outsider.issued_at)
+        return Call(call.db, call.now, call.process, call.client, caller, count_changes=call.count_changes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -21,11 +21,10 @@ from contract.vocabulary import ContractError, Operation, Problem, Result
 from generated.models import AuditAction, AuditOutcome, Environment
 from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, SessionNotFound
 from handlers.audit_trail import record
-from handlers.call import Call, Client, Process, PublicCall
+from handlers.call import Call, Client, Process, PublicCall, uncounted
 from persistence import user_lists
 from persistence.access import Caller, NotAllowed
 from persistence.engine import Database
-from persistence.users import key
 from security.tokens import InvalidToken
 from server.callers import Callers, Guest
 from server.errors import MethodNotAllowed, problem_of, unauthorized
@@ -54,10 +53,21 @@ log = structlog.get_logger("calls")
 
 
 class Calls(binding.Server):
-    """What the server does for the operations of the contract. `limits`: None counts nothing."""
+    """What the server does for the operations of the contract. `limits`: None counts nothing.
 
-    def __init__(self, process: Process, metrics: Metrics, limits: Limits | None, callers: Callers) -> None:
+    `features` are those of the contract's that are on.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        metrics: Metrics,
+        limits: Limits | None,
+        callers: Callers,
+        features: Collection[str] = (),
+    ) -> None:
         self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
+        self.features = features
         self.once = Once(process.keys)
         self.db: Database | None = None
 
@@ -81,8 +91,7 @@ class Calls(binding.Server):
             return
         for partition in self.limits.classes[exchange.operation.rate_class]:
             if partition == "identifier":
-                named = f"login {key(getattr(body, 'email', None) or body.username)}"
-                await self.limits.count_by(exchange, partition, self.process.keys.digest("throttle", named).hex())
+                self.limits.announce(exchange, partition)  # handlers/guessing.py counts it, once whose it is is known
             elif partition == "session" and (session := self.session_of(exchange, body)) is not None:
                 await self.limits.count_by(exchange, partition, session)
 
@@ -156,9 +165,23 @@ class Calls(binding.Server):
         client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, exchange.header("accept"))
         principal = exchange.principal
         if principal is None or principal.user_id is None or principal.session_id is None or not needs_caller(exchange):
-            return PublicCall(self.db, now, self.process, client)
+            return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))
         caller = Caller(principal.user_id, principal.session_id, now)
-        return Call(self.db, now, self.process, client, caller)
+        return Call(self.db, now, self.process, client, caller, count_changes=self.counting(exchange))
+
+    def counting(self, exchange: Exchange) -> Callable[[Collection[str]], Awaitable[None]]:
+        """How the handler counts a request by what it changes, once however often the handler runs."""
+        limits, operation = self.limits, exchange.operation
+        if limits is None or operation is None or not operation.rate_class_when:
+            return uncounted
+
+        async def count_changes(members: Collection[str]) -> None:
+            for member, rate_class in operation.rate_class_when.items():
+                if member in members and rate_class not in exchange.counted_as:
+                    exchange.counted_as += (rate_class,)
+                    await limits.count(exchange, rate_class)
+
+        return count_changes
 
     @override
     def not_found(self) -> Problem:
@@ -168,10 +191,15 @@ class Calls(binding.Server):
     def method_not_allowed(self, allow: str) -> Problem:
         return MethodNotAllowed(allow)
 
+    def is_off(self, operation: Operation) -> bool:
+        """Whether the server does not have what the operation is about: accounts, or a feature."""
+        without_accounts = operation.local is not None and not self.callers.accounts
+        return without_accounts or not (operation.feature is None or operation.feature in self.features)
+
     @override
     def refused(self, exchange: Exchange) -> Problem | None:
         operation, principal = exchange.operation, exchange.principal
-        if operation is not None and operation.local and not self.callers.accounts:
+        if operation is not None and self.is_off(operation):
             return disabled(operation)
         if isinstance(exchange.refusal, CrossSite):
             return exchange.refusal

@@ -89,12 +89,14 @@ class File:
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 
-def documentation(contract: bytes, document: bytes, *, csp_mode: CspMode, docs: bool = True) -> list[Route]:
+def documentation(
+    contract: bytes, document: bytes, *, csp_mode: CspMode, docs: bool = True, password_grant: bool = True
+) -> list[Route]:
     """The routes of the contract (YAML), the same document as JSON, the pages that show it, and what these load.
 
     Without `docs` only what the page of a problem loads.
     """
-    files = described(contract, document, csp_mode) if docs else {}
+    files = described(contract, document, csp_mode, password_grant=password_grant) if docs else {}
     files["/favicon.ico"] = File(FOLDER / "favicon.svg", ASSETS["favicon.svg"])
     for name, media_type in ASSETS.items():
         if docs or name in OF_PROBLEMS:
@@ -106,7 +108,7 @@ def documentation(contract: bytes, document: bytes, *, csp_mode: CspMode, docs: 
     ]
 
 
-def described(contract: bytes, document: bytes, csp_mode: CspMode) -> dict[str, File]:
+def described(contract: bytes, document: bytes, csp_mode: CspMode, *, password_grant: bool) -> dict[str, File]:
     """The contract by its paths."""
     title: str = json.loads(document)["info"]["title"]
     whole = File(document, "application/json")
@@ -114,7 +116,11 @@ def described(contract: bytes, document: bytes, csp_mode: CspMode) -> dict[str, 
         "/openapi.yaml": File(contract, "application/yaml"),
         "/openapi.json": whole,
         "/api/v1/openapi.json": whole,
-        "/docs": File(docs_page(title), "text/html", policy=content_security_policy("docs", csp_mode)),
+        "/docs": File(
+            docs_page(title, password_grant=password_grant),
+            "text/html",
+            policy=content_security_policy("docs", csp_mode),
+        ),
         "/redoc": File(redoc_page(title), "text/html", policy=content_security_policy("redoc", csp_mode)),
     }
 
@@ -145,9 +151,11 @@ def digest_of(name: str) -> bytes:
         return file_digest(file, "sha256").digest()
 
 
-def docs_page(title: str) -> bytes:
+def docs_page(title: str, *, password_grant: bool) -> bytes:
+    """Swagger UI. Without the password grant its Authorize button asks for a token, and for no password."""
     head = stylesheet("swagger-ui.css") + stylesheet("docs.css") + script("swagger-ui-bundle.js") + script("docs.js")
-    return html(title, head, f'<div id="swagger-ui"></div>{WITHOUT_SCRIPT}')
+    without = "" if password_grant else ' data-without="password"'
+    return html(title, head, f'<div id="swagger-ui"{without}></div>{WITHOUT_SCRIPT}')
 
 
 def redoc_page(title: str) -> bytes:

@@ -1,6 +1,7 @@
 """The other issuers that the settings name: what is wrong or doubtful about them, and who verifies their tokens."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -98,10 +99,12 @@ def outsiders_of(settings: Settings, key_set: "KeySet | None") -> Outsiders | No
         return None
     verifiers = []
     if settings.better_auth_secret is not None:
-        issuer = Issuer(BETTER_AUTH, SUBJECT, settings.better_auth_issuer, settings.better_auth_audience)
+        told = settings.better_auth_issuer, settings.better_auth_audience, settings.external_iat_is_auth_time
+        issuer = Issuer(BETTER_AUTH, SUBJECT, *told)
         verifiers.append(Verifier(issuer, SharedSecret(settings.better_auth_secret.get_secret_value())))
     if key_set is not None:
         claim = (settings.external_jwt_user_id_claim,)
-        issuer = Issuer(namespace_of(settings), claim, settings.external_jwt_issuer, settings.external_jwt_audience)
+        told = settings.external_jwt_issuer, settings.external_jwt_audience, settings.external_iat_is_auth_time
+        issuer = Issuer(namespace_of(settings), claim, *told)
         verifiers.append(Verifier(issuer, key_set))
-    return Outsiders(verifiers)
+    return Outsiders(verifiers, life=timedelta(hours=settings.external_token_hours))

@@ -29,9 +29,13 @@ class Limits:
         self.counters = counters
         self.classes = {name: limits_of(name, partitions, overridden) for name, partitions in RATE_CLASSES.items()}
 
-    async def count(self, exchange: Exchange) -> None:
-        """Count a request by its user, if one is signed in and counts for its class, or else by its address."""
-        partitions = self.classes[exchange.operation.rate_class if exchange.operation else "default"]
+    async def count(self, exchange: Exchange, rate_class: str | None = None) -> None:
+        """Count a request by its user, if one is signed in and counts for its class, or else by its address.
+
+        `rate_class`: another one than that of its operation.
+        """
+        own = exchange.operation.rate_class if exchange.operation else "default"
+        partitions = self.classes[rate_class or own]
         principal = exchange.principal
         if principal is not None and (limit := partitions.get("user")):
             await self.hit(exchange, limit, principal.name)
@@ -39,9 +43,14 @@ class Limits:
             await self.hit(exchange, limit, network(exchange.address))
 
     async def count_by(self, exchange: Exchange, partition: str, key: str) -> None:
-        """Count a request by what its body says: the `identifier` it names, or its `session`."""
+        """Count a request by what its body says: its `session`."""
         rate_class = exchange.operation.rate_class if exchange.operation else ""
         await self.hit(exchange, self.classes[rate_class][partition], key)
+
+    def announce(self, exchange: Exchange, partition: str) -> None:
+        """Tell of a limit that is counted elsewhere. What is left of it is not told."""
+        rate_class = exchange.operation.rate_class if exchange.operation else ""
+        exchange.answer_headers.append(("RateLimit-Policy", self.classes[rate_class][partition].policy))
 
     async def hit(self, exchange: Exchange, limit: Limit, key: str) -> None:
         """Count one and tell what is left. Raises TooManyRequests when nothing was."""

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     password_composition: bool = Field(
         default=False, description="Whether a password needs a lower-case and an upper-case letter, a digit and a sign."
     )
+    password_grant: bool | None = Field(
+        None, description="Whether /api/v1/auth/token takes passwords; by default everywhere but in production."
+    )
     first_superuser_email: str | None = Field(None, description="A superuser that the first start makes,")
     first_superuser_password: SecretStr | None = Field(None, description="with this password, which it never resets.")
 
@@ -95,6 +98,12 @@ class Settings(BaseSettings):
     external_jwt_audience: str | None = Field(None, description="the `aud`.")
     external_jwt_user_id_claim: str = Field(
         "sub", min_length=1, description="The claim that says whose a token is, by path: `user.id` is one in another."
+    )
+    external_token_hours: int = Field(
+        24, ge=1, le=8760, description="Hours after `iat` for which a token of another issuer counts at most."
+    )
+    external_iat_is_auth_time: bool = Field(
+        default=False, description="Whether such a token proves a sign-in at its `iat` when it has no `auth_time`."
     )
 
     sessions_per_user: int = Field(
@@ -123,7 +132,9 @@ class Settings(BaseSettings):
     rate_limit_default: int | None = Field(
         None, ge=1, le=HIGHEST_LIMIT, description="Requests a minute of an address, class `default`."
     )
-    rate_limit_login: int | None = Field(None, ge=1, le=HIGHEST_LIMIT, description="Sign-ins an hour of an identifier.")
+    rate_limit_login: int | None = Field(
+        None, ge=1, le=HIGHEST_LIMIT, description="Wrong passwords an hour of an account, or of an identifier of none."
+    )
     redis_url: SecretStr | None = Field(None, description="A Redis where all instances count; none: each for itself.")
     metrics_token: SecretStr | None = Field(
         None, description="What monitoring sends to read /metrics; none: nobody reads them, except in development."
@@ -241,6 +252,12 @@ class Settings(BaseSettings):
         """Whether the server migrates its database before it serves."""
         by_default = self.is_development and self.database_pooler is None
         return self.url is None or (by_default if self.auto_migrate is None else self.auto_migrate)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Those of the contract's features that are on."""
+        grants = not self.is_production if self.password_grant is None else self.password_grant
+        return frozenset({"password_grant"} if grants else ())
 
     @property
     def access_lifetime(self) -> timedelta:

@@ -15,6 +15,7 @@ from scripts.codegen.security import cookie_of, read_security, roles_of
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PROBLEM_MEDIA = ("application/problem+json", "application/json")
 LOCAL = ("accounts", "session")
+OFF = "feature_disabled"
 HEADER_TYPES = {"integer": "int", "string": "str"}
 
 
@@ -174,14 +175,40 @@ class Contract:
             roles=roles,
             cookie=cookie_of(self.document, security),
             local=local,
+            feature=node.get("x-feature"),
             rate_class=node["x-rate-limit"],
+            rate_class_when=node.get("x-rate-limit-when", {}),
             parameters=parameters,
             body=body,
             responses=tuple(response for response in responses if response is not None),
         )
         if not operation.results:
             raise Refused(child(at, "responses"), "declares problems only")
+        attempt(self.refuse_switch, operation, at)
+        attempt(self.refuse_uncounted, operation, at)
         return operation
+
+    def refuse_switch(self, operation: Operation, at: str) -> None:
+        """Whoever can be off says so in a problem."""
+        if operation.feature and OFF not in {code for problem in operation.problems for code in problem.codes}:
+            raise Refused(child(at, "x-feature"), f"the operation does not declare {OFF}")
+
+    def refuse_uncounted(self, operation: Operation, at: str) -> None:
+        """Whoever tells that a value of others is taken says how often it does so, for each member of the body."""
+        counted, told = operation.rate_class_when, child(at, "x-rate-limit-when")
+        members: Node = {}
+        if operation.body:
+            members = resolve(self.document, {"$ref": operation.body.schema}, at)[0]
+            members = resolve(self.document, members, at)[0].get("properties", {})
+        for name, rate_class in counted.items():
+            if name not in members:
+                raise Refused(child(told, name), "is no member of the body")
+            if "user" not in self.rate_classes.get(rate_class, {}) or rate_class == operation.rate_class:
+                raise Refused(child(told, name), "names no other class of x-rate-limits that counts users")
+        for code in dict.fromkeys(code for problem in operation.problems for code in problem.codes):
+            taken = self.problem_types.get(code, {}).get("taken")
+            if taken is not None and taken not in counted:
+                raise Refused(at, f"declares {code}, which tells of others: count {taken} in x-rate-limit-when")
 
     def parameters(self, path: str, method: str) -> tuple[Parameter, ...]:
         """Those of the path and those of the operation, which come instead of the former when named alike."""

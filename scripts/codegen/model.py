@@ -81,7 +81,9 @@ class Operation:
     roles: tuple[str, ...] | None
     cookie: str | None
     local: str | None
+    feature: str | None
     rate_class: str
+    rate_class_when: dict[str, str]
     parameters: tuple[Parameter, ...]
     body: Body | None
     responses: tuple[Response, ...]

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
-from server.settings import Settings
-from tests.api.conftest import serving
+from server.settings import Environment, Settings
+from tests.api.conftest import serving, started
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
@@ -325,3 +326,31 @@ class TestToken:
             "unsupported_media_type",
             "application/x-www-form-urlencoded",
         )
+
+
+@pytest.mark.proves("ASVS 5.0 10.4.4", "Production has no password grant unless its operator turns it on")
+@pytest.mark.parametrize(
+    ("environment", "grant", "expect"),
+    [
+        ("development", None, 200),
+        ("production", None, 404),
+        ("production", True, 200),
+        ("development", False, 404),
+    ],
+)
+async def test_the_password_grant_is_there_where_it_is_on(
+    settings: Settings, db: Bench, make: Factory, environment: Environment, expect: int, *, grant: bool | None
+) -> None:
+    ada = await make.user()
+    chosen = settings.model_copy(update={"environment": Environment(environment), "password_grant": grant})
+    form = {"grant_type": "password", "username": f"{ada.id.hex}@example.com", "password": PASSWORD}
+
+    async with started(chosen, db) as app:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://docket") as http:
+            answer = await http.post("/api/v1/auth/token", data=form)
+            page = (await http.get("/docs")).text
+
+    assert answer.status_code == expect
+    assert expect == httpx.codes.OK or answer.json()["code"] == "feature_disabled"
+    assert ('data-without="password"' in page) is (expect != httpx.codes.OK)

@@ -202,19 +202,78 @@ async def test_sessions_and_passwords_are_not_theirs(api: ApiClient, other: Issu
     assert problem["code"] == "feature_disabled"
 
 
+@pytest.mark.proves("ASVS 5.0 7.5.1", "A token that does not say when its bearer signed in proves no recent sign-in")
 async def test_a_recent_login_is_what_the_token_says(api: ApiClient, other: Issuer) -> None:
     now = int(datetime.now(UTC).timestamp())
     change = {"email": "grace@example.com"}
 
-    old = bearing(api, other.token("grace", iat=now - 660))
-    older = bearing(api, other.token("grace", auth_time=now - 660))
-    for late in (old, older):
+    silent = bearing(api, other.token("grace"))
+    for late in (silent, bearing(api, other.token("grace", auth_time=now - 660)), bearing(api, shared("grace"))):
         problem = await late.patch("/users/me", change, expect=401)
         assert problem["code"] == "reauthentication_required"
-    recent = bearing(api, other.token("grace", iat=now - 540))
+        assert (await late.delete("/users/me", expect=401))["code"] == "reauthentication_required"
+    recent = bearing(api, other.token("grace", auth_time=now - 540))
 
     assert (await recent.patch("/users/me", change))["email"] == "grace@example.com"
-    assert (await old.patch("/users/me", {"full_name": "Grace"}))["full_name"] == "Grace"
+    assert (await silent.patch("/users/me", {"full_name": "Grace"}))["full_name"] == "Grace"
+
+
+async def test_the_operator_may_take_iat_for_the_sign_in(other: Issuer, db: Bench) -> None:
+    now = int(datetime.now(UTC).timestamp())
+
+    async with serving(hybrid(other, external_iat_is_auth_time=True), db) as api:
+        lates: list[dict[str, Any]] = [{"iat": now - 660}, {"auth_time": now - 660}]
+        for late in lates:
+            old = bearing(api, other.token("grace", **late))
+            await old.patch("/users/me", {"username": "grace"}, expect=401)
+        recent = bearing(api, other.token("grace", iat=now - 540))
+        assert (await recent.patch("/users/me", {"username": "grace"}))["username"] == "grace"
+
+
+@pytest.mark.proves("ASVS 5.0 9.2.1", "A token of another issuer counts for 24 hours at most, whatever its exp says")
+@pytest.mark.parametrize(("hours", "setting", "expect"), [(23, 24, 200), (25, 24, 401), (25, 48, 200), (2, 1, 401)])
+async def test_a_token_counts_for_so_many_hours_after_its_iat(
+    other: Issuer, db: Bench, hours: int, setting: int, expect: int
+) -> None:
+    now = int(datetime.now(UTC).timestamp())
+    said: dict[str, Any] = {"iat": now - hours * 3600, "exp": now + 86_400 * 365}
+
+    async with serving(hybrid(other, external_token_hours=setting), db) as api:
+        for token in (other.token("grace", **said), shared("grace", **said)):
+            answer = await bearing(api, token).get("/auth/me", expect=expect)
+            assert expect == 200 or answer["code"] == "token_expired"
+
+
+@pytest.mark.proves("ASVS 5.0 7.4.5", "Superusers end what another issuer's tokens open, at once and for good")
+async def test_superusers_revoke_tokens_of_other_issuers(api: ApiClient, other: Issuer, make: Factory) -> None:
+    root = api.as_(await make.user(is_superuser=True))
+    now = int(datetime.now(UTC).timestamp())
+    grace, heidi = bearing(api, other.token("grace")), bearing(api, other.token("heidi"))
+    me, task = (await grace.get("/auth/me"))["id"], {"title": "Find the moth"}
+    await heidi.get("/auth/me")
+
+    await root.delete(f"/users/{me}/sessions")
+
+    for token in (other.token("grace"), other.token("grace", iat=now - 60, jti="unseen")):
+        for refused in (
+            await bearing(api, token).get("/auth/me", expect=401),
+            await bearing(api, token).post("/tasks", task, expect=401),
+        ):
+            assert refused["code"] == "token_revoked"
+    assert (await bearing(api, other.token("grace", iat=now + 10)).get("/auth/me"))["id"] == me
+    await heidi.get("/auth/me")
+
+
+async def test_where_there_are_no_accounts_of_ours_tokens_are_revoked_too(other: Issuer, db: Bench) -> None:
+    async with serving(hybrid(other, auth_mode="external"), db) as api:
+        root, grace = bearing(api, other.token("root")), bearing(api, other.token("grace"))
+        administrator, me = (await root.get("/auth/me"))["id"], (await grace.get("/auth/me"))["id"]
+        await db.fetch("UPDATE users SET is_superuser = true WHERE id = $1", [UUID(administrator)])
+
+        await root.delete(f"/users/{me}/sessions")
+
+        assert (await grace.get("/auth/me", expect=401))["code"] == "token_revoked"
+        await root.delete(f"/users/{UUID(int=1)}/sessions", expect=404)
 
 
 @pytest.mark.usefixtures("patient")

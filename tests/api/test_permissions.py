@@ -123,7 +123,7 @@ async def answer(api: ApiClient, settings: Settings, cell: Cell, there: World) -
 
 def token_of(caller: str, who: SignedIn, settings: Settings) -> str:
     if caller == EXTERNAL:
-        return shared(str(who.id))
+        return shared(str(who.id), auth_time=int(datetime.now(UTC).timestamp()))
     age = timedelta(hours=1) if caller == "expired" else timedelta()
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
     return tokens.issue_access(who.id, who.session_id, datetime.now(UTC) - age)

@@ -24,6 +24,7 @@ SUFFIXES = {".css", ".ini", ".js", ".json", ".lua", ".md", ".py", ".sh", ".svg",
 MEDIA_TYPES = ("application/", "text/", "image/")
 OF_OTHERS = {
     "channel_binding",
+    "definePayload",
     "emptyDir",
     "preStop",
     "readOnlyRootFilesystem",

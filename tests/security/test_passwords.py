@@ -4,11 +4,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
+import bcrypt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from passlib.hash import bcrypt_sha256
 from typing_extensions import override
 
 from security.passwords import HashingBusy, Passwords, UnreadablePassword, Verdict
@@ -183,6 +186,28 @@ async def test_nobodys_password_costs_what_a_wrong_one_costs(slow: Passwords) ->
 
     wrong, nobodys = map(min, zip(*costs, strict=True))
     assert nobodys == pytest.approx(wrong, rel=0.25)
+
+
+@pytest.mark.proves("ASVS 5.0 6.3.8", "Whatever its hash had cost, a password costs what nobody's does")
+@pytest.mark.parametrize("password", [PASSPHRASE, "wrong"])
+async def test_whatever_its_hash_had_cost_a_password_costs_what_nobodys_does(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    hashes = [bcrypt_sha256.using(rounds=cost).hash(PASSPHRASE) for cost in range(4, 9)]
+    passwords = Passwords(rounds=8)
+    spent: list[int] = []
+
+    def hashpw(secret: bytes, config: bytes) -> bytes:
+        spent.append(2 ** int(config.split(b"$")[2]))
+        return bcrypt.hashpw(secret, config)
+
+    await passwords.warm()
+    monkeypatch.setattr("passlib.handlers.bcrypt._bcrypt", SimpleNamespace(hashpw=hashpw))
+    for hashed in (None, *hashes):
+        spent.clear()
+        await passwords.verify(password, hashed)
+        assert sum(spent) == 2**8
+    passwords.close()
 
 
 @pytest.mark.proves("ASVS 5.0 15.2.2", "A storm of logins is refused at once where the line is full")
