@@ -22,7 +22,7 @@ from tests.contract.conftest import NOWHERE, Modules, answering, changed
 from tests.factories import Factory
 from tests.waiting import until
 
-TOKEN = "a-token-for-monitoring"
+TOKEN = "a-token-of-monitoring-0123456789abcdef"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
 
