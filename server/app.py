@@ -25,6 +25,7 @@ from security.tokens import Tokens
 from server import configuration, documentation, issuers, observability, revision, storage
 from server.callers import Callers
 from server.calls import Calls
+from server.capacity import CAPACITY, Capacity
 from server.cors import Cors
 from server.counters import Counters
 from server.edge import Edge
@@ -77,17 +78,17 @@ def create_app(
     limits, key_set = limits_of(chosen, metrics), issuers.key_set_of(chosen)
     outsiders = issuers.outsiders_of(chosen, key_set)
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
-    accounts = chosen.auth_mode != "external"
+    accounts, proxies = chosen.auth_mode != "external", Proxies(chosen.trusted_proxies)
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
     calls = Calls(process, metrics, limits, callers, chosen.features)
     statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Capacity]]:
         async with (opened or storage.pooled(chosen, statements))() as calls.db:
             await process.passwords.warm()
             async with metrics.measuring(lambda: state(calls.db, process.passwords, lines)):
-                yield
+                yield {CAPACITY: Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)}
         process.passwords.close()
         if limits is not None:
             await limits.counters.close()
@@ -123,7 +124,7 @@ def create_app(
         life=process.life,
         binding=binding,
         pages={page.path for page in pages},
-        proxies=Proxies(chosen.trusted_proxies),
+        proxies=proxies,
         limits=limits,
         gate=Gate(chosen.allowed_hosts, https_only=chosen.is_production),
         common=Common(chosen.csp_mode, Cors(chosen.backend_cors_origins), hsts=chosen.is_production),

@@ -24,6 +24,7 @@ from generated.operations import (
     ServiceUnavailable,
     UriTooLong,
 )
+from server.capacity import CAPACITY, Capacity, is_probe
 from server.errors import Unreadable
 from server.gate import is_host
 from server.headers import SECURITY
@@ -52,13 +53,14 @@ class Refused(Exception):  # noqa: N818 - it says what is the case
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, with limits. `limit_concurrency` is how many a process has at once."""
+    """uvicorn's connection, with limits, one of those that the process has the capacity for."""
 
+    capacity: Capacity
     deadline: float | None = None
     timer: asyncio.TimerHandle | None = None
     refusal: Problem | None = None
     is_new = True
-    is_full = in_head = in_body = is_ending = is_deaf = has_hung_up = False
+    is_spare = in_head = in_body = is_ending = is_deaf = has_hung_up = False
     arrived = latest = head = body = late = unsent = 0
     sending: asyncio.TimerHandle | None = None
 
@@ -66,8 +68,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(0)  # so that we are told of anything that is not sent at once
-        most, self.limit_concurrency = self.limit_concurrency, None
-        self.is_full = most is not None and len(self.connections) > most
+        self.capacity = self.app_state.get(CAPACITY) or Capacity()
+        self.is_spare = not self.capacity.enter(self)
         self.expect(HEAD_SECONDS)
 
     @override
@@ -76,6 +78,7 @@ class Connection(HttpToolsProtocol):
             self.timer.cancel()
         if self.sending is not None:
             self.sending.cancel()
+        self.capacity.leave(self)
         super().connection_lost(exc)
 
     @override
@@ -87,9 +90,6 @@ class Connection(HttpToolsProtocol):
             if self.late > MOST_LATE:
                 self.transport.close()
             return
-        if self.is_full:
-            self.refuse(ServiceUnavailable(detail="Too many connections. Try again.", retry_after=1))
-            return
         self.arrived += len(data)
         self.latest = len(data)
         super().data_received(data)
@@ -97,10 +97,13 @@ class Connection(HttpToolsProtocol):
             self.refuse(HeaderFieldsTooLarge())
         elif self.in_body and self.arrived - self.body > LARGEST_HEAD + LARGEST_FRAMING:
             self.refuse(Unreadable())
+        if self.in_head or self.in_body:
+            self.capacity.wait_for(self)
 
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.capacity.wake(self)
         self.in_head, self.arrived, self.head, self.body = True, 0, 0, 0
         if self.is_new:
             self.arrived = self.latest  # of a later request it is not known how much of it came with the one before
@@ -133,8 +136,10 @@ class Connection(HttpToolsProtocol):
             self.stop(Unreadable())
         if not self.url.startswith(b"/") and b"://" in self.url:
             self.take_host()
+        if self.is_spare and not is_probe(self.url):
+            self.stop(full())
         super().on_headers_complete()
-        if self.is_ending:
+        if self.is_ending or self.is_spare:
             self.cycle.keep_alive = False
         send_whole = partial(self.send_whole, proxy(self.cycle))  # for the cycle has the scope, and would wait for gc
         self.scope["extensions"] = {SEND_WHOLE: send_whole}  # type: ignore[dict-item]  # our own
@@ -163,8 +168,10 @@ class Connection(HttpToolsProtocol):
     @override
     def on_message_complete(self) -> None:
         self.in_body = False
+        if not self.flow.write_paused:
+            self.capacity.go_on(self)
         if self.cycle.response_complete:
-            self.expect(self.timeout_keep_alive)
+            self.rest()
         else:
             self.deadline = None
         super().on_message_complete()
@@ -182,17 +189,25 @@ class Connection(HttpToolsProtocol):
         elif self.is_deaf:
             self.hang_up()
         elif not (self.in_head or self.in_body):
-            self.expect(self.timeout_keep_alive)
+            self.rest()
+
+    def rest(self) -> None:
+        """Await another request."""
+        self.capacity.rest(self)
+        self.expect(self.capacity.seconds_of_rest(self, self.timeout_keep_alive))
 
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.capacity.wait_for(self)
         self.unsent = self.transport.get_write_buffer_size()
         self.sending = self.loop.call_later(SENDING_SECONDS, self.look_at_sending)
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
+        if not (self.in_head or self.in_body):
+            self.capacity.go_on(self)
         if self.sending is not None:
             self.sending.cancel()
             self.sending = None
@@ -204,6 +219,24 @@ class Connection(HttpToolsProtocol):
             self.sending = self.loop.call_later(SENDING_SECONDS, self.look_at_sending)
         else:
             self.transport.abort()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether nothing of ours is under way."""
+        return self.is_new or self.cycle.response_complete
+
+    def give_way(self) -> None:
+        """Close, for another connection needs the place."""
+        if self.flow.write_paused:
+            self.cut()
+        elif self.in_head or self.in_body:
+            self.capacity.stand_by(self)
+            self.refuse(full())
+        else:
+            self.transport.close()
+
+    def cut(self) -> None:
+        self.transport.abort()
 
     @override
     def shutdown(self) -> None:
@@ -315,6 +348,10 @@ class Connection(HttpToolsProtocol):
             else:
                 self.transport.close()
         cycle.on_response()
+
+
+def full() -> Problem:
+    return ServiceUnavailable(detail="Too many connections. Try again.", retry_after=1)
 
 
 def written(problem: Problem) -> bytes:

@@ -6,8 +6,8 @@ from ipaddress import IPv6Address, IPv6Network
 from contract.exchange import Exchange
 from contract.vocabulary import Headers, Operation
 from generated.operations import RATE_CLASSES, TooManyAttempts, TooManyRequests
+from security.networks import parse
 from server.counters import Counters
-from server.proxies import parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
 from contract.exchange import Exchange
+from security.networks import parse
 
 Network: TypeAlias = IPv4Network | IPv6Network
 LONGEST_CHAIN = 32  # entries of X-Forwarded-For that are looked at
@@ -22,12 +23,15 @@ class Proxies:
         parsed = parse(address)
         return parsed is not None and any(parsed in network for network in self.networks)
 
+    def trusts(self, peer: str) -> bool:
+        return bool(self.networks) and self.is_trusted(peer)
+
     def origin(self, peer: str | None, scheme: str, exchange: Exchange) -> tuple[str | None, str]:
         """The address of the client and the scheme that it used."""
         if peer is None:
             return None, scheme
         peer = peer.partition("%")[0]  # a zone is a matter of this machine
-        if not self.networks or not self.is_trusted(peer):
+        if not self.trusts(peer):
             return peer, scheme
         told = exchange.header("x-forwarded-proto")
         if told is not None:
@@ -46,15 +50,6 @@ class Proxies:
             if not self.is_trusted(nearest):
                 break
         return nearest
-
-
-def parse(text: str) -> IPv4Address | IPv6Address | None:
-    """An address without its zone; an IPv4 one that is written as IPv6 is itself."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return address if isinstance(address, IPv4Address) else address.ipv4_mapped or IPv6Address(int(address))
 
 
 def bare(entry: str) -> str:

@@ -46,7 +46,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on; `::` is every one, of IPv4 too.")
     port: int = Field(8000, ge=0, le=HIGHEST_PORT, description="The port to listen on; 0 chooses a free one.")
     workers: int = Field(1, ge=1, le=64, description="How many processes answer requests.")
-    max_connections: int = Field(900, ge=1, description="Connections that a process has at once; others get a 503.")
+    max_connections: int = Field(900, ge=1, description="Connections that a process has at once.")
+    max_connections_per_address: int | None = Field(
+        None, ge=1, description="Of these, from an address that is no trusted proxy; by default two thirds, or 100 if that is more."
+    )
     drain_seconds: float = Field(
         1.0, ge=0, le=60, description="How long a server that ends answers still, while proxies turn away from it."
     )
@@ -263,6 +266,11 @@ class Settings(BaseSettings):
     def access_lifetime(self) -> timedelta:
         """The life of an access token."""
         return timedelta(minutes=self.access_token_minutes)
+
+    @property
+    def most_of_one_address(self) -> int:
+        """How many connections an address has at once."""
+        return self.max_connections_per_address or max(100, self.max_connections * 2 // 3)
 
     @property
     def logs(self) -> Literal["json", "console"]:

@@ -143,7 +143,6 @@ def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -
         timeout_keep_alive=KEEP_ALIVE,
         ws="none",
         http=Connection,
-        limit_concurrency=settings.max_connections,
         lifespan="on",
     )
     for number in (signal.SIGINT, signal.SIGTERM):
