@@ -83,6 +83,11 @@ class Exchange:
         self.counted_as: tuple[str, ...] = ()
         """The classes that it was counted as for what its body changes."""
 
+    async def left(self) -> None:
+        """Wait until the client has left. What is unread of the body is lost."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
     def header(self, name: str) -> str | None:
         """The value of a request header; of a repeated one the values in one list (RFC 9110, 5.3)."""
         value = self.headers.get(name.lower().encode())

@@ -260,6 +260,21 @@ RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
     "audit": {"user": (30, 60)},
 }
 
+SITES: dict[str, int] = {
+    "exempt": 10,
+    "default": 10,
+    "login": 1,
+    "register": 1,
+    "refresh": 1,
+    "password": 10,
+    "sensitive": 10,
+    "search": 10,
+    "admin": 10,
+    "bulk": 10,
+    "audit": 10,
+}
+"""How many times the number of an address a /48 of IPv6 has, by class."""
+
 # Problems: what a handler raises.
 
 

@@ -64,7 +64,7 @@ class WrongPassword(Exception):  # noqa: N818 - it says what is the case
 async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201:
     await call.count_changes(body.model_fields_set)
     try:
-        account = await accounts.new(body, call.process.passwords, call.now)
+        account = await accounts.new(body, call.passwords, call.now)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
     async with call.db.transaction() as db:
@@ -192,7 +192,7 @@ async def verified(call: PublicCall, found: Credentials | None, identifier: str,
     if found is None or hashed is None or not verdict.right:
         return None
     if verdict.outdated:
-        stronger = await call.process.passwords.hash(password)
+        stronger = await call.passwords.hash(password)
         if await users.strengthen(call.db, found.id, verified=hashed, hashed=stronger):
             return stronger
     return hashed

@@ -1,5 +1,6 @@
 """What a handler is given besides the arguments of its operation."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,11 +69,17 @@ class Process:
     """What `/health` saw."""
 
 
+async def stay() -> None:
+    """Wait for ever, as for a client that never leaves."""
+    await asyncio.Event().wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id.
 
-    `refresh_cookie` is the refresh token that it has as a cookie, `accept` what it says it reads.
+    `refresh_cookie` is the refresh token that it has as a cookie, `accept` what it says it reads; `left` returns when
+    it has gone.
     """
 
     address: str | None
@@ -80,6 +87,7 @@ class Client:
     request_id: str
     refresh_cookie: str | None
     accept: str | None = None
+    left: Callable[[], Awaitable[None]] = stay
 
 
 async def uncounted(_members: Collection[str], /) -> None:
@@ -112,6 +120,11 @@ class PublicCall:
     """What the work came to that was done aside."""
     count_changes: Callable[[Collection[str]], Awaitable[None]] = field(default=uncounted, kw_only=True)
     """Counts the call by the members of its body that change something. Raises TooManyRequests."""
+
+    @property
+    def passwords(self) -> Passwords:
+        """Passwords, in whose line this client waits."""
+        return self.process.passwords.asked_by(self.client.address, self.client.left)
 
     async def aside(self, work: Work[T]) -> T:
         """What the work comes to, which takes long and so is never done while a connection is held. Once in a call."""

@@ -17,7 +17,7 @@ from persistence import throttle
 from persistence.engine import Database
 from persistence.sessions import Origin
 from persistence.throttle import Standing
-from security.passwords import HashingBusy, Verdict
+from security.passwords import ClientLeft, HashingBusy, Verdict
 
 LOCK = timedelta(minutes=15)
 KNOWN = timedelta(days=30)  # after a sign-in
@@ -32,13 +32,13 @@ async def verify(
     """Whether a password is that of an account, by its id, or of nobody, by the identifier that was given.
 
     `is_known`: the account has signed in from this network of late, which then has a count of its own. Raises
-    TooManyAttempts and HashingBusy, and then no attempt was made.
+    TooManyAttempts, HashingBusy and ClientLeft, and then no attempt was made.
     """
     keys = counters(call, of, is_known=is_known)
     attempt = await reserve(call, keys)
     try:
-        verdict = await call.process.passwords.verify(password, hashed)
-    except HashingBusy:
+        verdict = await call.passwords.verify(password, hashed)
+    except (HashingBusy, ClientLeft):
         await give_back(call, keys)
         raise
     if verdict.right:

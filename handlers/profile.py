@@ -65,10 +65,10 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
         raise WrongPassword(detail="The current password is wrong.")
     names = [name for name in (me.username, me.full_name) if name is not None]
     try:
-        await call.process.passwords.check(body.new_password, email=me.email or "", names=names)
+        await call.passwords.check(body.new_password, email=me.email or "", names=names)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
-    hashed = await call.process.passwords.hash(body.new_password)
+    hashed = await call.passwords.hash(body.new_password)
     try:
         async with call.db.transaction() as db:
             await users.set_my_password(db, by=call.caller, verified=me.hashed_password, hashed=hashed)

@@ -94,7 +94,7 @@ async def create_user(call: Call, /, *, body: models.UserCreate) -> CreateUser20
 
 async def new_account(call: Call, body: models.UserCreate) -> NewUser:
     try:
-        return await accounts.new(body, call.process.passwords, call.now, is_superuser=body.is_superuser is True)
+        return await accounts.new(body, call.passwords, call.now, is_superuser=body.is_superuser is True)
     except strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
 

@@ -4,15 +4,17 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 from unicodedata import normalize
 
 from passlib.hash import bcrypt_sha256
 
 from security import strength
+from security.networks import SITE, network_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,6 +22,10 @@ T = TypeVar("T")
 
 class HashingBusy(Exception):  # noqa: N818 - it says what is the case
     """So many passwords wait in line that another one would wait for too long."""
+
+
+class ClientLeft(Exception):  # noqa: N818 - it says what is the case
+    """The client has left before the work on its password began."""
 
 
 class UnreadablePassword(ValueError):  # noqa: N818 - it says what is the case
@@ -37,19 +43,35 @@ class Verdict:
 class Passwords:
     """Hashes, verifies and judges passwords in NFKC: `threads` at a time, while at most `waiting` more stand in line.
 
-    Every method raises HashingBusy when the line is full, and UnreadablePassword.
+    A client's network has `each` places. Every method raises HashingBusy when there is none, ClientLeft, and
+    UnreadablePassword.
     """
 
+    _network: str | None = None
+    _left: Callable[[], Awaitable[None]] | None = None
+
     def __init__(
-        self, *, rounds: int = 12, threads: int | None = None, waiting: int = 64, composition: bool = False
+        self,
+        *,
+        rounds: int = 12,
+        threads: int | None = None,
+        waiting: int = 64,
+        each: int | None = None,
+        composition: bool = False,
     ) -> None:
         self._scheme = bcrypt_sha256.using(default_rounds=rounds, min_desired_rounds=rounds)
         self._rounds = rounds
         self._composition = composition
         threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords", initializer=yield_to_others)
-        self._most = threads + waiting
-        self._pending: set[Future[Any]] = set()
+        self._most, self._each = threads + waiting, each
+        self._pending: dict[Future[Any], str | None] = {}
+
+    def asked_by(self, address: str | None, left: Callable[[], Awaitable[None]]) -> Self:
+        """The same line, in which a client stands: `left` returns when it has gone, which gives up its place."""
+        own = copy(self)
+        own._network, own._left = network_of(address, SITE) or None, left  # noqa: SLF001 - its own
+        return own
 
     @property
     def pending(self) -> int:
@@ -90,12 +112,29 @@ class Passwords:
         return Verdict(right, right and self._scheme.needs_update(hashed))
 
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if len(self._pending) >= self._most:
+        if len(self._pending) >= self._most or self._has_enough():
             raise HashingBusy
         future = self._pool.submit(work, *args, **kwargs)
-        self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
-        return await asyncio.wrap_future(future)
+        self._pending[future] = self._network
+        future.add_done_callback(self._pending.pop)
+        result = asyncio.wrap_future(future)
+        if self._left is None:
+            return await result
+        leaving = asyncio.ensure_future(self._left())
+        try:
+            await asyncio.wait((result, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not result.done() and future.cancel():
+                raise ClientLeft
+            return await result
+        finally:
+            leaving.cancel()
+            result.cancel()  # it is done, unless we are cancelled ourselves
+
+    def _has_enough(self) -> bool:
+        """Whether all the places are taken that the network of the client may have."""
+        if self._each is None or self._network is None:
+            return False
+        return list(self._pending.values()).count(self._network) >= self._each
 
 
 def nobodys(cost: int) -> str:

@@ -54,6 +54,7 @@ HANDLERS: Handlers[PublicCall, Call] = Handlers(
     audit=audit,
 )
 ISSUER = AUDIENCE = "docket"
+EACH = 4  # places in the line of passwords that a network has
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # to ask each time costs 10 µs
 
 
@@ -155,7 +156,11 @@ def process_of(
         environment=models.Environment(chosen.environment),
         earlier_revisions=frozenset(revision.known()[:-1]),
         keys=keys,
-        passwords=Passwords(rounds=chosen.bcrypt_cost, composition=chosen.password_composition),
+        passwords=Passwords(
+            rounds=chosen.bcrypt_cost,
+            each=EACH if chosen.rate_limits_enabled else None,
+            composition=chosen.password_composition,
+        ),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         cursors=Cursors(keys),
         metrics=metrics,

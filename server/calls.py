@@ -162,7 +162,8 @@ class Calls(binding.Server):
         now = datetime.now(UTC)
         agent = exchange.header("user-agent")
         agent = agent and agent[:LONGEST_USER_AGENT]
-        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, exchange.header("accept"))
+        accept, left = exchange.header("accept"), exchange.left
+        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, accept, left)
         principal = exchange.principal
         if principal is None or principal.user_id is None or principal.session_id is None or not needs_caller(exchange):
             return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))

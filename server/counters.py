@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from server.windows import Count, Memory, count_of
+from server.windows import Count, Memory, Place, count_of
 
 PAUSE = 1.0  # seconds for which Redis is not asked after it gave no answer
 log = structlog.get_logger("limits")
@@ -43,6 +43,22 @@ class Counters:
         if self.shared is not None:
             self.fell_back()
         return count_of(limit, seconds, *self.own.hit(key, limit, seconds))
+
+    async def hit_both(self, narrow: Place, wide: Place, seconds: int) -> tuple[Count, Count]:
+        """Count one in both, if it is one too many in neither: what one refuses uses up nothing of the other."""
+        hits = None
+        if self.shared is not None and self.may_be_asked():
+            try:
+                hits = await self.shared.hit_both(narrow, wide, seconds)
+            except self.away as error:
+                self.fail(error)
+            else:
+                self.succeed()
+        if hits is None:
+            if self.shared is not None:
+                self.fell_back()
+            hits = self.own.hit_both(narrow, wide, seconds)
+        return count_of(narrow[1], seconds, *hits[0]), count_of(wide[1], seconds, *hits[1])
 
     def may_be_asked(self) -> bool:
         """Whether Redis is there as far as we know. Of those who come while it is away one finds out, now and then."""

@@ -13,6 +13,7 @@ from contract.exchange import ClientGone, Exchange
 from contract.vocabulary import Problem, Streamed
 from generated.operations import InternalError
 from handlers.call import Life
+from security.passwords import ClientLeft
 from server.connections import SEND_WHOLE
 from server.errors import MethodNotAllowed
 from server.gate import Gate
@@ -134,7 +135,7 @@ class Edge:
             if problem.status == SERVICE_UNAVAILABLE:
                 log.warning("unavailable", reason=reason(problem.__cause__ or problem))
             return written(problem, exchange)
-        except ClientGone:
+        except (ClientGone, ClientLeft):
             return None
         except Exception as error:
             log.exception("error")

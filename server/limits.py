@@ -1,13 +1,13 @@
 """Rate limits: the classes of the contract, counted in a sliding window for each address, user and identifier."""
 
-from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
+from dataclasses import dataclass, replace
 
 from contract.exchange import Exchange
 from contract.vocabulary import Headers, Operation
-from generated.operations import RATE_CLASSES, TooManyAttempts, TooManyRequests
-from security.networks import parse
+from generated.operations import RATE_CLASSES, SITES, TooManyAttempts, TooManyRequests
+from security.networks import SITE, SUBNET, network_of
 from server.counters import Counters
+from server.windows import Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Limit:
     policy: str
     place: str
     """What the keys of its counters begin with."""
+    site: "Limit | None" = None
+    """That of a /48 of IPv6, which has more of them; None: it has no more than one address."""
 
 
 class Limits:
@@ -40,7 +42,7 @@ class Limits:
         if principal is not None and (limit := partitions.get("user")):
             await self.hit(exchange, limit, principal.name)
         elif limit := partitions.get("ip"):
-            await self.hit(exchange, limit, network(exchange.address))
+            await self.hit_address(exchange, limit)
 
     async def count_by(self, exchange: Exchange, partition: str, key: str) -> None:
         """Count a request by what its body says: its `session`."""
@@ -54,12 +56,30 @@ class Limits:
 
     async def hit(self, exchange: Exchange, limit: Limit, key: str) -> None:
         """Count one and tell what is left. Raises TooManyRequests when nothing was."""
-        passed, left, seconds = await self.counters.hit(limit.place + key, limit.amount, limit.seconds)
-        exchange.answer_headers += headers(limit, left, seconds)
-        if not passed:
-            unit = "second" if seconds == 1 else "seconds"
-            detail = f"Too many requests. Try again in {seconds} {unit}."
-            raise declared(exchange.operation)("rate_limit_exceeded", detail, retry_after=seconds)
+        tell(exchange, limit, await self.counters.hit(limit.place + key, limit.amount, limit.seconds))
+
+    async def hit_address(self, exchange: Exchange, limit: Limit) -> None:
+        """Count one by its address: of IPv6 by the /64 and by the /48, and tell of the one that has least left."""
+        address = exchange.address or ""
+        if ":" not in address or limit.site is None:
+            await self.hit(exchange, limit, network_of(address, SITE))
+            return
+        key, site = network_of(address, SUBNET), limit.site
+        narrow, wide = (limit.place + key, limit.amount), (site.place + network_of(address, SITE), site.amount)
+        one, other = await self.counters.hit_both(narrow, wide, limit.seconds)
+        if one.passed and (not other.passed or other.left < one.left):
+            limit, one = site, other
+        tell(exchange, limit, one)
+
+
+def tell(exchange: Exchange, limit: Limit, count: Count) -> None:
+    """Tell what is left. Raises TooManyRequests when nothing was."""
+    passed, left, seconds = count
+    exchange.answer_headers += headers(limit, left, seconds)
+    if not passed:
+        unit = "second" if seconds == 1 else "seconds"
+        detail = f"Too many requests. Try again in {seconds} {unit}."
+        raise declared(exchange.operation)("rate_limit_exceeded", detail, retry_after=seconds)
 
 
 def limits_of(
@@ -73,7 +93,11 @@ def limits_of(
         name = rate_class if partition in ("ip", "user") else f"{rate_class}-{partition}"  # it may count beside them
         policy = f'"{name}";q={amount};w={window}'
         place = f"{rate_class}/{partition}/{amount}/{window}/"
-        limits[partition] = Limit(name, amount, window, policy, place)
+        limit = Limit(name, amount, window, policy, place)
+        if partition == "ip" and SITES[rate_class] > 1:
+            many = amount * SITES[rate_class]
+            limit = replace(limit, site=Limit(name, many, window, f'"{name}";q={many};w={window}', f"{place}site/"))
+        limits[partition] = limit
     return limits
 
 
@@ -86,11 +110,3 @@ def declared(operation: Operation | None) -> type[TooManyRequests | TooManyAttem
 def headers(limit: Limit, left: int, seconds: int) -> Headers:
     """What is left of a limit (draft-ietf-httpapi-ratelimit-headers)."""
     return ("RateLimit-Policy", limit.policy), ("RateLimit", f'"{limit.name}";r={left};t={seconds}')
-
-
-def network(address: str | None) -> str:
-    """What counts as one client: an IPv4 address, or the /64 of an IPv6 one."""
-    if address is None or ":" not in address:
-        return address or ""
-    parsed = parse(address)
-    return str(IPv6Network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed)

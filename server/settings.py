@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="How many processes answer requests.")
     max_connections: int = Field(900, ge=1, description="Connections that a process has at once.")
     max_connections_per_address: int | None = Field(
-        None, ge=1, description="Of these, from an address that is no trusted proxy; by default two thirds, or 100 if that is more."
+        None,
+        ge=1,
+        description="Those of an address that is no trusted proxy; by default two thirds, 100 at least.",
     )
     drain_seconds: float = Field(
         1.0, ge=0, le=60, description="How long a server that ends answers still, while proxies turn away from it."

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 import structlog
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from contract.exchange import Exchange
 from contract.vocabulary import Streamed
@@ -21,7 +21,7 @@ async def send_pieces(body: Streamed[Any], exchange: Exchange, send: Send, telem
 
     That is how the client can tell: the status is long sent.
     """
-    leaving = asyncio.create_task(gone(exchange.receive))
+    leaving = asyncio.create_task(exchange.left())
     try:
         async with aclosing(body.pieces) as pieces:
             async for piece in pieces:
@@ -39,9 +39,3 @@ async def send_pieces(body: Streamed[Any], exchange: Exchange, send: Send, telem
     finally:
         leaving.cancel()
     return True
-
-
-async def gone(receive: Receive) -> None:
-    """Wait until the client has left. A request without a body says so once, first."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

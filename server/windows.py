@@ -3,7 +3,7 @@
 import time
 from itertools import islice
 from math import ceil, floor
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 SWEPT = 2  # counters that are looked at when there is one more
 
@@ -15,6 +15,12 @@ class Window(NamedTuple):
     previous_left: float
     current: int
     current_left: float
+
+
+Hit: TypeAlias = tuple[bool, Window]
+"""Whether a request was counted, and the window that it was looked for in."""
+Place: TypeAlias = tuple[str, int]
+"""The key of a counter, and its limit."""
 
 
 class Count(NamedTuple):
@@ -52,7 +58,7 @@ class Memory:
     def __init__(self) -> None:
         self.counters: dict[str, Counter] = {}
 
-    def hit(self, key: str, limit: int, seconds: int) -> tuple[bool, Window]:
+    def hit(self, key: str, limit: int, seconds: int) -> Hit:
         """Count one, if it is not one too many."""
         now = time.time()
         counter = self.counters.get(key)
@@ -67,6 +73,16 @@ class Memory:
         passed = floor(counter.previous * left / seconds + counter.current) < limit
         counter.current += passed
         return passed, Window(counter.previous, left, counter.current, left + seconds)
+
+    def hit_both(self, narrow: Place, wide: Place, seconds: int) -> tuple[Hit, Hit]:
+        """Count one in both, if it is one too many in neither."""
+        one = self.hit(*narrow, seconds)
+        if not one[0]:
+            return one, self.hit(wide[0], 0, seconds)  # which only looks
+        other = self.hit(*wide, seconds)
+        if not other[0]:
+            self.counters[narrow[0]].current -= 1
+        return one, other
 
     def sweep(self, now: float) -> None:
         """Look at two, and at all of them in turn: one comes and two may go."""

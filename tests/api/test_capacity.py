@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeAlias
 
 import psutil
 import pytest
 
+from server.capacity import Capacity
+from server.proxies import Proxies
 from tests.api.test_connections import problem
 from tests.api.test_real_server import Running, running
 from tests.waiting import until
 
 GET = b"GET %b HTTP/1.1\r\nHost: docket\r\n\r\n"
 HALF = b"GET / HTTP/1.1\r\nHo"
-HALF_BODY = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: docket\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+HALF_BODY = (
+    b"POST /api/v1/auth/login HTTP/1.1\r\nHost: docket\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+)
 PROBES = (b"/livez", b"/readyz", b"/health")
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -37,11 +42,12 @@ async def opened(server: Running, number: int, sent: bytes, address: str = HERE)
 @asynccontextmanager
 async def rested(server: Running, number: int, address: str = HERE) -> AsyncIterator[list[Streams]]:
     """So many connections on which a request was answered, one after the other."""
-    async with opened(server, 0, b"") as found, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        found: list[Streams] = []
         for _ in range(number):
             one = await stack.enter_async_context(opened(server, 1, GET % b"/livez", address))
             assert (await one[0][0].readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
-            found += one
+            found.extend(one)
         yield found
 
 
@@ -106,8 +112,10 @@ async def test_an_address_has_its_share_of_the_connections_only(fresh_url: str, 
 
 
 async def test_a_trusted_proxy_has_all_connections(fresh_url: str, tmp_path: Path) -> None:
-    more = {"MAX_CONNECTIONS_PER_ADDRESS": "1", "TRUSTED_PROXIES": THERE}
-    async with running(tmp_path, fresh_url, **more) as server, opened(server, 5, HALF, THERE):
+    async with (
+        running(tmp_path, fresh_url, MAX_CONNECTIONS_PER_ADDRESS="1", TRUSTED_PROXIES=THERE) as server,
+        opened(server, 5, HALF, THERE),
+    ):
         assert (await asked(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
 
 
@@ -132,11 +140,57 @@ async def test_probes_and_others_are_answered_beside_slow_readers(fresh_url: str
         await until(answered, answer=True)
 
 
+@pytest.mark.parametrize(("number", "seconds"), [(1, 60), (50, 60), (75, 30), (99, 5), (100, 5)])
+def test_a_rest_is_shorter_from_half_full_on(number: int, seconds: float) -> None:
+    capacity = Capacity(100, 100, Proxies({ip_network("192.0.2.7")}))
+    occupants = [Occupied(("192.0.2.1", 1)) for _ in range(number - 1)]
+    proxy, *_ = occupants = [Occupied(("192.0.2.7", 1)), *occupants]
+    entered = [capacity.enter(occupant) for occupant in occupants]
+
+    assert all(entered)
+    assert capacity.seconds_of_rest(occupants[-1], 60) == (60 if number == 1 else seconds)
+    assert capacity.seconds_of_rest(proxy, 60) == 60  # it counts on what it was told
+
+
+class Occupied:
+    """A connection of which only the address matters."""
+
+    is_answered = True
+
+    def __init__(self, client: tuple[str, int] | None) -> None:
+        self.client = client
+
+    def give_way(self) -> None:
+        raise AssertionError("there is a place for all")
+
+    cut = give_way
+
+
 async def test_connections_without_a_place_are_few(fresh_url: str, tmp_path: Path) -> None:
-    async with running(tmp_path, fresh_url, MAX_CONNECTIONS="2") as server, opened(server, 2, HALF):
-        async with opened(server, 100, b"") as crowd:
-            await probe(server)
-            assert await crowd[0][0].read() == b""
-            held = len(psutil.Process(server.process.pid).net_connections("tcp"))
+    async with (
+        running(tmp_path, fresh_url, MAX_CONNECTIONS="2") as server,
+        opened(server, 2, HALF),
+        opened(server, 100, b"") as crowd,
+    ):
+        await probe(server)
+        assert await crowd[0][0].read() == b""
+        held = len(psutil.Process(server.process.pid).net_connections("tcp"))
 
     assert held <= 2 + 32 + len(PROBES) + 1
+
+
+async def test_who_hangs_up_gives_up_the_place_in_the_line_of_passwords(fresh_url: str, tmp_path: Path) -> None:
+    body = b'{"email":"nobody@example.com","password":"correct horse battery staple"}'
+    head = (
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: docket\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    )
+    sign_in = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    more = {"BCRYPT_COST": "15", "RATE_LIMITS_ENABLED": "true"}
+    async with running(tmp_path, fresh_url, 1, **more) as server:
+        async with opened(server, 4, sign_in), opened(server, 1, sign_in) as [fifth]:
+            assert problem(await fifth[0].read(), 503) == "service_unavailable"
+
+        async with opened(server, 1, sign_in) as [after]:
+            answer = await after[0].read()
+
+    assert answer.startswith(b"HTTP/1.1 401 ")  # of the four two at most were at work already

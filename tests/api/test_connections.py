@@ -5,7 +5,6 @@ import json
 import statistics
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -202,17 +201,6 @@ async def test_a_connection_may_rest_between_requests(shared: Running) -> None:
 
     last = rested.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     assert (await told(shared, rested, last, pause=3.5)).count(b"HTTP/1.1 200 ") == 2
-
-
-async def test_connections_beyond_the_most_are_told_to_come_again(fresh_url: str, tmp_path: Path) -> None:
-    async with running(tmp_path, fresh_url, MAX_CONNECTIONS="3") as server, AsyncExitStack() as stack:
-        for _ in range(3):
-            _, writer = await asyncio.open_connection(server.host, server.port)
-            stack.callback(writer.close)
-        answer = await told(server, b"GET / HTTP/1.1\r\nHost: docket\r\n\r\n")
-
-    assert problem(answer, 503) == "service_unavailable"
-    assert b"\r\nretry-after: 1\r\n" in answer
 
 
 @pytest.mark.alone

@@ -153,6 +153,30 @@ class TestDefault:
 
         await (await from_(other)).get("//", expect=429 if together else 200)
 
+    async def test_a_48_of_ipv6_has_ten_times_the_number_and_what_a_64_is_refused_uses_up_none_of_it(
+        self, limited: Clients
+    ) -> None:
+        from_ = await limited(rate_limit_default=2)
+        greedy = await from_("2001:db8::1")
+
+        told = [left(await greedy.get("//", expect=status)) for status in (200, 200, *[429] * 30)]
+        others = [left(await (await from_(f"2001:db8:0:{n}::1")).get("//")) for n in range(1, 10) for _ in range(2)]
+        refused = await (await from_("2001:db8:0:a::1")).get("//", expect=429)
+        elsewhere = await (await from_("2001:db8:1::1")).get("//")
+
+        assert told == [[("default", rest)] for rest in (1, 0, *[0] * 30)]
+        assert others == [[("default", rest)] for rest in (*[1, 0] * 9,)]
+        assert (left(refused), left(elsewhere)) == ([("default", 0)], [("default", 1)])
+        assert refused.headers["ratelimit-policy"] == '"default";q=20;w=60'
+        await (await from_("2001:db8:0:a::1")).get("//", expect=429)
+
+    async def test_of_two_counters_that_is_told_that_has_least_left(self, limited: Clients) -> None:
+        from_ = await limited(rate_limit_default=10)
+
+        told = [left(await (await from_(f"2001:db8:0:{n}::1")).get("//")) for n in range(95)]
+
+        assert told == [[("default", min(9, 99 - n))] for n in range(95)]
+
     @pytest.mark.parametrize("path", ["//health", "//livez", "//readyz"])
     async def test_probes_are_not_counted(self, limited: Clients, path: str) -> None:
         here = await (await limited(rate_limit_default=1))(HERE)
@@ -279,6 +303,24 @@ class TestLogin:
         answer = await here.post("/auth/login", {"email": "ada@example.com", "password": PASSWORD}, expect=200)
 
         assert answer.headers["ratelimit-policy"] == f"{policy('login', 'ip')}, {policy('login', 'identifier')}"
+
+
+@pytest.mark.proves("ASVS 5.0 6.3.1", "A /48 of IPv6 has no more sign-ins, accounts and refreshes than one address")
+@pytest.mark.parametrize(
+    ("path", "number", "status"), [("login", 10, 422), ("register", 5, 422), ("refresh", 100, 401)]
+)
+async def test_a_48_of_ipv6_has_no_more_than_one_address(limited: Clients, path: str, number: int, status: int) -> None:
+    from_ = await limited()
+
+    answers = [
+        (await (await from_(f"2001:db8:0:{n}::1")).http.post(f"/api/v1/auth/{path}", json=UNREADABLE)).status_code
+        for n in range(number + 2)
+    ]
+
+    elsewhere = await (await from_("2001:db8:1::1")).http.post(f"/api/v1/auth/{path}", json=UNREADABLE)
+
+    assert answers == [status] * number + [429] * 2
+    assert elsewhere.status_code == status
 
 
 @pytest.mark.proves("ASVS 5.0 2.4.1", "An address registers five accounts a minute")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from passlib.hash import bcrypt_sha256
 from typing_extensions import override
 
-from security.passwords import HashingBusy, Passwords, UnreadablePassword, Verdict
+from handlers.call import stay
+from security.passwords import ClientLeft, HashingBusy, Passwords, UnreadablePassword, Verdict
 from security.strength import PasswordRefused
 
 PASSPHRASE = "correct horse battery staple"
@@ -337,3 +338,60 @@ def test_the_estimator_is_loaded_with_the_first_password_and_not_at_start() -> N
     ran = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
 
     assert (ran.stdout, ran.stderr) == ("False True\n", "")
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[tuple[Passwords, Held]]:
+    """A line of one thread, which is busy with somebody of no network until `free` is set."""
+    passwords, held = Passwords(rounds=4, threads=1, waiting=64, each=4), Held()
+    task = asyncio.create_task(passwords.check(PASSPHRASE, email="a@example.com", names=held))
+    await asyncio.to_thread(held.asked.wait)
+    yield passwords, held
+    held.free.set()
+    await task
+    passwords.close()
+
+
+@pytest.mark.proves("ASVS 5.0 15.2.2", "A network has four places in the line of passwords")
+@pytest.mark.parametrize(
+    ("addresses", "elsewhere"),
+    [
+        (["192.0.2.1"] * 5, "192.0.2.2"),
+        ([f"2001:db8:0:{n}::1" for n in range(5)], "2001:db8:1::1"),
+    ],
+    ids=["IPv4", "IPv6"],
+)
+async def test_a_network_has_four_places_in_the_line(
+    line: tuple[Passwords, Held], addresses: list[str], elsewhere: str
+) -> None:
+    passwords, held = line
+    *four, fifth = [passwords.asked_by(address, stay) for address in addresses]
+    waiting = [asyncio.create_task(one.hash(PASSPHRASE)) for one in four]
+    await asyncio.sleep(0)
+
+    with pytest.raises(HashingBusy):
+        await fifth.hash(PASSPHRASE)
+    other = asyncio.create_task(passwords.asked_by(elsewhere, stay).hash(PASSPHRASE))
+    held.free.set()
+
+    assert len(set(await asyncio.gather(*waiting, other))) == 5
+    assert passwords.pending == 0
+
+
+async def test_a_place_is_given_up_when_its_client_has_gone(line: tuple[Passwords, Held]) -> None:
+    passwords, held = line
+    gone = asyncio.Event()
+
+    async def left() -> None:
+        await gone.wait()
+
+    leaving = [asyncio.create_task(passwords.asked_by("192.0.2.1", left).hash(PASSPHRASE)) for _ in range(4)]
+    await asyncio.sleep(0)
+    gone.set()
+    outcomes = await asyncio.gather(*leaving, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ClientLeft] * 4
+    assert passwords.pending == 1
+
+    again = asyncio.create_task(passwords.asked_by("192.0.2.1", stay).hash(PASSPHRASE))
+    held.free.set()
+    assert (await again).startswith("$bcrypt-sha256$")

@@ -71,3 +71,19 @@ def test_counters_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
         own.hit(f"other {number}", 3, 60)
 
     assert own.counters.keys() == {f"other {number}" for number in range(500)}
+
+
+async def test_what_one_of_two_counters_refuses_uses_up_nothing_of_the_other(still_window: None) -> None:
+    own = Counters(None, lambda: None)
+
+    narrow = [await own.hit_both(("a", 2), ("ab", 3), 60) for _ in range(4)]
+    wide = [await own.hit_both(("b", 2), ("ab", 3), 60) for _ in range(3)]
+
+    assert [(one.passed, one.left, other.left) for one, other in narrow] == [
+        (True, 1, 2),
+        (True, 0, 1),
+        (False, 0, 1),
+        (False, 0, 1),
+    ]
+    assert [other.passed for _, other in wide] == [True, False, False]
+    assert (await own.hit("b", 2, 60)).passed  # of which one was left

@@ -138,6 +138,27 @@ async def test_three_instances_let_through_what_one_would(three: Instances) -> N
     assert await three.burst(30, next(ADDRESSES)) == {200: 30}
 
 
+async def test_what_one_of_two_counters_refuses_uses_up_nothing_of_the_other_in_redis(redis: Redis) -> None:
+    shared = counters.Counters(redis.url, lambda: None)
+    await until(lambda: hits(shared), answer=True)
+    failed = shared.failures
+
+    narrow = [await shared.hit_both(("a", 2), ("ab", 3), 3600) for _ in range(4)]
+    wide = [await shared.hit_both(("b", 2), ("ab", 3), 3600) for _ in range(3)]
+    last = await shared.hit_both(("b", 2), ("a wider one", 9), 3600)
+    failed = shared.failures - failed
+    await shared.close()
+
+    assert [(one.passed, one.left, other.left) for one, other in narrow] == [
+        (True, 1, 2),
+        (True, 0, 1),
+        (False, 0, 1),
+        (False, 0, 1),
+    ]
+    assert [other.passed for _, other in wide] == [True, False, False]
+    assert (last[0].passed, failed) == (True, 0)
+
+
 async def test_health_says_how_redis_is(three: Instances, redis: Redis) -> None:
     async def seen() -> tuple[int, str, str]:
         answer = await three.clients[0].get("/health")
