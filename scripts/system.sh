@@ -4,17 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-missing=()
-for program in chromium curl git node npm openssl; do
-  if ! command -v "$program" >/dev/null; then missing+=("${program/%node/nodejs}"); fi
-done
-for program in caddy haproxy nginx pgbouncer prometheus redis-server; do  # Debian has nginx where only root looks
-  if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null; then missing+=("$program"); fi
-done
-if ! command -v systemd-analyze >/dev/null; then missing+=(systemd); fi
-if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then missing+=(postgresql); fi
-if ((${#missing[@]})); then scripts/install.sh "${missing[@]}"; fi
-
+scripts/programs.sh caddy chromium curl git haproxy initdb nginx node npm openssl pgbouncer prometheus redis-server \
+  systemd-analyze
 python=$(scripts/setup.sh requirements-dev.txt)
 tests=("$python" -m pytest -o testpaths=tests/system)
 if (($#)); then exec "${tests[@]}" -n auto --dist loadfile "$@"; fi

@@ -1,6 +1,7 @@
 """The application as a process of its own, people who write without pause, and what they were told when it was hurt."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -25,10 +27,16 @@ PATIENCE = 60  # seconds for a start, and for whatever is waited for
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server."""
+    """A running server, and where it logs as long as it is served."""
 
     process: psutil.Popen
     url: str
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged in JSON, but for the line that it is writing."""
+        lines = self.log.read_bytes().rpartition(b"\n")[0].splitlines()
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
 
 
 @dataclass
@@ -59,6 +67,7 @@ async def served(folder: Path, **settings: str) -> AsyncIterator[Served]:
     log = folder.with_name(f"{folder.name}.{time.monotonic_ns()}.log")
     environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "PORT")}
     environment |= {"DATA_DIR": str(folder), "PORT": "0", "RATE_LIMITS_ENABLED": "false", "PYTHONPATH": str(ROOT)}
+    environment |= {"LOG_FORMAT": "json"}
     with log.open("wb") as output:
         process = psutil.Popen(
             [sys.executable, "-m", "server", "serve"],
@@ -70,7 +79,7 @@ async def served(folder: Path, **settings: str) -> AsyncIterator[Served]:
             start_new_session=True,
         )
     try:
-        yield Served(process, await address_in(log, process))
+        yield Served(process, await address_in(log, process), log)
         if process.is_running():
             process.terminate()
             await asyncio.to_thread(process.wait, PATIENCE)

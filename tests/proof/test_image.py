@@ -23,7 +23,7 @@ import pytest
 from tests.ports import free_port
 from tests.system.conftest import wait_until_ready
 from tests.system.journey import journey
-from tests.system.services import postgresql
+from tests.system.postgres import postgresql
 
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 1_000_000

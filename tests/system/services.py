@@ -84,17 +84,6 @@ def wait_until_it_listens(started: subprocess.Popen[bytes], address: tuple[str, 
     pytest.fail(f"{started.args!r} does not listen at {address}:\n{log.read_text(errors='replace')}")
 
 
-def wait_until_it_takes_connections(server: subprocess.Popen[bytes], folder: Path, port: int) -> None:
-    """It listens before: whoever comes then is told that the database system is starting up."""
-    asked = [program("pg_isready"), "-q", "-h", str(folder), "-p", str(port)]
-    deadline = time.monotonic() + PATIENCE
-    while server.poll() is None and time.monotonic() < deadline:
-        if subprocess.run(asked, check=False).returncode == 0:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"PostgreSQL takes no connections:\n{(folder / 'log').read_text(errors='replace')}")
-
-
 def is_heard(address: tuple[str, int]) -> bool:
     """Whether somebody listens there."""
     with suppress(OSError), socket.create_connection(address, timeout=1):
@@ -111,33 +100,3 @@ def folder_for(user: str) -> Iterator[Path]:
         shutil.chown(folder, user, user)
     yield folder
     shutil.rmtree(folder)
-
-
-@contextmanager
-def postgresql(host: str, port: int, *, role: str, password: str, database: str) -> Iterator[str]:
-    """The URL of a database of its own; the role may do with that what it likes, and nothing else."""
-    with folder_for("postgres") as folder:
-        secret = folder / "password"
-        secret.write_text(password, encoding="utf-8")
-        secret.chmod(0o644)
-        account = "postgres" if os.geteuid() == 0 else None
-        options = ["--auth-host=scram-sha-256", "--auth-local=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        subprocess.run(
-            [program("initdb"), "-D", folder / "data", "-U", "postgres", *options],
-            cwd=folder,
-            user=account,
-            check=True,
-            capture_output=True,
-        )
-        settings = {"listen_addresses": host, "port": str(port), "unix_socket_directories": str(folder), "fsync": "off"}
-        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        command = [program("postgres"), "-D", str(folder / "data"), *given]
-        with process(command, folder / "log", listens=(host, port), user="postgres", stop=signal.SIGINT) as server:
-            wait_until_it_takes_connections(server, folder, port)
-            for statement in (
-                f"CREATE ROLE {role} LOGIN PASSWORD '{password}'",
-                f"CREATE DATABASE {database} OWNER {role}",
-            ):
-                asked = [program("psql"), "-qX", "-h", str(folder), "-p", str(port), "-U", "postgres", "-c", statement]
-                subprocess.run(asked, check=True, capture_output=True)
-            yield f"postgresql://{role}:{password}@{host}:{port}/{database}"

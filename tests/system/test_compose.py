@@ -29,7 +29,8 @@ import yaml
 from tests.system.clones import clone
 from tests.system.conftest import ROOT, wait_until_ready
 from tests.system.journey import journey
-from tests.system.services import folder_for, mortal, postgresql, process, program
+from tests.system.postgres import postgresql
+from tests.system.services import folder_for, mortal, process, program
 from tests.waiting import until
 
 INSTANCES = ("api1", "api2", "api3")

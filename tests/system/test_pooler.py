@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from persistence.engine import SESSION
 from tests.migrations.test_migrations import SCRIPTS
 from tests.ports import free_port
 from tests.system.conftest import ROOT
 from tests.system.journey import journey
-from tests.system.services import folder_for, postgresql, process, program
+from tests.system.postgres import pgbouncer, postgresql
+from tests.system.services import folder_for, process
 
 BACKENDS, PEOPLE = 3, 12
 
@@ -34,27 +34,13 @@ class Pooled:
 @pytest.fixture(scope="module")
 def pooled() -> Iterator[Pooled]:
     """A database behind pgbouncer, migrated directly, as docs/deployment.md tells."""
-    host, port, listens = "127.0.0.1", free_port(), free_port()
+    place = ("127.0.0.1", free_port())
     with (
-        postgresql(host, port, role="docket", password="a-secret", database="docket") as direct,
-        folder_for("postgres") as folder,
+        postgresql(*place, role="docket", password="a-secret", database="docket") as direct,
+        pgbouncer(direct, BACKENDS) as url,
     ):
-        told = (ROOT / "deploy/pgbouncer.ini").read_text(encoding="utf-8")
-        for theirs, ours in (
-            ("port=5432", f"port={port}"),
-            ("listen_port = 6432", f"listen_port = {listens}"),
-            ("default_pool_size = 20", f"default_pool_size = {BACKENDS}"),
-            ("/etc/pgbouncer/", f"{folder}/"),
-        ):
-            assert theirs in told
-            told = told.replace(theirs, ours)
-        (folder / "pgbouncer.ini").write_text(told, encoding="utf-8")
-        (folder / "users.txt").write_text('"docket" "a-secret"\n', encoding="utf-8")
-        command = [program("pgbouncer"), str(folder / "pgbouncer.ini")]
-        with process(command, folder / "log", listens=(host, listens), user="postgres"):
-            url = make_url(direct).set(port=listens).render_as_string(hide_password=False)
-            assert docket("migrate", "apply", DATABASE_URL=direct).returncode == 0
-            yield Pooled(url, direct)
+        assert docket("migrate", "apply", DATABASE_URL=direct).returncode == 0
+        yield Pooled(url, direct)
 
 
 @pytest.fixture(scope="module")
