@@ -16,10 +16,10 @@ STEPS = 3  # turns of an event loop from accepting a connection to knowing of it
 
 
 class Server(uvicorn.Server):
-    """Calls `tell` as soon as it answers, and from then on `beat` as long as its event loop turns."""
+    """Calls `tell` as soon as it answers, and from then on `beat`, if there is one, as long as its event loop turns."""
 
     def __init__(
-        self, config: uvicorn.Config, tell: Callable[[], None], beat: Callable[[], None] = lambda: None
+        self, config: uvicorn.Config, tell: Callable[[], None], beat: Callable[[], None] | None = None
     ) -> None:
         super().__init__(config)
         self.tell, self.beat = tell, beat
@@ -36,11 +36,12 @@ class Server(uvicorn.Server):
             raise CommandError(complaint(address, port, error)) from None
         if self.started:
             self.tell()
-            self.beating = asyncio.create_task(self.keep_beating())
+            if self.beat is not None:
+                self.beating = asyncio.create_task(self.keep_beating(self.beat))
 
-    async def keep_beating(self) -> None:
+    async def keep_beating(self, beat: Callable[[], None]) -> None:
         while True:
-            self.beat()
+            beat()
             await asyncio.sleep(PULSE)
 
     @override

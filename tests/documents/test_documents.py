@@ -172,6 +172,6 @@ def test_scripts_system_installs_every_program_that_its_tests_ask_for() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/system").glob("*.py")]
     asked = set(re.findall(r'program\("([\w-]+)"\)', "".join(sources)))
 
-    script = (ROOT / "scripts/system.sh").read_text(encoding="utf-8")
+    scripts = "".join((ROOT / "scripts" / name).read_text(encoding="utf-8") for name in ("system.sh", "programs.sh"))
     assert len(asked) > len(of_a_package)
-    assert {of_a_package.get(name, name) for name in asked} <= set(re.findall(r"[\w-]+", script))
+    assert {of_a_package.get(name, name) for name in asked} <= set(re.findall(r"[\w-]+", scripts))
