@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Literal, TypeAlias
+from ipaddress import ip_network
+from typing import Literal
 from uuid import UUID
 
 from pydantic import MISSING
@@ -17,13 +17,12 @@ from persistence import throttle
 from persistence.engine import Database
 from persistence.sessions import Origin
 from persistence.throttle import Standing
+from security.networks import SITE, network_of
 from security.passwords import ClientLeft, HashingBusy, Verdict
 
 LOCK = timedelta(minutes=15)
 KNOWN = timedelta(days=30)  # after a sign-in
-SITE = 48  # bits of an IPv6 address that tell whose network it is
 DIGEST = 32  # bytes of a key, and again of a network behind it
-Network: TypeAlias = IPv4Network | IPv6Network
 
 
 async def verify(
@@ -95,18 +94,13 @@ def counters(call: PublicCall, of: UUID | str, *, is_known: bool) -> list[bytes]
     counted = keys.digests("throttle", name)
     if not is_known:
         return counted
-    here = keys.digests("throttle", f"{name} from {network_of(call.client.address)}")
+    here = keys.digests("throttle", f"{name} from {network_of(call.client.address, SITE)}")
     return [one + network for one, network in zip(counted, here, strict=True)]
 
 
 def origin_of(call: PublicCall) -> Origin | MISSING:
     """The network that a call comes from, for looking whether the account knows it."""
-    network = network_of(call.client.address)
-    return MISSING if network is None else Origin(str(network[0]), str(network[-1]), call.now - KNOWN)
-
-
-def network_of(address: str | None) -> Network | None:
-    """Whose network an address is of: an IPv4 address alone, or the /48 of an IPv6 one."""
-    if address is None:
-        return None
-    return ip_network(f"{address}/{SITE}" if ":" in address else address, strict=False)
+    if not call.client.address:
+        return MISSING
+    network = ip_network(network_of(call.client.address, SITE))
+    return Origin(str(network[0]), str(network[-1]), call.now - KNOWN)

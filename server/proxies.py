@@ -31,6 +31,8 @@ class Proxies:
         if peer is None:
             return None, scheme
         peer = peer.partition("%")[0]  # a zone is a matter of this machine
+        if peer.startswith("::ffff:"):
+            peer = str(parse(peer) or peer)  # an IPv4 address, heard by a socket of both families
         if not self.trusts(peer):
             return peer, scheme
         told = exchange.header("x-forwarded-proto")
