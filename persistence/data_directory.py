@@ -2,13 +2,11 @@
 
 import errno
 import hashlib
-import logging
 import os
 import shutil
 import stat
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,9 +14,9 @@ from pathlib import Path
 from persistence.locks import ENTERED, make_folder
 from persistence.postgres_binaries import DRAFT, MAJOR, Account, EmbeddedError, complaint, name_of, run, unprivileged
 
-log = logging.getLogger(__name__)
-
 ELSEWHERE = Path("/var/lib/docket")
+OPEN = 0o027  # what others than the owner may not do with the data
+REMEDY = "bring it back, or choose another DATA_DIR and restore a backup there"
 SHORT = Path("/tmp")  # noqa: S108 - what is made there is private and its owner is checked
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET = 103  # bytes; macOS takes no more, Linux 107
@@ -42,6 +40,8 @@ def place(folder: Path) -> Path:
     if not os.path.lexists(link) and not account.enters(folder):
         link_elsewhere(link)
     data = link.resolve()
+    if link.is_symlink() and not data.parent.exists():
+        raise EmbeddedError(f"{link} points to {data}, whose folder is gone: {REMEDY}")
     make_folder(data.parent)
     if data.parent.parent == ELSEWHERE and os.geteuid() == 0:
         close_to_readers(ELSEWHERE, data.parent)
@@ -68,24 +68,48 @@ def check(data: Path) -> Account:
     if not data.exists():
         return new
     found = data.stat()
+    if not data.is_dir():
+        raise EmbeddedError(f"{data} is a file and no data directory: move it away, or choose another DATA_DIR")
     if mine not in (0, found.st_uid):
         raise EmbeddedError(
             f"{data} belongs to {name_of(found.st_uid)}: start as that user, or choose another DATA_DIR"
         )
-    if not is_complete(data):
+    if is_new(data):
         return new
+    require_whole(data)
+    if found.st_mode & OPEN:
+        raise EmbeddedError(f"{data} is open to others, which PostgreSQL refuses: chmod 0700 it")
     if found.st_uid == 0:
         raise EmbeddedError(f"{data} belongs to root, as whom PostgreSQL does not run: chown -R it to another user")
-    if (major := (data / "PG_VERSION").read_text(encoding="ascii").strip()) != MAJOR:
+    return Account(name_of(found.st_uid), found.st_uid, found.st_gid)
+
+
+def is_new(data: Path) -> bool:
+    """Whether there is nothing yet."""
+    return not data.exists() or not any(data.iterdir())
+
+
+def require_whole(data: Path) -> None:
+    """Refuse what is no data directory of this PostgreSQL, or none any more. Raises EmbeddedError.
+
+    What else it lacks PostgreSQL says itself.
+    """
+    version, control = data / "PG_VERSION", data / "global" / "pg_control"
+    major = version.read_text(encoding="ascii", errors="replace").strip() if version.is_file() else ""
+    if not major.isdigit():
+        raise damaged(data, f"{version.name} {'names no version' if version.exists() else 'is missing'}")
+    if major != MAJOR:
         raise EmbeddedError(
             f"{data} was written by PostgreSQL {major} and this is {MAJOR}: back it up with the release of Docket that"
             " wrote it and restore it here, or choose another DATA_DIR"
         )
-    return Account(name_of(found.st_uid), found.st_uid, found.st_gid)
+    if not control.is_file():
+        raise damaged(data, "global/pg_control is missing")
 
 
-def is_complete(data: Path) -> bool:
-    return (data / "global" / "pg_control").exists()
+def damaged(data: Path, what: str) -> EmbeddedError:
+    """The refusal of a directory that may have had a database in it: it stays as it is."""
+    return EmbeddedError(f"{data} is damaged ({what}) and stays as it is: {REMEDY}")
 
 
 def link_elsewhere(link: Path) -> None:
@@ -104,10 +128,6 @@ def create(data: Path, account: Account, programs: Path, *, durable: bool) -> No
     """Make the data directory beside its place, and move it there when it is complete. One process at a time."""
     for remains in data.parent.glob(f"{DRAFT}*"):
         shutil.rmtree(remains, ignore_errors=True)
-    if data.exists() and any(data.iterdir()):
-        aside = data.with_name(f"data.incomplete-{time.time_ns()}")
-        log.warning("%s is no complete data directory: moving it to %s", data, aside)
-        data.rename(aside)
     draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=data.parent))
     account.give(draft)
     options = [*LOCALE, "--auth=trust", "--username=postgres", *([] if durable else ["--no-sync"])]
@@ -176,7 +196,9 @@ def advice(folder: Path, reason: str) -> str:
     """What to do. Who found the disk full may have made room by taking away what he had begun."""
     if any(os.strerror(number) in reason for number in (errno.ENOSPC, errno.EDQUOT)) or is_full(folder):
         return f": free some space on the disk of {folder}"
-    return ": choose a DATA_DIR that you may write, or set DATABASE_URL"
+    if any(os.strerror(number) in reason for number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)):
+        return ": choose a DATA_DIR that you may write, or set DATABASE_URL"
+    return f": if it is damaged, {REMEDY}"
 
 
 def is_full(folder: Path) -> bool:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import asyncpg
 
 from persistence import locks
-from persistence.data_directory import check, create, explained, is_complete, make_private, place
+from persistence.data_directory import REMEDY, advice, check, create, explained, is_new, make_private, place
 from persistence.postgres_binaries import EmbeddedError, binary, complaint, programs_for, run
 from persistence.postmaster import Postmaster, State
 
@@ -53,6 +53,7 @@ SELECT 'CREATE DATABASE docket OWNER docket' WHERE NOT EXISTS (SELECT FROM pg_da
 """
 LOST = 2  # psql's exit status when there is no server, or no longer
 LEAVE_SECONDS = 15  # that who leaves waits for its turn: less than a server has to end
+TRIES = 20  # to find a server that has just answered
 PULSE = 2.0  # seconds after which the supervision makes sure that the server still takes connections
 
 
@@ -146,7 +147,7 @@ class Embedded:
         """Stop a server that nobody uses, kept or not. Raises EmbeddedError when somebody does."""
         with explained(self.folder):
             check(self.data)
-            if not is_complete(self.data):
+            if is_new(self.data):
                 raise EmbeddedError(f"There is no database in {self.folder}")
             users = locks.open_lock(self.data.parent, "users.lock")
             try:
@@ -175,9 +176,7 @@ class Embedded:
                 with self._turn():
                     self._take(self._users, shared=True)
                     self._prepare()
-                self._make_answer()
-                while not self._provision():
-                    self._make_answer()
+                self._make_ready()
             except BaseException:
                 self.close()
                 raise
@@ -186,7 +185,9 @@ class Embedded:
         account = check(self.data)
         if self.postmaster.socket != self.data:
             make_private(self.postmaster.socket, account)
-        if not is_complete(self.data):
+        if is_new(self.data):
+            if self.postmaster.log.exists():  # written by a server that had data
+                raise EmbeddedError(f"{self.data} is empty or gone, and a database was there: {REMEDY}")
             programs = programs_for(account, self.data.parent)
             create(self.data, account, programs, durable=self.settings.get("fsync") != "off")
 
@@ -194,6 +195,7 @@ class Embedded:
         """Start the server if there is none, and wait until it answers."""
         began = heard = reported = time.monotonic()
         launched = False
+        self.postmaster.begin_listening()
         while (state := self.postmaster.state()) is not State.RUNNING:
             now = time.monotonic()
             if state is State.BUSY:
@@ -201,6 +203,7 @@ class Embedded:
             if now - heard > self.patience:
                 raise EmbeddedError(f"PostgreSQL has not answered for {self.patience:.0f} s: see {self.postmaster.log}")
             if now - reported > PULSE:
+                self.postmaster.judge_recovery()
                 log.warning("PostgreSQL recovers, for %.0f s so far: see %s", now - began, self.postmaster.log)
                 reported = now
             with self._turn():
@@ -219,14 +222,25 @@ class Embedded:
         account = check(self.data)
         self.postmaster.launch(programs_for(account, self.data.parent), account, self.patience)
 
-    def _provision(self) -> bool:
-        """Make the role and the database if they are missing. Whether the server was there to do it."""
+    def _make_ready(self) -> None:
+        """Make the server answer and have what we need in it, though it may die between."""
+        for left in reversed(range(TRIES)):
+            self._make_answer()
+            lost = self._provision()
+            if lost is None:
+                return
+            if not left:
+                raise EmbeddedError(f"PostgreSQL runs and takes no connections: {lost}{advice(self.data, lost)}")
+            time.sleep(0.1)
+
+    def _provision(self) -> str | None:
+        """Make the role and the database if they are missing. What comes back is why there was no server for it."""
         options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--port=5432", "--username=postgres", "postgres")
         with self._turn():
             done = run(binary("psql"), "--host", self.postmaster.socket, *options, script=PROVISION)
         if done.returncode not in (0, LOST):
             raise EmbeddedError(f"Cannot make the role and the database in {self.data}: {complaint(done.stderr)}")
-        return done.returncode == 0
+        return complaint(done.stderr) if done.returncode else None
 
     def _shut_down(self) -> None:
         if not self.postmaster.stop(self.patience):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import IntEnum
@@ -14,6 +15,8 @@ import psutil
 from persistence.data_directory import SOCKET, advice, check, is_private, socket_folder
 from persistence.postgres_binaries import Account, EmbeddedError, binary, complaint, environment, run
 
+GAVE_UP = (1, 2, -signal.SIGABRT)  # FATAL, FATAL while it recovers, PANIC
+HOPELESS = 5  # times that a recovery fails at the same
 PID_FILE = "postmaster.pid"
 
 
@@ -113,15 +116,31 @@ class Postmaster:
 
     def judge(self) -> None:
         """Raise EmbeddedError if the server we launched gave up, but for something that passes."""
-        if self.child is None or (self.child.poll() or 0) <= 0:
+        if self.child is None or self.child.poll() not in GAVE_UP:
             return  # it was stopped or killed
-        # Those who asked meanwhile were told that the database system is starting up, or in recovery mode.
-        said = self.log.read_bytes()[self.said :].decode(errors="replace").splitlines()
-        last_words = complaint("\n".join(line for line in said if "the database system is" not in line))
+        last_words = complaint("\n".join(self.lines()))
         if "shared memory block" not in last_words:  # processes of the dead server still have it for a moment
-            raise EmbeddedError(
-                f"PostgreSQL does not start: {last_words}{advice(self.data, last_words)} (its log: {self.log})"
-            )
+            raise self.refusal(last_words)
+
+    def judge_recovery(self) -> None:
+        """Raise EmbeddedError if a server that is about to answer fails at the same again and again."""
+        failures = Counter(line.rpartition("FATAL:")[2].strip() for line in self.lines() if "FATAL:" in line)
+        for reason, times in failures.most_common(1):
+            if times >= HOPELESS and not reason.startswith("terminating"):
+                raise self.refusal(reason)
+
+    def begin_listening(self) -> None:
+        """What a server that others started has said so far is not about us."""
+        if self.child is None:
+            self.said = self.log.stat().st_size if self.log.exists() else 0
+
+    def lines(self) -> list[str]:
+        """What it has said. Others who asked were told that the database system is starting up, or in recovery mode."""
+        said = self.log.read_bytes()[self.said :].decode(errors="replace").splitlines() if self.log.exists() else []
+        return [line for line in said if "the database system is" not in line]
+
+    def refusal(self, reason: str) -> EmbeddedError:
+        return EmbeddedError(f"PostgreSQL does not start: {reason}{advice(self.data, reason)} (its log: {self.log})")
 
     def hasten(self) -> None:
         """Make an end of a stop that waits for everybody to leave."""

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 from weakref import proxy
 
 import structlog
@@ -63,6 +64,7 @@ class Connection(HttpToolsProtocol):
     is_spare = in_head = in_body = is_ending = is_deaf = has_hung_up = False
     arrived = latest = head = body = late = unsent = 0
     sending: asyncio.TimerHandle | None = None
+    answering: RequestResponseCycle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -79,7 +81,15 @@ class Connection(HttpToolsProtocol):
         if self.sending is not None:
             self.sending.cancel()
         self.capacity.leave(self)
+        if self.answering is not None:  # uvicorn tells the last request only, which may wait behind this one
+            self.answering.disconnected = True
+            self.answering.message_event.set()
         super().connection_lost(exc)
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -330,6 +340,7 @@ class Connection(HttpToolsProtocol):
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
         if cycle.disconnected or self.transport.is_closing():
+            cycle.disconnected = True  # or uvicorn takes it for a mistake of ours that nothing was answered
             return
         lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]]
         cycle.keep_alive = cycle.keep_alive and not closing

@@ -16,7 +16,7 @@ from handlers.call import Life
 from security.passwords import ClientLeft
 from server.connections import SEND_WHOLE
 from server.errors import MethodNotAllowed
-from server.gate import Gate
+from server.gate import PROBES, Gate
 from server.headers import Common, encoded
 from server.limits import Limits
 from server.metrics import Metrics
@@ -93,7 +93,8 @@ class Edge:
         operation, principal = exchange.operation, exchange.principal
         seconds = time.perf_counter() - began
         self.metrics.answer(operation.id if operation else NONE, status, seconds)
-        log.info(
+        tell = log.debug if exchange.path in PROBES else log.info
+        tell(
             "request",
             operation=operation.id if operation else None,
             method=exchange.method,

@@ -209,7 +209,7 @@ async def test_a_trace_that_the_caller_names_and_what_a_guard_should_hear_of_are
     tmp_path: Path, fresh_url: str
 ) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    async with asyncio.timeout(90), running(tmp_path, fresh_url) as server:
+    async with asyncio.timeout(90), running(tmp_path, fresh_url, LOG_LEVEL="debug") as server:
         async with server.client() as http:
             good = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
             for headers in (good, {"traceparent": f"00-{trace}-0000000000000000-01"}, {"traceparent": "x"}):

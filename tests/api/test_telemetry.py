@@ -77,7 +77,7 @@ def sink() -> Iterator[Sink]:
 async def test_every_request_is_a_span_of_the_trace_that_its_line_names(
     tmp_path: Path, fresh_url: str, sink: Sink
 ) -> None:
-    async with running(tmp_path, fresh_url, OTEL_EXPORTER_OTLP_ENDPOINT=sink.url) as server:
+    async with running(tmp_path, fresh_url, OTEL_EXPORTER_OTLP_ENDPOINT=sink.url, LOG_LEVEL="debug") as server:
         async with server.client() as http:
             parent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
             await http.get("/livez", headers=parent)

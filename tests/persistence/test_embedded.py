@@ -571,9 +571,75 @@ async def test_a_left_socket_is_no_obstacle(folder: Path) -> None:
     embedded.close()
 
 
-async def test_a_half_made_data_directory_is_put_aside(empty: Path) -> None:
-    (empty / "data" / "base").mkdir(parents=True)
-    (empty / "data" / "PG_VERSION").write_text("18\n")
+def remove(data: Path, name: str) -> None:
+    path = data / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("global/pg_control", r"is damaged \(global/pg_control is missing\) and stays as it is: "),
+        ("global", r"is damaged \(global/pg_control is missing\) and stays as it is: "),
+        ("PG_VERSION", r"is damaged \(PG_VERSION is missing\) and stays as it is: "),
+        ("pg_wal", 'does not start: required WAL directory "pg_wal" does not exist: '),
+        ("base", 'runs and takes no connections: database "postgres" does not exist: '),
+        (".", "is empty or gone, and a database was there: "),
+    ],
+)
+def test_data_of_which_something_is_gone_is_refused_and_stays(copy: Path, name: str, reason: str) -> None:
+    embedded = Embedded(copy, QUICK)
+    embedded.open()
+    embedded.close()
+    remove(copy / "data", name)
+    before = {path.name for path in copy.iterdir()}
+
+    with pytest.raises(EmbeddedError, match=reason) as refusal:
+        Embedded(copy, QUICK).open()
+
+    assert {path.name for path in copy.iterdir()} == before
+    assert not Embedded(copy).data.joinpath(name).exists()
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reason"),
+    [
+        ("global/pg_control", 100, 'could not read file "global/pg_control": read 100 of 296'),
+        ("PG_VERSION", 0, "PG_VERSION names no version"),
+        ("global/pg_filenode.map", 10, 'could not read file "global/pg_filenode.map": read 10 of 524'),
+    ],
+)
+def test_data_that_is_cut_short_is_refused_in_words(copy: Path, name: str, size: int, reason: str) -> None:
+    os.truncate(copy / "data" / name, size)
+
+    with pytest.raises(EmbeddedError, match=reason):
+        Embedded(copy, QUICK).open()
+
+
+def test_a_file_in_the_place_of_data_is_refused(empty: Path) -> None:
+    (empty / "data").write_text("nothing")
+
+    with pytest.raises(EmbeddedError, match="is a file and no data directory"):
+        Embedded(empty, QUICK).open()
+
+
+def test_data_open_to_others_is_refused(copy: Path) -> None:
+    (copy / "data").chmod(0o755)
+
+    with pytest.raises(EmbeddedError, match=r"is open to others, which PostgreSQL refuses: chmod 0700 it$"):
+        Embedded(copy, QUICK).open()
+
+
+def test_a_link_to_a_folder_that_is_gone_is_refused(empty: Path) -> None:
+    (empty / "data").symlink_to(empty / "gone" / "data")
+
+    with pytest.raises(EmbeddedError, match="whose folder is gone"):
+        Embedded(empty, QUICK).open()
+    assert not (empty / "gone").exists()
+
+
+async def test_what_a_start_that_was_killed_left_goes(empty: Path) -> None:
     (empty / "making.left").mkdir()
 
     embedded = Embedded(empty, QUICK)
@@ -581,7 +647,6 @@ async def test_a_half_made_data_directory_is_put_aside(empty: Path) -> None:
 
     assert await ask(embedded, "SELECT 1") == 1
     embedded.close()
-    assert [path.read_text() for path in everything_in(empty) if path.match("data.incomplete-*/PG_VERSION")] == ["18\n"]
     assert not (empty / "making.left").exists()
 
 

@@ -178,10 +178,10 @@ class TestAccessLog:
 
     async def test_a_client_without_an_address_is_answered(self, logged: Logged) -> None:
         async with bound() as api:
-            start, _ = await sent(api, client=None)
+            start, _ = await sent(api, client=None, path="/absent")
 
         [line] = logged()
-        assert start["status"] == 200
+        assert start["status"] == 404
         assert (line["address"], line["path"]) == (None, "")
 
     @pytest.mark.proves("ASVS 5.0 16.4.1", "Nothing that is sent can make a second line")

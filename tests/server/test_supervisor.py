@@ -17,7 +17,7 @@ from tests.api.test_real_server import Running, running
 from tests.ports import free_port
 from tests.waiting import until
 
-TOKEN = "a-token-of-monitoring"
+TOKEN = "a-token-of-monitoring-0123456789abcdef"
 WORKER = """
 import os
 import signal
