@@ -45,8 +45,8 @@ WORKDIR /opt/docket
 USER 10001:10001
 VOLUME /var/lib/docket
 EXPOSE 8000
-# That the process answers; whether its database does is asked of /readyz, and no restart would mend it.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+# That the process answers, once it has migrated; whether its database does is asked of /readyz, and no restart would mend it.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=1h --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=4)"]
 # tini hands signals on and buries what the embedded PostgreSQL leaves.
 ENTRYPOINT ["tini", "--", "python", "-m", "server"]

@@ -6,9 +6,11 @@
 import asyncio
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
@@ -42,8 +44,10 @@ class Schema:
 
 async def schema(url: str) -> Schema:
     """How far a database is. Raises CommandError when it cannot be reached, or was migrated by a newer release."""
-    scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
-    applied = len(scripts) - await revision.pending(url)
+    pending = await revision.pending(url)
+    with explained():
+        scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
+    applied = len(scripts) - pending
     return Schema(scripts[:applied], scripts[applied:])
 
 
@@ -77,13 +81,26 @@ async def settle(url: str) -> None:
             await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = '{value}'")
 
 
-def generate(message: str, url: str | None = None) -> Path | None:
-    """Write a migration: an empty one, or one that gives a database what it lacks. None when it lacks nothing."""
-    with explained(), redirect_stdout(StringIO()):
-        script = command.revision(
-            configuration(url), message, autogenerate=url is not None, process_revision_directives=drop_empty
-        )
-    return Path(script.path) if isinstance(script, Script) else None
+def generate(message: str, url: str | None = None) -> list[Path]:
+    """Write a migration: an empty one, or those that give a database what it lacks, if anything.
+
+    Raises CommandError; then nothing is written.
+    """
+    if find_spec("ruff") is None:
+        raise CommandError("A migration is written with the development tools: scripts/setup.sh requirements-dev.txt")
+    revision.known()
+    before = set(revision.VERSIONS.glob("*"))
+    try:
+        with explained("written"), redirect_stdout(StringIO()):
+            made = command.revision(
+                configuration(url), message, autogenerate=url is not None, process_revision_directives=drop_empty
+            )
+    except BaseException:
+        for file in set(revision.VERSIONS.glob("*.py")) - before:
+            file.unlink()
+        raise
+    scripts = made if isinstance(made, list) else [made]
+    return [Path(script.path) for script in scripts if script is not None]
 
 
 def drop_empty(_context: object, _revision: object, scripts: list[MigrationScript]) -> None:
@@ -98,16 +115,37 @@ def configuration(url: str | None = None) -> Config:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explained(what: str = "applied") -> Iterator[None]:
     """Turn what ends a migration into one line for the operator."""
     try:
         yield
     except AlembicError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(one_line(error)) from error
     except DBAPIError as error:
         said = str(error.orig).partition("\n")[0].rpartition(">: ")[2]
         reason = REFUSED.get(str(getattr(error.orig, "sqlstate", "")), said)
-        raise CommandError(f"The migration is not applied: {reason}") from error
+        raise CommandError(f"The migration is not {what}: {reason}") from error
+    except OSError as error:
+        raise CommandError(f"The migration is not {what}: {one_line(error)}") from error
+    except Exception as error:
+        place = place_of(error)
+        if place is None:
+            raise
+        said = error.msg if isinstance(error, SyntaxError) else one_line(error)
+        raise CommandError(f"The migration is not {what}: {place}: {type(error).__name__}: {said}") from error
+
+
+def place_of(error: Exception) -> str | None:
+    """The line of a migration at which an error came up, if it did in one."""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        places.append((error.filename or "", error.lineno))
+    found = [(Path(file), line) for file, line in places if Path(file).parent == revision.VERSIONS]
+    return f"{revision.shown(found[-1][0])}, line {found[-1][1]}" if found else None
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":
@@ -115,4 +153,4 @@ if __name__ == "__main__":
     try:
         upgrade(sys.stdin.read())
     except CommandError as error:
-        sys.exit(str(error))
+        sys.exit(f"docket: {error}")

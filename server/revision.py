@@ -7,7 +7,7 @@ from server.complaints import CommandError
 from server.storage import connected
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
-NAMED = re.compile(r'^revision = "(\w+)"$', re.MULTILINE)
+NAMED = re.compile(r"""^(down_)?revision\b[^=\n]*=\s*(?:["'](\w+)["']|None)\s*$""", re.MULTILINE)
 
 
 class Ahead(CommandError):  # noqa: N818 - it says what is the case
@@ -22,8 +22,23 @@ class Ahead(CommandError):  # noqa: N818 - it says what is the case
 
 
 def known() -> list[str]:
-    """Every migration, oldest first: the files' names begin with their dates."""
-    return [named(file) for file in sorted(VERSIONS.glob("*.py"))]
+    """Every migration, oldest first. Raises CommandError, which names the file that breaks their chain."""
+    followers: dict[str | None, tuple[str, Path]] = {}
+    files: dict[str, Path] = {}
+    for file in sorted(VERSIONS.glob("*.py")):
+        revision, before = named(file)
+        if revision in files:
+            raise CommandError(f"{shown(files[revision])} and {shown(file)} both have the revision {revision}")
+        if before in followers:
+            other = shown(followers[before][1])
+            raise CommandError(f"{other} and {shown(file)} both go on from {before}: let one of them follow the other")
+        files[revision], followers[before] = file, (revision, file)
+    chain: list[str] = []
+    while (found := followers.pop(chain[-1] if chain else None, None)) is not None:
+        chain.append(found[0])
+    for before, (_, file) in followers.items():
+        raise CommandError(f"{shown(file)} goes on from {before}, which is not there or comes after it")
+    return chain
 
 
 def head() -> str:
@@ -31,11 +46,17 @@ def head() -> str:
     return known()[-1]
 
 
-def named(file: Path) -> str:
-    found = NAMED.search(file.read_text(encoding="utf-8"))
-    if found is None:
-        raise RuntimeError(f"{file} names no revision")
-    return found[1]
+def named(file: Path) -> tuple[str, str | None]:
+    """The revision of a migration, and the one before. Raises CommandError."""
+    found = {bool(match[1]): match[2] for match in NAMED.finditer(file.read_text(encoding="utf-8"))}
+    for key, name in ((False, "revision"), (True, "down_revision")):
+        if key not in found or (found[key] is None and not key):
+            raise CommandError(f'{shown(file)} is half-written: it has no line {name} = "..."')
+    return found[False], found[True]
+
+
+def shown(file: Path) -> Path:
+    return file.relative_to(VERSIONS.parents[1])
 
 
 async def current(url: str) -> str | None:

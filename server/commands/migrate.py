@@ -67,8 +67,8 @@ def check(url: str) -> list[str]:
 
 
 def write(message: str, url: str | None = None) -> list[str]:
-    path = migrations.generate(message, url)
-    return [str(path)] if path else ["The database lacks nothing that persistence/tables.py declares"]
+    paths = migrations.generate(message, url)
+    return [str(path) for path in paths] or ["The database lacks nothing that persistence/tables.py declares"]
 
 
 def named(script: Script) -> str:

@@ -90,7 +90,7 @@ def prepare(url: str, settings: Settings) -> bool:
 
 
 def migrate(url: str) -> None:
-    """Migrate in a process of its own: what that loads would stay here, 9 MB. Raises CommandError.
+    """Migrate in a process of its own: what that loads would stay here, 9 MB. Raises CommandError, or SystemExit.
 
     A terminal's Ctrl-C is for us; whatever interrupts us ends that process.
     """
@@ -99,17 +99,18 @@ def migrate(url: str) -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
         text=True,
         process_group=0,
     ) as process:
         try:
-            _, said = process.communicate(url)
+            process.communicate(url)
         except KeyboardInterrupt:
             process.terminate()
             raise
-    if process.returncode:
-        raise CommandError(said.strip() or f"The migration was ended by signal {-process.returncode}")
+    if process.returncode < 0:
+        raise CommandError(f"The migration was ended by signal {-process.returncode}")
+    if process.returncode:  # it has said why
+        sys.exit(process.returncode)
 
 
 def make_first_superuser(url: str, settings: Settings) -> None:

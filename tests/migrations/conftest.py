@@ -65,6 +65,14 @@ class Checkout:
             f"def upgrade() -> None:\n{body}"
         )
 
+    def index(self, name: str) -> None:
+        """Write a migration that builds an index as the README says."""
+        self.migration("SELECT 1")
+        block = f"""    with op.get_context().autocommit_block():
+        op.create_index("{name}", "tasks", ["title"], postgresql_concurrently=True)
+"""
+        self.edit("migrations/versions/next.py", "    op.execute('SELECT 1')\n", block)
+
     def read(self, path: str) -> str:
         return (self.folder / path).read_text(encoding="utf-8")
 

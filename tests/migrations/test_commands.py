@@ -75,14 +75,18 @@ async def test_a_migration_is_written_from_what_the_database_lacks(fresh_url: st
     written = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "auto", "Find titles again")
 
     assert (written.returncode, written.stderr) == (0, "")
-    [path] = written.stdout.splitlines()
-    assert path.endswith("_find_titles_again.py")
-    text = checkout.read(path)
-    assert f'down_revision = "{HEAD}"' in text
-    assert 'op.create_index("ix_tasks_title", "tasks", ["organization_id", "title", "id"], unique=False)' in text
-    assert 'op.create_check_constraint(op.f("ck_tasks_title"), "tasks", "title <> \'\'")' in text
+    change, index, validation = map(checkout.read, written.stdout.splitlines())
+    assert f'down_revision = "{HEAD}"' in change
+    assert (
+        'op.create_check_constraint(op.f("ck_tasks_title"), "tasks", "title <> \'\'", postgresql_not_valid=True)'
+        in change
+    )
+    assert "    with op.get_context().autocommit_block():\n        op.create_index(" in index
+    assert index.count("postgresql_concurrently=True") == 2
+    assert 'op.execute("ALTER TABLE tasks VALIDATE CONSTRAINT ck_tasks_title")' in validation
+    assert written.stdout.splitlines()[2].endswith("_find_titles_again_3_of_3.py")
     applied = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "apply")
-    assert applied.stdout.endswith("Find titles again\n")
+    assert applied.stdout.endswith("Find titles again (3 of 3)\n")
     checked = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "check")
     assert (checked.returncode, checked.stderr) == (0, "")
 
@@ -156,7 +160,7 @@ async def test_a_migration_is_not_written_from_a_database_that_is_behind(empty_u
 
 async def test_a_turn_is_not_waited_for_forever(fresh_url: str, checkout: Checkout) -> None:
     checkout.migration("SELECT 1")
-    checkout.edit("migrations/env.py", "TURN = 30 ", "TURN = 1 ")
+    checkout.edit("migrations/env.py", "TURN = 3600 ", "TURN = 1 ")
     other = await asyncpg.connect(fresh_url)
     await other.execute("SELECT pg_advisory_lock(hashtext('docket.migrations'))")
 

@@ -19,8 +19,7 @@ from tests.waiting import until
 PROCESSES = 4
 STARTER = "import sys; from server.migrations import upgrade; print(len(upgrade(sys.argv[1])))"
 WAITING = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'ROLLBACK%'
 """
 FILLS = "5e0b7d92c1fa"  # changes rows and no schema
 MANY = 2_100  # accounts, which are three batches
