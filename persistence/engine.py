@@ -94,7 +94,11 @@ class Pool:
         self.closing: set[asyncio.Task[None]] = set()
 
     async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
-        connection = await self.take()
+        try:
+            connection = await self.take()
+        except Exception as error:
+            error.add_note(sql)
+            raise
         sound = False
         self.in_use += 1
         try:
@@ -284,6 +288,9 @@ async def run(connection: Connection, sql: str, values: Sequence[object], watch:
     began = perf_counter()
     try:
         return await connection.fetch(sql, *values)
+    except Exception as error:
+        error.add_note(sql)
+        raise
     finally:
         if watch is not None:
             watch(sql, perf_counter() - began)

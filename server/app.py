@@ -90,6 +90,7 @@ def create_app(
             await process.passwords.warm()
             async with metrics.measuring(lambda: state(calls.db, process.passwords, lines)):
                 yield {CAPACITY: Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)}
+            calls.outages.close()
         process.passwords.close()
         if limits is not None:
             await limits.counters.close()

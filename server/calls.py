@@ -19,7 +19,7 @@ from contract.binding import Handler
 from contract.exchange import Exchange
 from contract.vocabulary import ContractError, Operation, Problem, Result
 from generated.models import AuditAction, AuditOutcome, Environment
-from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, SessionNotFound
+from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, ServiceUnavailable, SessionNotFound
 from handlers.audit_trail import record
 from handlers.call import Call, Client, Process, PublicCall, uncounted
 from persistence import user_lists
@@ -31,6 +31,7 @@ from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.idempotency import Once
 from server.limits import Limits
 from server.metrics import Metrics
+from server.outages import Outages
 from server.ownership import as_superuser_if_needed, target_of
 
 TRIES = 5
@@ -69,6 +70,7 @@ class Calls(binding.Server):
         self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
         self.features = features
         self.once = Once(process.keys)
+        self.outages = Outages()
         self.db: Database | None = None
 
     @override
@@ -122,6 +124,8 @@ class Calls(binding.Server):
                     problem = problem_of(error)
                     if problem is None:
                         raise
+                    if isinstance(problem, ServiceUnavailable):
+                        self.outages.refuse(error, call.db)
                     raise problem from error
                 attempt += not isinstance(error, InvalidCachedStatementError)  # each connection has its own plans
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret

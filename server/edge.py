@@ -21,6 +21,7 @@ from server.headers import Common, encoded
 from server.limits import Limits
 from server.metrics import Metrics
 from server.observability import current
+from server.outages import met, reason
 from server.proxies import Proxies
 from server.streams import send_pieces
 from server.telemetry import Telemetry, new_id
@@ -134,7 +135,9 @@ class Edge:
             if problem.code == "rate_limit_exceeded":
                 self.metrics.refused.labels(exchange.operation.rate_class if exchange.operation else "default").inc()
             if problem.status == SERVICE_UNAVAILABLE:
-                log.warning("unavailable", reason=reason(problem.__cause__ or problem))
+                operation, cause = exchange.operation, problem.__cause__ or problem
+                name = operation.id if operation else None
+                log.warning("unavailable", operation=name, reason=reason(cause), **met(cause))
             return written(problem, exchange)
         except (ClientGone, ClientLeft):
             return None
@@ -192,15 +195,6 @@ def request_id(exchange: Exchange) -> str:
     if given is not None and REQUEST_ID.fullmatch(given):
         return given
     return new_id()
-
-
-def reason(error: BaseException | None) -> str:
-    """The kind of an error, and what it came from."""
-    kinds = []
-    while error is not None:
-        kinds.append(type(error).__name__)
-        error = error.__cause__
-    return " from ".join(kinds)
 
 
 def written(problem: Problem, exchange: Exchange) -> Answer:

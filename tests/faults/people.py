@@ -48,6 +48,7 @@ class People:
     misread: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     ended: float = 0
+    said: dict[str, int] = field(default_factory=dict)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     titles: Any = field(default_factory=lambda: (f"Feed pelican {number}" for number in count(1)))
 

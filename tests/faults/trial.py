@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -63,6 +64,7 @@ async def tried(
     row.stuck = [said for server in servers async for said in stuck(server, token, last)]
     await compare(row, people, database)
     row.said = dict(Counter(said(line) for server in servers for line in server.lines() if line.get("level") in LOUD))
+    people.said = row.said
     if rows is not None:
         with rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(row)) + "\n")
@@ -125,4 +127,5 @@ KEPT = ('docket_pool_connections{state="in_use"}', 'docket_pool_connections{stat
 def said(line: dict[str, object]) -> str:
     """What a line of the log says, and why."""
     why = line.get("reason") or line.get("sqlstate")
-    return f"{line['event']} ({why})" if why else str(line["event"])
+    event = re.sub(r"[\d.]+ (s|requests)\b", r"… \1", str(line["event"]))
+    return f"{event} ({why})" if why else event

@@ -15,7 +15,7 @@ from starlette.types import Message
 from generated.operations import VERSION
 from persistence.access import Caller
 from persistence.engine import Pool
-from server import edge
+from server import edge, outages
 from server.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
@@ -161,15 +161,19 @@ class TestAccessLog:
         self, settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(edge, "log", structlog.get_logger("access"))  # the one there may write elsewhere by now
+        monkeypatch.setattr(outages, "log", structlog.get_logger("database"))
         ada = Caller(uuid4(), uuid4(), NOW)
         async with serving(settings, Pool("postgresql://docket@/docket?host=/nowhere", patience=1)) as api:
             headers = {"X_Request_ID": "the-request", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
             await api.as_(ada).with_headers(**headers).get("/tasks", expect=503)
 
-        [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+        begun, line = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+        assert begun["event"] == "The database does not answer: requests are refused until it does"
         assert line.pop("timestamp")
         assert line == {
             "event": "unavailable",
+            "operation": "listTasks",
+            "table": "tasks",
             "level": "warning",
             "request_id": "the-request",
             "trace_id": TRACE,

@@ -1,0 +1,40 @@
+"""An outage is told in words when it begins and when it ends; what a refusal met names code and table."""
+
+import json
+
+import pytest
+import structlog
+from asyncpg import DeadlockDetectedError, LockNotAvailableError
+
+from persistence.engine import Pool, PoolExhausted
+from server import outages
+from server.outages import Outages, met
+from tests.contract.conftest import written
+
+
+async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(
+    fresh: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "log", structlog.get_logger("database"))  # the one there may write elsewhere
+    these = Outages()
+    with written("json", "warning") as text:
+        these.refuse(DeadlockDetectedError("no outage"), fresh)
+        these.refuse(PoolExhausted(), fresh)
+        these.refuse(ConnectionRefusedError(), fresh)
+        these.refuse(PoolExhausted(), fresh)
+        assert these.watching is not None
+        await these.watching
+
+    begun, ended = [json.loads(line)["event"] for line in text().splitlines()]
+    assert begun == "The database does not answer: requests are refused until it does"
+    assert ended == "The database answers again after 0.0 s, in which 2 requests were refused"
+    assert these.watching is None
+
+
+def test_a_refusal_names_what_was_met() -> None:
+    error = LockNotAvailableError("canceling statement due to lock timeout")
+    error.add_note("WITH visible AS (SELECT 1 FROM sessions)\nUPDATE tasks SET title = $1")
+
+    assert met(error) == {"sqlstate": "55P03", "table": "tasks"}
+    assert met(PoolExhausted()) == {}
+    assert met(KeyError()) == {}
