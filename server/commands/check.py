@@ -7,6 +7,7 @@ import argparse
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import asyncpg
@@ -21,10 +22,25 @@ from server.findings import check_settings
 from server.settings import Settings
 from server.storage import connected, opened
 
+with suppress(ImportError):  # Windows has none
+    import resource
+
 OLDEST_POSTGRESQL = 15
 MOST_SECONDS_APART = 2.0
 FEWEST_CHARACTERS = 12  # different ones, in a key
 PATIENCE = 5
+OTHER_FILES = 64  # besides connections
+LEFT = """
+SELECT least(
+    current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+        - (SELECT count(*) FROM pg_stat_activity
+           WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND usename <> current_user),
+    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+)::int
+"""
 
 
 def add(_parser: argparse.ArgumentParser) -> None:
@@ -33,7 +49,12 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     """Settings that cannot be read were refused before."""
-    findings = [Finding("ok", "settings", f"for {settings.environment}"), key(settings), *check_settings(settings)]
+    findings = [
+        Finding("ok", "settings", f"for {settings.environment}"),
+        key(settings),
+        files(settings),
+        *check_settings(settings),
+    ]
     findings += asyncio.run(looked_at(settings))
     for finding in findings:
         print(f"{finding.level:8} {finding.setting:12} {finding.message}")  # noqa: T201 - what the operator asked for
@@ -53,7 +74,7 @@ async def looked_at(settings: Settings) -> list[Finding]:
     found: list[Finding] = []
     try:
         with opened(settings) as url:
-            found += [finding async for finding in database(url)]
+            found += [finding async for finding in database(url, settings)]
     except CommandError as error:
         found.append(Finding("wrong", "database", str(error)))
     if settings.redis_url is not None:
@@ -63,12 +84,14 @@ async def looked_at(settings: Settings) -> list[Finding]:
     return found
 
 
-async def database(url: str) -> AsyncIterator[Finding]:
+async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
     async with connected(url) as connection:
         version = connection.get_server_version().major
         said = f"PostgreSQL {version}"
         yield Finding("ok" if version >= OLDEST_POSTGRESQL else "wrong", "database", said)
         yield await clock(connection)
+        if settings.database_pooler is None:
+            yield await room(connection, settings.workers * settings.pool_size)
     found, wanted = await revision.current(url), revision.head()
     if found == wanted:
         yield Finding("ok", "migrations", f"at {wanted}")
@@ -84,6 +107,36 @@ async def clock(connection: asyncpg.Connection) -> Finding:
     apart = abs((datetime.now(UTC) - theirs).total_seconds())
     said = f"{apart:.1f} s from the database's"
     return Finding("ok" if apart < MOST_SECONDS_APART else "wrong", "clock", said)
+
+
+async def room(connection: asyncpg.Connection, needed: int) -> Finding:
+    """Whether the server has a connection for each slot of an instance, and of a second beside it."""
+    left: int = await connection.fetchval(LEFT)
+    said = f"an instance takes {needed} (WORKERS x POOL_SIZE), the server has {left} for us: {{}}"
+    match left // needed:
+        case 0:
+            return Finding("wrong", "connections", said.format("lower POOL_SIZE or raise its limit"))
+        case 1:
+            return Finding("warning", "connections", said.format("no second one fits beside it for a moment"))
+        case instances:
+            return Finding("ok", "connections", said.format(f"{instances} at once"))
+
+
+def files(settings: Settings) -> Finding:
+    """Whether a process may open as many files as it may have connections."""
+    allowed, needed = files_allowed(), settings.max_connections + settings.pool_size + OTHER_FILES
+    if allowed is None or allowed >= needed:
+        return Finding("ok", "files", f"a process opens {needed} at most")
+    said = f"a process may open {allowed}, and needs {needed} for MAX_CONNECTIONS: raise `ulimit -n` or LimitNOFILE"
+    return Finding("wrong", "files", said)
+
+
+def files_allowed() -> int | None:
+    """How many files a process may have open; None where there is no limit."""
+    if "resource" not in globals():
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 async def redis(url: str) -> Finding:

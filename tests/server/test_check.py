@@ -5,11 +5,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
 from server.commands import check
 from server.revision import known
 from server.settings import Settings
+from tests.conftest import Server
 from tests.contract.conftest import NOWHERE
 from tests.issuer import publishing, sending
 from tests.server.test_command_line import CANARY, typed
@@ -32,11 +34,38 @@ def test_a_server_that_has_all_it_needs_is_well(tmp_path: Path, fresh_url: str) 
 
     assert status == 0
     assert {mark for mark, _ in found.values()} == {"ok"}
-    assert found.keys() == {"settings", "SECRET_KEY", "database", "clock", "migrations"}
+    assert found.keys() == {"settings", "SECRET_KEY", "files", "database", "clock", "connections", "migrations"}
 
 
 def test_the_oldest_postgresql_is_the_one_that_operators_are_told() -> None:
     assert f"PostgreSQL, {check.OLDEST_POSTGRESQL} or newer" in DEPLOYMENT.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "mark", "said"),
+    [(5, 1, "wrong", "lower POOL_SIZE"), (6, 0, "warning", "no second one"), (12, 0, "ok", "2 at once")],
+)
+async def test_connections_are_compared_with_what_the_server_has(
+    tmp_path: Path, fresh_url: str, server: Server, *, limit: int, status: int, mark: str, said: str
+) -> None:
+    name = make_url(fresh_url).database
+    admin = await asyncpg.connect(server.admin)
+    await admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {limit}")
+    await admin.close()
+
+    ended, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, WORKERS="2", POOL_SIZE="3"))
+
+    assert (ended, found["connections"][0]) == (status, mark)
+    assert (
+        f"an instance takes 6 (WORKERS x POOL_SIZE), the server has {limit} for us: {said}" in found["connections"][1]
+    )
+
+
+def test_open_files_are_compared_with_connections(tmp_path: Path, fresh_url: str) -> None:
+    status, found = told(tmp_path, fresh_url, MAX_CONNECTIONS="100000000")
+
+    assert (status, found["files"][0]) == (1, "wrong")
+    assert "needs 100000084 for MAX_CONNECTIONS: raise `ulimit -n` or LimitNOFILE" in found["files"][1]
 
 
 async def test_the_issuers_keys_are_looked_at(tmp_path: Path, fresh_url: str) -> None:

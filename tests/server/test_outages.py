@@ -17,7 +17,7 @@ async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(
 ) -> None:
     monkeypatch.setattr(outages, "log", structlog.get_logger("database"))  # the one there may write elsewhere
     these = Outages()
-    with written("json", "warning") as text:
+    with written("json", "info") as text:
         these.refuse(DeadlockDetectedError("no outage"), fresh)
         these.refuse(PoolExhausted(), fresh)
         these.refuse(ConnectionRefusedError(), fresh)
