@@ -49,6 +49,7 @@ class Exchange:
         "headers",
         "idempotency_key",
         "method",
+        "on_end",
         "operation",
         "path",
         "principal",
@@ -82,6 +83,8 @@ class Exchange:
         self.answer_headers: list[tuple[str, str]] = []
         self.counted_as: tuple[str, ...] = ()
         """The classes that it was counted as for what its body changes."""
+        self.on_end: Callable[[], None] | None = None
+        """What to do once the answer is sent, or never will be."""
 
     async def left(self) -> None:
         """Wait until the client has left. What is unread of the body is lost."""

@@ -191,6 +191,8 @@ class Operation:
     """What the operator can turn off, and this with it."""
     rate_class_when: Mapping[str, str] = field(default_factory=dict)
     """By members of the body: what a request is also counted as when it changes them."""
+    bulkhead: str | None = None
+    """With which query parameter it asks much of the database, or `always`."""
 
     def declares(self, problem: Problem) -> bool:
         """Whether the operation may end in this: its status with its code, whatever the response is called."""

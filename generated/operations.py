@@ -3321,6 +3321,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        bulkhead="include_total",
     ),
     Operation(
         id="createUser",
@@ -3632,6 +3633,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        bulkhead="always",
     ),
     Operation(
         id="getUser",
@@ -4200,6 +4202,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        bulkhead="include_total",
     ),
     Operation(
         id="createTask",
@@ -4434,6 +4437,7 @@ OPERATIONS: tuple[Operation, ...] = (
             InternalError,
             ServiceUnavailable,
         ),
+        bulkhead="always",
     ),
     Operation(
         id="getTask",

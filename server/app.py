@@ -23,6 +23,7 @@ from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
 from server import configuration, documentation, issuers, observability, revision, storage
+from server.bulkheads import Bulkheads
 from server.callers import Callers
 from server.calls import Calls
 from server.capacity import CAPACITY, Capacity
@@ -55,6 +56,7 @@ HANDLERS: Handlers[PublicCall, Call] = Handlers(
 )
 ISSUER = AUDIENCE = "docket"
 EACH = 4  # places in the line of passwords that a network has
+OF_A_CALLER = 4  # searches, counts and exports that a caller has at once
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # to ask each time costs 10 µs
 
 
@@ -81,7 +83,8 @@ def create_app(
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
     accounts, proxies = chosen.auth_mode != "external", Proxies(chosen.trusted_proxies)
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
-    calls = Calls(process, metrics, limits, callers, chosen.features)
+    bulkheads = Bulkheads(max(1, chosen.pool_size // 2), OF_A_CALLER if chosen.rate_limits_enabled else None)
+    calls = Calls(process, metrics, limits, callers, chosen.features, bulkheads=bulkheads)
     statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
     @asynccontextmanager

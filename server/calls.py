@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from persistence import user_lists
 from persistence.access import Caller, NotAllowed
 from persistence.engine import Database
 from security.tokens import InvalidToken
+from server.bulkheads import Bulkheads, is_behind_bulkhead
 from server.callers import Callers, Guest
 from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.idempotency import Once
@@ -56,7 +58,7 @@ log = structlog.get_logger("calls")
 class Calls(binding.Server):
     """What the server does for the operations of the contract. `limits`: None counts nothing.
 
-    `features` are those of the contract's that are on.
+    `features` are those of the contract's that are on. `bulkheads`: None bounds nothing.
     """
 
     def __init__(
@@ -66,9 +68,11 @@ class Calls(binding.Server):
         limits: Limits | None,
         callers: Callers,
         features: Collection[str] = (),
+        *,
+        bulkheads: Bulkheads | None = None,
     ) -> None:
         self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
-        self.features = features
+        self.bulkheads, self.features = bulkheads, features
         self.once = Once(process.keys)
         self.outages = Outages()
         self.db: Database | None = None
@@ -109,6 +113,17 @@ class Calls(binding.Server):
     @override
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
         call = self.made(exchange)
+        if self.bulkheads is None or not is_behind_bulkhead(exchange, arguments):
+            return await self.repeated(call, exchange, handler, arguments)
+        compartment = self.bulkheads.enter(exchange, call.db)
+        result = await self.repeated(replace(call, db=compartment), exchange, handler, arguments)
+        compartment.has_begun = True
+        return result
+
+    async def repeated(
+        self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result, at the first try that comes to one."""
         safe = exchange.method in SAFE
         attempt = 1
         while True:

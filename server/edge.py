@@ -73,6 +73,8 @@ class Edge:
         finally:
             self.metrics.under_way -= 1
             current.reset(before)
+            if exchange.on_end is not None:
+                exchange.on_end()
 
     async def take(self, scope: Scope, exchange: Exchange, send: Send) -> None:
         """Answer a request, count it and log it."""

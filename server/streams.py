@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from server.errors import problem_of
 from server.telemetry import Telemetry
 
 PATIENCE = 30.0  # seconds that a reader may take for one piece
+LONGEST = 600.0  # and for all of them together
 log = structlog.get_logger("streams")
 
 
@@ -22,13 +24,16 @@ async def send_pieces(body: Streamed[Any], exchange: Exchange, send: Send, telem
     That is how the client can tell: the status is long sent.
     """
     leaving = asyncio.create_task(exchange.left())
+    left = LONGEST
     try:
         async with aclosing(body.pieces) as pieces:
             async for piece in pieces:
                 if leaving.done():
                     return False
-                async with asyncio.timeout(PATIENCE):
+                began = monotonic()
+                async with asyncio.timeout(min(PATIENCE, left)):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                left -= monotonic() - began
         await send({"type": "http.response.body", "body": b""})
     except Exception as error:
         if problem_of(error) is None:

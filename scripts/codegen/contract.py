@@ -178,6 +178,7 @@ class Contract:
             feature=node.get("x-feature"),
             rate_class=node["x-rate-limit"],
             rate_class_when=node.get("x-rate-limit-when", {}),
+            bulkhead=node.get("x-bulkhead"),
             parameters=parameters,
             body=body,
             responses=tuple(response for response in responses if response is not None),
@@ -186,6 +187,7 @@ class Contract:
             raise Refused(child(at, "responses"), "declares problems only")
         attempt(self.refuse_switch, operation, at)
         attempt(self.refuse_uncounted, operation, at)
+        attempt(refuse_unbounded, operation, at)
         return operation
 
     def refuse_switch(self, operation: Operation, at: str) -> None:
@@ -331,3 +333,10 @@ class Contract:
             if not said.items() <= value.items() or kind["status"] != status:
                 raise Refused(child(at, code), "the example does not say what x-problems says of this code")
         return tuple(examples)
+
+
+def refuse_unbounded(operation: Operation, at: str) -> None:
+    """A bulkhead is always there, or with a parameter of the query that is true or false."""
+    flags = [p.argument for p in operation.parameters if p.where == "query" and p.kind == "boolean"]
+    if operation.bulkhead not in (None, "always", *flags):
+        raise Refused(child(at, "x-bulkhead"), "is neither `always` nor a boolean parameter of the query")

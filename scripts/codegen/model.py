@@ -84,6 +84,7 @@ class Operation:
     feature: str | None
     rate_class: str
     rate_class_when: dict[str, str]
+    bulkhead: str | None
     parameters: tuple[Parameter, ...]
     body: Body | None
     responses: tuple[Response, ...]

@@ -69,6 +69,16 @@ async def test_a_reader_that_takes_nothing_for_long_cuts_it(
     assert told() == [("cut", "TimeoutError"), ("request", 200)]
 
 
+async def test_a_reader_that_takes_little_for_very_long_cuts_it(
+    api: ApiClient, make: Factory, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LONGEST", 0.01)
+
+    await asked(api, await make.user(), happens=asyncio.Event().wait)
+
+    assert told() == [("cut", "TimeoutError"), ("request", 200)]
+
+
 async def test_a_client_that_leaves_stops_it(api: ApiClient, make: Factory, told: Told) -> None:
     messages = await asked(api, await make.user(), leaves=True)
 
