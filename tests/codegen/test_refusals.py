@@ -60,6 +60,11 @@ def parameter(name: str, place: str = "query") -> str:
 REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     # what an operation needs
     "no operationId": (("operationId: listBooks", "x-nothing: 1"), LIST, "has no operationId"),
+    "a bulkhead with no such parameter": (
+        ("operationId: listBooks", "operationId: listBooks\n      x-bulkhead: sometimes"),
+        f"{LIST}/x-bulkhead",
+        "is neither `always` nor a boolean parameter of the query",
+    ),
     "about what is not local": (
         ("operationId: listBooks", "operationId: listBooks\n      x-local: books"),
         f"{LIST}/x-local",
