@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from contract.vocabulary import Problem, Text
-from generated.operations import VERSION, NotFound
+from generated.operations import OPERATIONS, VERSION, NotFound
 from persistence import sessions
 from persistence.engine import AWAY, Database, Pool
 from security.passwords import Passwords
@@ -92,6 +92,10 @@ class Metrics:
         self.sessions = self.gauge("sessions_active", said, mode="livemostrecent")
         info = self.gauge("build_info", "What runs here.", "version", "schema", "python", mode="livemax")
         info.labels(VERSION, revision.head(), platform.python_version()).set(1)
+        for operation in OPERATIONS:  # a series that begins with its first count has no increase
+            self.mismatches.labels(operation.id)
+            for status in (500, 503):
+                self.requests.labels(operation.id, status)
         self.answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.counted = -KEPT
 

@@ -27,6 +27,60 @@ def test_the_alerts_are_rules() -> None:
     assert f"SUCCESS: {alerts} rules found" in checked("rules", MONITORING / "alerts.yaml")
 
 
+FAULTS = {
+    "DocketDown": ('up{job="docket",instance="one"}', "0x20"),
+    "DocketAbsent": ("other", "1x20"),
+    "DocketErrors": ('docket_requests_total{status="500",operation="login"}', "0x14 1x6"),
+    "DocketUnavailable": ('docket_requests_total{status="503",operation="login"}', "0+9x20"),
+    "DocketSlow": ('docket_request_duration_seconds_bucket{operation="listTasks",le="5.0"}', "0+9x20"),
+    "DocketPoolExhausted": ("docket_pool_waiting", "1x20"),
+    "DocketSlotsLost": ('docket_pool_connections{state="missing",instance="one"}', "1x20"),
+    "DocketWorkerDied": ('docket_worker_deaths_total{instance="one"}', "0x12 1x8"),
+    "DocketHashingBehind": ("docket_hashing_pending", "40x20"),
+    "DocketContractBroken": ('docket_contract_mismatches_total{operation="login"}', "0x5 1x15"),
+    "DocketLogLost": ("docket_log_lines_dropped_total", "0x12 3x8"),
+    "DocketLimitsApart": ("docket_limits_fallbacks_total", "0+9x20"),
+}
+"""The series, by the minute, that each alert is for."""
+
+
+def test_each_alert_is_fired_by_its_fault_and_by_no_other(tmp_path: Path) -> None:
+    rules = MONITORING / "alerts.yaml"
+    alerts = re.findall(r"alert: (\w+)", rules.read_text(encoding="utf-8"))
+    assert set(FAULTS) == set(alerts)
+    probes = [
+        {"series": f'docket_requests_total{{status="503",operation="{probe}"}}', "values": "0+9x20"}
+        for probe in ("getReadiness", "getLiveness", "getHealth")
+    ]
+    for fault, (series, values) in FAULTS.items():
+        healthy = [] if fault == "DocketAbsent" else [{"series": "docket_build_info", "values": "1x20"}]
+        bounded = [{"series": series.replace("5.0", "+Inf"), "values": values}] if "_bucket" in series else []
+        given = [{"series": series, "values": values}, *healthy, *bounded, *probes]
+        fired = [{"eval_time": "18m", "alertname": name, "exp_alerts": []} for name in alerts if name != fault]
+        asked = {
+            "expr": f'count(ALERTS{{alertname="{fault}",alertstate="firing"}})',
+            "eval_time": "18m",
+            "exp_samples": [{"value": 1}],
+        }
+        tests = [{"interval": "1m", "input_series": given, "alert_rule_test": fired, "promql_expr_test": [asked]}]
+        (tmp_path / "test.json").write_text(json.dumps({"rule_files": [str(rules)], "tests": tests}))
+
+        ended = subprocess.run(
+            [program("promtool"), "test", "rules", tmp_path / "test.json"], check=False, capture_output=True, text=True
+        )
+
+        assert ended.returncode == 0, fault + ended.stdout + ended.stderr
+
+
+def test_the_configuration_is_one_of_prometheus(tmp_path: Path) -> None:
+    text = (MONITORING.parents[1] / "deploy/prometheus.yaml").read_text(encoding="utf-8")
+    text = text.replace("/etc/prometheus/docket-alerts.yaml", str(MONITORING / "alerts.yaml"))
+    (tmp_path / "token").touch()
+    (tmp_path / "prometheus.yaml").write_text(text.replace("/run/secrets/metrics_token", str(tmp_path / "token")))
+
+    assert "SUCCESS" in checked("config", tmp_path / "prometheus.yaml")
+
+
 def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
     panels = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))["panels"]
     queries = [query["expr"].replace("$__rate_interval", "5m") for panel in panels for query in panel["targets"]]
