@@ -39,7 +39,7 @@ class Writing:
     async def add(self, table: type[Row], rows: Iterable[Mapping[str, Any]]) -> int:
         """How many were added: those not there yet. Raises CommandError when others have what they claim."""
         columns = COLUMNS[table]
-        records = [tuple(row[column] for column in columns) for row in rows]
+        records = [tuple(row.get(column) for column in columns) for row in rows]  # what is left out is null
         name, listed = table.__tablename__, ", ".join(columns)
         await self.connection.execute(f"TRUNCATE seeding_{name}")
         await self.connection.copy_records_to_table(f"seeding_{name}", columns=columns, records=records)

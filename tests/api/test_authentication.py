@@ -30,7 +30,7 @@ async def test_who_is_signed_in_sees_the_account(api: ApiClient, make: Factory) 
 
     assert (user["id"], user["email"], user["username"]) == (str(ada.id), "Ada@example.com", "ada")
     assert (user["full_name"], user["is_superuser"]) == ("Ada Lovelace", False)
-    assert (user.headers["etag"], user.headers["cache-control"]) == ('"5"', "private, no-cache")
+    assert (user.headers["etag"], user.headers["cache-control"]) == ('"5"', "no-store")
 
 
 async def test_who_has_the_newest_version_gets_no_body(api: ApiClient, make: Factory) -> None:

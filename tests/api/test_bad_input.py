@@ -30,7 +30,7 @@ KINDS = {"string": str, "boolean": bool, "array": list}  # of JSON, as Python ha
 @pytest.fixture
 async def prober(api: ApiClient, make: Factory, db: Bench) -> AsyncIterator[Prober]:
     """It may write, and nothing is written."""
-    ada = await make.user(email="ada@example.com")
+    ada = await make.user(email="ada@example.com", is_superuser=True)
     prober = Prober(api.as_(ada), await make.task(ada.id, ada))
     before = await db.fetch(COUNT, [])
     yield prober

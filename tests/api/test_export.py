@@ -45,6 +45,7 @@ COLUMNS_LEFT_OUT = {
     "users.email_key": "made of what is exported",
     "users.username_key": "made of what is exported",
     "users.words": "made of what is exported",
+    "users.tokens_valid_from": "how tokens are judged, which are not exported either",
     "external_identities.user_id": OF_THE_CALLER,
     "sessions.user_id": OF_THE_CALLER,
     "sessions.generation": "what refresh tokens are made of",

@@ -27,7 +27,9 @@ class Broken:
 BROKEN = (
     Broken(
         "meta",
-        "async def get_liveness(_call: PublicCall, /) -> GetLiveness200:\n"
+        "async def get_liveness(call: PublicCall, /) -> GetLiveness200:\n"
+        "    if isinstance(call.db, Pool) and call.db.has_lost_slots():\n"
+        "        raise ServiceUnavailable(detail=LOST, retry_after=RETRY_AFTER)\n"
         "    return GetLiveness200(body=models.Probe(status=HealthStatus.passing))\n",
         "",
         ('"ModuleType" is missing following "MetaOperations" protocol member:', "note:     get_liveness"),

@@ -320,7 +320,7 @@ class TestDevelopmentKey:
 
         line = complaint(monkeypatch, DATA_DIR=str(folder / "file"))
 
-        assert line == f"DATA_DIR: cannot write {folder / 'file'}: File exists"
+        assert line == f"DATA_DIR: cannot write {folder / 'file'}: Not a directory"
 
     def test_a_kept_key_that_cannot_be_read_is_named(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         (folder / "secret-key").mkdir()
