@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from server.complaints import CommandError
+from server.encoding import require_utf8
 from server.storage import connected
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
@@ -60,8 +61,9 @@ def shown(file: Path) -> Path:
 
 
 async def current(url: str) -> str | None:
-    """The newest migration that a database has. Raises CommandError when it cannot be reached."""
+    """The newest migration that a database has. Raises CommandError when it cannot be reached, or is not UTF8."""
     async with connected(url) as connection:
+        await require_utf8(connection)
         exists = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
         found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version") if exists else None
     return found

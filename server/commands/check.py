@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from security.key_sets import Unusable, keys_of
 from server import revision
 from server.complaints import CommandError, Finding
+from server.encoding import doubt_of, require_utf8
 from server.findings import check_settings
 from server.settings import Settings
 from server.storage import connected, opened
@@ -92,6 +93,9 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
         yield await clock(connection)
         if settings.database_pooler is None:
             yield await room(connection, settings.workers * settings.pool_size)
+        await require_utf8(connection)
+        doubt = await doubt_of(connection)
+        yield Finding("warning" if doubt else "ok", "letters", doubt or "UTF8, and their case is known")
     found, wanted = await revision.current(url), revision.head()
     if found == wanted:
         yield Finding("ok", "migrations", f"at {wanted}")

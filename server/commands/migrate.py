@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Callable
 
 from alembic.script import Script
@@ -9,9 +10,10 @@ from alembic.script import Script
 from server import migrations
 from server.complaints import CommandError
 from server.drift import differences
+from server.encoding import doubt_of, require_utf8
 from server.revision import Ahead
 from server.settings import Settings
-from server.storage import opened
+from server.storage import connected, opened
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +40,19 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def apply(url: str) -> list[str]:
     """Apply the migrations that the database lacks."""
+    if doubt := asyncio.run(letters(url)):
+        sys.stderr.write(f"Mind: {doubt}\n")
     try:
         applied = migrations.upgrade(url)
     except Ahead as ahead:  # so that a release is undone by starting the one before
         return [f"The database lacks nothing; its {ahead.served}"]
     return [f"applied {named(script)}" for script in applied] or ["The database is at head"]
+
+
+async def letters(url: str) -> str | None:
+    async with connected(url) as connection:
+        await require_utf8(connection)
+        return await doubt_of(connection)
 
 
 def current(url: str) -> list[str]:

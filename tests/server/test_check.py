@@ -34,7 +34,16 @@ def test_a_server_that_has_all_it_needs_is_well(tmp_path: Path, fresh_url: str) 
 
     assert status == 0
     assert {mark for mark, _ in found.values()} == {"ok"}
-    assert found.keys() == {"settings", "SECRET_KEY", "files", "database", "clock", "connections", "migrations"}
+    assert found.keys() == {
+        "settings",
+        "SECRET_KEY",
+        "files",
+        "database",
+        "clock",
+        "letters",
+        "connections",
+        "migrations",
+    }
 
 
 def test_the_oldest_postgresql_is_the_one_that_operators_are_told() -> None:
