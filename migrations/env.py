@@ -9,7 +9,6 @@ import re
 import sys
 import time
 
-import asyncpg
 from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection, event, text
@@ -17,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from persistence.hosts import connect_to_first
 from persistence.tables import Row
 from server.configuration import load
 from server.live_tables import spare
@@ -150,7 +150,7 @@ def take_turn(connection: Connection) -> None:
 async def main(url: str) -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(url, timeout=5, server_settings=TIMEOUTS, statement_cache_size=0),
+        async_creator=lambda: connect_to_first(url, 5, server_settings=TIMEOUTS, statement_cache_size=0),
         poolclass=NullPool,
     )
     try:

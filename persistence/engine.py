@@ -12,6 +12,8 @@ import asyncpg
 from asyncpg import Connection, InterfaceError, PostgresError, Record
 from asyncpg.exceptions import InternalClientError
 
+from persistence.hosts import connect_to_first
+
 UNSOUND = ("08", "25006", "26000", "42P05", "57P", "XX")  # SQLSTATEs after which a connection is not used again
 NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 LONGEST_PAUSE = 0.8  # seconds between two tries to connect: a server that is back is found within 1 s
@@ -200,7 +202,7 @@ class Pool:
                 pause = 0.05
                 while True:
                     try:
-                        return await connect(self.url, lent=self.lent)
+                        return await connect(self.url, lent=self.lent, seconds=self.patience)
                     except NOT_UP as error:
                         met = error
                     jittered = random.uniform(pause / 2, pause)  # noqa: S311 - jitter, no secret
@@ -296,14 +298,14 @@ async def run(connection: Connection, sql: str, values: Sequence[object], watch:
             watch(sql, perf_counter() - began)
 
 
-async def connect(url: str, *, lent: bool = False) -> Connection:
+async def connect(url: str, *, lent: bool = False, seconds: float = 60) -> Connection:
     """A connection as all statements expect it. A kept plan weighs about 75 KB of the server's memory.
 
     A pooler has `lent` it until each transaction ends: nothing can be kept in a session, and SESSION is our role's.
     """
     kept, session = (0, None) if lent else (256, SESSION)
-    connection = await asyncpg.connect(
-        url, command_timeout=COMMAND_SECONDS, statement_cache_size=kept, server_settings=session
+    connection = await connect_to_first(
+        url, seconds, command_timeout=COMMAND_SECONDS, statement_cache_size=kept, server_settings=session
     )
     try:
         await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")

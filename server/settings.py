@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from persistence.hosts import join_hosts, split_hosts
 from persistence.locks import make_folder
 from security.keys import SHORTEST_KEY, Key
 from server.places import hosts_of, networks_of, origins_of
@@ -27,6 +28,20 @@ HIGHEST_PORT = 65535
 
 class SettingsError(Exception):
     """Settings the server does not start with: one line for each, naming the variable, never a secret."""
+
+
+def judge_url(text: str) -> None:
+    """Raises ValueError when this is no URL of a PostgreSQL server."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("is no URL: write postgresql://user:password@host:5432/database") from None
+    if "@" in (url.host or ""):
+        raise ValueError("has an @ in its password: write %40 there")
+    if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
+        raise ValueError(f"has a port that is none: write 1 to {HIGHEST_PORT}")
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:5432/database")
 
 
 class Environment(StrEnum):
@@ -57,7 +72,9 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path(".data"), description="Where the embedded PostgreSQL and the development key live.")
 
-    database_url: SecretStr | None = Field(None, description="A PostgreSQL server; none: the embedded one.")
+    database_url: SecretStr | None = Field(
+        None, description="A PostgreSQL server, or several with commas between their hosts; none: the embedded one."
+    )
     postgres_user: str | None = Field(None, description="The parts of DATABASE_URL, one by one: the role,")
     postgres_password: SecretStr | None = Field(None, description="its password,")
     postgres_host: str | None = Field(None, description="the host (this one names a server),")
@@ -167,16 +184,8 @@ class Settings(BaseSettings):
     def is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None:
             return None
-        try:
-            url = make_url(value.get_secret_value())
-        except (ArgumentError, ValueError):
-            raise ValueError("is no URL: write postgresql://user:password@host:5432/database") from None
-        if "@" in (url.host or ""):
-            raise ValueError("has an @ in its password: write %40 there")
-        if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
-            raise ValueError(f"has a port that is none: write 1 to {HIGHEST_PORT}")
-        if url.get_backend_name() not in {"postgresql", "postgres"}:
-            raise ValueError("is not a PostgreSQL URL: write postgresql://user:password@host:5432/database")
+        for one in split_hosts(value.get_secret_value()):
+            judge_url(one)
         return value
 
     @field_validator("redis_url")
@@ -239,8 +248,10 @@ class Settings(BaseSettings):
     def url(self) -> str | None:
         """The database as asyncpg wants it; None for the embedded one."""
         if self.database_url is not None:
-            url = make_url(self.database_url.get_secret_value())
-        elif self.postgres_host is not None:
+            each = map(make_url, split_hosts(self.database_url.get_secret_value()))
+            urls = [url.set(drivername="postgresql") for url in each]
+            return join_hosts([url.render_as_string(hide_password=False) for url in urls])
+        if self.postgres_host is not None:
             password = self.postgres_password.get_secret_value() if self.postgres_password else None
             url = URL.create("postgresql", self.postgres_user, password, database=self.postgres_db)
             host, port = self.postgres_host, self.postgres_port

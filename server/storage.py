@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from persistence.embedded import Embedded
 from persistence.engine import Database, Pool, Watch
+from persistence.hosts import NoHostAnswers, connect_to_first, place_of, split_hosts
 from server.complaints import CommandError
 from server.settings import Settings
 
@@ -62,7 +63,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     It keeps no statements, so that a pooler may stand between.
     """
     try:
-        connection = await asyncpg.connect(url, timeout=PATIENCE, statement_cache_size=0)
+        connection = await connect_to_first(url, PATIENCE, statement_cache_size=0)
         try:
             yield connection
         finally:
@@ -74,8 +75,8 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 def complaint(url: str, error: Exception) -> str:
     """One line about what the database refuses, without the password."""
-    parts = make_url(url)
-    place = f"{parts.host or parts.query.get('host', 'localhost')}:{parts.port or 5432}"
+    urls = split_hosts(url)
+    parts, place = make_url(urls[0]), " or ".join(map(place_of, urls))
     said = str(error).partition("\n")[0]
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
@@ -94,6 +95,8 @@ def complaint(url: str, error: Exception) -> str:
 
 def silence(place: str, error: OSError, *, by_tcp: bool) -> str:
     """One line about a database that was not reached."""
+    if isinstance(error, NoHostAnswers):
+        return f"None of the hosts of DATABASE_URL will do ({error}): start one, or correct DATABASE_URL"
     if by_tcp and isinstance(error, FileNotFoundError):
         return "DATABASE_URL names a file that is not there, as `sslrootcert` or the like: correct it"
     said = error.strerror or str(error).partition("\n")[0]

@@ -20,6 +20,7 @@ from alembic import command
 from sqlalchemy import make_url
 
 from persistence.embedded import Embedded, EmbeddedError, binary
+from persistence.hosts import split_hosts
 from server import backup, migrations, storage
 from server.complaints import CommandError
 from server.settings import Settings
@@ -109,7 +110,7 @@ def psql(settings: Settings, _: argparse.Namespace) -> int:
     if settings.url is None:  # nothing for other servers leads it astray
         environment = {name: value for name, value in environment.items() if not name.startswith("PG")}
     with storage.opened(settings) as found:
-        if password := make_url(found).password:  # everybody may read the arguments of a process
+        if password := make_url(split_hosts(found)[0]).password:  # everybody may read the arguments of a process
             environment["PGPASSWORD"] = str(password)
         given = PASSWORD.sub(r"\1@", found)
         signal.signal(signal.SIGINT, left_to_psql)
