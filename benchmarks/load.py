@@ -12,6 +12,7 @@ SCRIPT = Path(__file__).with_name("load.lua")
 OPERATIONS = ("get", "list", "create", "patch")
 ALONE = ("search",)
 """What the peer does not have."""
+SEARCHES = 8  # at once: a process refuses those beyond half of its pool
 
 
 @dataclass(frozen=True)

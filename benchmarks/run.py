@@ -141,10 +141,12 @@ def _measure(servers: Sequence[Server], options: argparse.Namespace) -> list[loa
         for server in servers:
             load.write_users(server)
         for operation in (*load.OPERATIONS, *load.ALONE):
-            asked = servers[:1] if operation in load.ALONE else servers
+            alone = operation in load.ALONE
+            asked = servers[:1] if alone else servers
+            connections = min(options.connections, load.SEARCHES) if alone else options.connections
             for server in asked if number % 2 else reversed(asked):
                 path = paths[server.name]
-                run = load.run(server, path, operation, seconds=seconds, connections=options.connections)
+                run = load.run(server, path, operation, seconds=seconds, connections=connections)
                 runs += [run] if number else []
     return runs
 

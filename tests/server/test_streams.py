@@ -74,7 +74,8 @@ async def test_a_reader_that_takes_little_for_very_long_cuts_it(
 ) -> None:
     monkeypatch.setattr(streams, "LONGEST", 0.01)
 
-    await asked(api, await make.user(), happens=asyncio.Event().wait)
+    async with asyncio.timeout(streams.PATIENCE / 3):
+        await asked(api, await make.user(), happens=asyncio.Event().wait)
 
     assert told() == [("cut", "TimeoutError"), ("request", 200)]
 
