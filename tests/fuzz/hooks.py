@@ -69,6 +69,7 @@ def links_of(raw_schema: dict[str, Any]) -> list[dict[str, Any]]:
         answer
         for item in raw_schema["paths"].values()
         for operation in item.values()
+        if isinstance(operation, dict)  # beside the parameters of the path
         for answer in operation["responses"].values()
     ]
     return [link for answer in answers for link in answer.get("links", {}).values()]
