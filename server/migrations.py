@@ -26,6 +26,7 @@ from server import revision
 from server.complaints import CommandError
 from server.storage import connected
 
+INTERRUPTED = 130  # as shells count SIGINT
 ROOT = Path(__file__).parents[1]
 REFUSED = {
     "55P03": "it waited too long for a table that a long query holds: apply it again when that is done",
@@ -154,3 +155,5 @@ if __name__ == "__main__":
         upgrade(sys.stdin.read())
     except CommandError as error:
         sys.exit(f"docket: {error}")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -57,7 +57,7 @@ def named(file: Path) -> tuple[str, str | None]:
 
 
 def shown(file: Path) -> Path:
-    return file.relative_to(VERSIONS.parents[1])
+    return Path(*file.parts[-3:])
 
 
 async def current(url: str) -> str | None:
