@@ -29,6 +29,7 @@ from server.telemetry import Telemetry, new_id
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 READING = ("GET", "HEAD", "OPTIONS")
 CONTENT_TOO_LARGE = 413
+INTERNAL_ERROR = 500
 SERVICE_UNAVAILABLE = 503
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
 NONE = "none"  # the operation of a request that belongs to none
@@ -96,7 +97,7 @@ class Edge:
         operation, principal = exchange.operation, exchange.principal
         seconds = time.perf_counter() - began
         self.metrics.answer(operation.id if operation else NONE, status, seconds)
-        tell = log.debug if exchange.path in PROBES else log.info
+        tell = log.debug if exchange.path in PROBES and status != INTERNAL_ERROR else log.info
         tell(
             "request",
             operation=operation.id if operation else None,

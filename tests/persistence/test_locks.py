@@ -16,7 +16,6 @@ import pytest
 from persistence import locks
 from persistence.embedded import Embedded, EmbeddedError
 from persistence.locks import Unavailable, open_lock, take
-from persistence.postgres_binaries import unprivileged
 from tests.conftest import ROOT
 from tests.locks import holding
 
@@ -100,11 +99,9 @@ def test_every_command_says_for_whom_it_waits_and_ends_when_told(
     folder: Path, command: list[str], number: signal.Signals
 ) -> None:
     if command[-1] == "stop":
-        (folder / "data/global").mkdir(parents=True)
-        (folder / "data/global/pg_control").touch()
-        (folder / "data/PG_VERSION").write_text("18\n")
-        if os.geteuid() == 0:
-            unprivileged().give(folder / "data")
+        embedded = Embedded(folder)  # what is damaged is refused before anything is waited for
+        embedded.open()
+        embedded.close()
     os.close(open_lock(folder, "turn.lock"))
     more = [str(folder / "file.zip")] if command[-1] == "backup" else []
     given = os.environ | {"PYTHONPATH": str(ROOT), "DATA_DIR": str(folder), "PORT": "0", "ENVIRONMENT": "development"}

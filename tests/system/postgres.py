@@ -41,7 +41,13 @@ class Postgres:
         secret = self.folder / "password"
         secret.write_text(self.password, encoding="utf-8")
         secret.chmod(0o644)
-        options = ["--auth-host=scram-sha-256", "--auth-local=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        options = [
+            "--auth-host=scram-sha-256",
+            "--auth-local=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]
         self.run("initdb", "-D", str(self.folder / "data"), "-U", "postgres", *options)
         self.start()
         self.ask(f"CREATE ROLE {self.role} LOGIN PASSWORD '{self.password}'")
