@@ -100,7 +100,6 @@ def counters(call: PublicCall, of: UUID | str, *, is_known: bool) -> list[bytes]
 
 def origin_of(call: PublicCall) -> Origin | MISSING:
     """The network that a call comes from, for looking whether the account knows it."""
-    if not call.client.address:
-        return MISSING
-    network = ip_network(network_of(call.client.address, SITE))
-    return Origin(str(network[0]), str(network[-1]), call.now - KNOWN)
+    here = network_of(call.client.address, SITE)
+    network = ip_network(here) if here else None
+    return MISSING if network is None else Origin(str(network[0]), str(network[-1]), call.now - KNOWN)

@@ -51,12 +51,11 @@ class Keys:
         """The subkeys for this use: first the one that signs, then the one that is accepted too."""
         return tuple(key.subkey(label) for key in self.accepted)
 
-    def digest(self, label: Label, data: str) -> bytes:
-        """The keyed hash (HMAC-SHA256) of a text for this use: 32 bytes that tell nothing without the key."""
-        return self.digests(label, data)[0]
-
     def digests(self, label: Label, data: str) -> list[bytes]:
-        """The digest by each key that is accepted, the one that signs first: for what outlives a change of keys."""
+        """The keyed hash (HMAC-SHA256, 32 bytes) of a text by each key that is accepted, the one that signs first.
+
+        It tells nothing without the key.
+        """
         return [hmac.digest(subkey, data.encode(), "sha256") for subkey in self.subkeys(label)]
 
 

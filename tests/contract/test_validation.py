@@ -140,6 +140,23 @@ def compiled(schema: dict[str, Any]) -> Check:
     return Schemas({"it": schema})["#/it"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "value", "places"),
+    [
+        ({"prefixItems": [{"type": "string"}, {"type": "integer"}]}, ["a", "b"], ["/1"]),
+        ({"dependentSchemas": {"a": {"required": ["b"]}, "c": {}}}, {"a": 1, "d": 2}, ["/b"]),
+        ({"dependentSchemas": {"a": {"required": ["b"]}}, "required": ["z"]}, {}, ["/z"]),
+        ({"anyOf": [{"type": "string"}, {"maxLength": 9}], "pattern": "^b"}, "a", [""]),
+        ({"oneOf": [{"type": "string"}, {"type": "null"}], "pattern": "^b"}, "a", [""]),
+        ({"oneOf": [{"type": "string"}, {"maxLength": 9}]}, "a", [""]),
+        ({"not": {"type": "string"}}, "a", [""]),
+        ({"if": {"type": "string"}, "then": {"minLength": 2}, "else": {"minimum": 2}}, 1, [""]),
+    ],
+)
+def test_a_value_is_judged_by_all_that_stands_beside(schema: dict[str, Any], value: object, places: list[str]) -> None:
+    assert sorted(fault.pointer for fault in faults("body", compiled(schema), value)) == places
+
+
 def test_every_place_is_named() -> None:
     found = faults("body", SCHEMAS["#/components/schemas/UserRegister"], {"password": "short", "e-mail": 1, "x": None})
 
