@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import psutil
@@ -111,6 +112,7 @@ async def test_a_connection_is_refused_before_a_worker_answers(
     tmp_path: Path, fresh_url: str, altered: dict[str, str]
 ) -> None:
     gate, port = tmp_path / "gate", free_port()
+    opening: list[BinaryIO] = []
     os.mkfifo(gate)
 
     async def starting() -> bool:
@@ -125,8 +127,7 @@ async def test_a_connection_is_refused_before_a_worker_answers(
         except ConnectionRefusedError:
             return "refused"
         finally:
-            for _ in range(2):
-                await asyncio.to_thread(gate.write_text, "")
+            opening.append(gate.open("r+b", buffering=0))  # a writer that stays: workers that come later go on, too
         return "accepted"
 
     early = asyncio.create_task(attempt())
@@ -137,3 +138,4 @@ async def test_a_connection_is_refused_before_a_worker_answers(
     ):
         assert (await http.get("/livez")).status_code == 200
     assert await early == "refused"
+    opening[0].close()
