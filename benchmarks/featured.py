@@ -7,14 +7,14 @@ import uvicorn
 from typing_extensions import override
 
 from contract.exchange import Exchange
-from server import worker
-from server.calls import Calls
-from server.connections import Connection
-from server.cors import Cors
-from server.edge import Edge
-from server.headers import Common
-from server.limits import Limits
-from server.metrics import Metrics
+from server.dispatch.dispatcher import Calls
+from server.middleware.common_headers import Common
+from server.middleware.cors import Cors
+from server.middleware.edge import Edge
+from server.observability.metrics import Metrics
+from server.protocol.connections import Connection
+from server.rate_limiting.limiter import Limits
+from server.workers import worker
 
 FEATURES = ("limits", "logs", "metrics", "headers")
 SETTINGS = {"limits": ("RATE_LIMITS_ENABLED", "true", "false"), "logs": ("LOG_LEVEL", "info", "error")}

@@ -17,7 +17,7 @@ from benchmarks import answers, contestants, load
 from benchmarks.featured import FEATURES
 from benchmarks.run import WARM_UP, cores, fill, positive
 from benchmarks.servers import Server
-from persistence.embedded import Embedded, EmbeddedError
+from persistence.embedded.server import Embedded, EmbeddedError
 
 NONE, ALL = "none", "all"
 MOST = 40  # µs for all of them together

@@ -16,7 +16,7 @@ from statistics import quantiles
 from benchmarks import answers, contestants, load, rows
 from benchmarks.run import fill
 from benchmarks.servers import Server, free_port
-from persistence.embedded import Embedded, EmbeddedError
+from persistence.embedded.server import Embedded, EmbeddedError
 
 RATE = 100  # requests a second
 SECONDS = 10

@@ -17,7 +17,7 @@ import asyncpg
 
 from benchmarks import answers, contestants, load, report, rows
 from benchmarks.servers import Server
-from persistence.embedded import Embedded, EmbeddedError
+from persistence.embedded.server import Embedded, EmbeddedError
 
 TYPICAL = Path(__file__).with_name("peers") / "typical.py"
 WARM_UP = 2  # seconds of each operation

@@ -12,12 +12,12 @@ from pydantic import MISSING, BaseModel
 from pydantic_core import from_json, to_json
 
 from contract import validation
-from contract.conditions import is_named
+from contract.conditional_requests import is_named
 from contract.exchange import Exchange
-from contract.reading import Reader
+from contract.request_decoding import Reader
 from contract.routing import Routes
 from contract.schemas import Schemas
-from contract.vocabulary import ContractError, Headers, Json, Operation, Problem, Result, Streamed, Text
+from contract.types import ContractError, Headers, Json, Operation, Problem, Result, Streamed, Text
 
 Handler: TypeAlias = Callable[..., Awaitable[Result]]
 OWN = {"if_none_match", "idempotency_key"}

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import MISSING
 
-from contract.vocabulary import Operation, Problem
+from contract.types import Operation, Problem
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from contract.schemas import Check, escaped
-from contract.vocabulary import Fault
+from contract.types import Fault
 
 Where = Literal["body", "query", "header"]
 Path = tuple[object, ...]

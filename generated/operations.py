@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 from pydantic import MISSING
 
-from contract.vocabulary import (
+from contract.types import (
     Body,
     EntityTags,
     Fault,

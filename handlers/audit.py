@@ -8,15 +8,15 @@ from uuid import UUID
 
 from pydantic import MISSING
 
-from contract.vocabulary import Json
+from contract.types import Json
 from generated import models
 from generated.models import AuditOutcome
 from generated.operations import GetAuditLog200, ListAuditLogs200, ListOrganizationAuditLogs200
-from handlers import lists
-from handlers.call import Call
-from handlers.policy import ROLES, Action
-from persistence import audit
-from persistence.audit import Filters
+from handlers.shared import pagination
+from handlers.shared.call import Call
+from handlers.shared.permissions import ROLES, Action
+from persistence.queries import audit
+from persistence.queries.audit import Filters
 
 
 async def list_audit_logs(
@@ -40,11 +40,11 @@ async def list_audit_logs(
         "occurred_after": occurred_after,
         "occurred_before": occurred_before,
     }
-    listing = lists.Listing("/api/v1/audit-logs", given, call.caller.id)
+    listing = pagination.Listing("/api/v1/audit-logs", given, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
     page = await audit.list_entries(call.db, by=call.caller, filters=chosen(given), after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.AuditLogPage] = Json(lists.body(page, following))
+    body: Json[models.AuditLogPage] = Json(pagination.body(page, following))
     return ListAuditLogs200(body=body, link=listing.link(following, limit))
 
 
@@ -70,7 +70,7 @@ async def list_organization_audit_logs(
         "occurred_after": occurred_after,
         "occurred_before": occurred_before,
     }
-    listing = lists.Listing(f"/api/v1/organizations/{organization_id}/audit-logs", given, call.caller.id)
+    listing = pagination.Listing(f"/api/v1/organizations/{organization_id}/audit-logs", given, call.caller.id)
     page = await audit.list_in(
         call.db,
         organization_id,
@@ -81,7 +81,7 @@ async def list_organization_audit_logs(
         limit=limit,
     )
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.AuditLogPage] = Json(lists.body(page, following))
+    body: Json[models.AuditLogPage] = Json(pagination.body(page, following))
     return ListOrganizationAuditLogs200(body=body, link=listing.link(following, limit))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from pydantic import MISSING
 
-from contract.vocabulary import Json
+from contract.types import Json
 from generated import models
 from generated.models import AuditAction, AuditOutcome, TokenPair, TokenTransport
 from generated.operations import (
@@ -27,16 +27,17 @@ from generated.operations import (
     SessionNotFound,
     TokenRefused,
 )
-from handlers import accounts, audit_trail, cookies, guessing, lists
-from handlers.audit_trail import record
-from handlers.call import Call, PublicCall
-from handlers.versions import etag
-from persistence import sessions, users
-from persistence.access import Caller, NotVisible
-from persistence.engine import Database
-from persistence.sessions import Lineage, NewSession, Origin
-from persistence.users import Credentials, key
-from security import strength
+from handlers.accounts import lockout, registration
+from handlers.shared import audit_trail, pagination, refresh_cookie
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call, PublicCall
+from handlers.shared.preconditions import etag
+from persistence.authorization import Caller, NotVisible
+from persistence.engine.pool import Database
+from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts.sessions import Lineage, NewSession, Origin
+from persistence.queries.accounts.users import Credentials, key
+from security import password_strength
 from security.tokens import InvalidToken, RefreshClaims
 
 SESSION_LIFETIME = timedelta(days=7)
@@ -64,8 +65,8 @@ class WrongPassword(Exception):  # noqa: N818 - it says what is the case
 async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201:
     await call.count_changes(body.model_fields_set)
     try:
-        account = await accounts.new(body, call.passwords, call.now)
-    except strength.PasswordRefused as refused:
+        account = await registration.new(body, call.passwords, call.now)
+    except password_strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
     async with call.db.transaction() as db:
         user = await users.insert(db, account)
@@ -112,7 +113,7 @@ async def logout(call: Call, /) -> Logout204:
     async with call.db.transaction() as db:
         ended = await sessions.revoke_this(db, by=call.caller, reason="logout")
         await record(db, call, AuditAction.auth_logout, SUCCESS, target=audit_trail.session(ended))
-    return Logout204(set_cookie=None if call.client.refresh_cookie is None else cookies.clear_refresh())
+    return Logout204(set_cookie=None if call.client.refresh_cookie is None else refresh_cookie.clear_refresh())
 
 
 async def logout_all(call: Call, /) -> LogoutAll204:
@@ -123,11 +124,11 @@ async def logout_all(call: Call, /) -> LogoutAll204:
 
 
 async def list_sessions(call: Call, /, *, limit: int, cursor: str | MISSING) -> ListSessions200:
-    listing = lists.Listing("/api/v1/auth/sessions", {}, call.caller.id)
+    listing = pagination.Listing("/api/v1/auth/sessions", {}, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
     page = await sessions.list_mine(call.db, by=call.caller, after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.SessionPage] = Json(lists.body(page, following))
+    body: Json[models.SessionPage] = Json(pagination.body(page, following))
     return ListSessions200(body=body, link=listing.link(following, limit))
 
 
@@ -151,7 +152,7 @@ async def begin_session(
 ) -> Standing:
     """A new session, if the password is right. Raises WrongPassword, AccountDisabled."""
     for _ in range(2):  # another login may have upgraded the hash meanwhile
-        found = await find(call.db, identifier, origin=guessing.origin_of(call))
+        found = await find(call.db, identifier, origin=lockout.origin_of(call))
         account = None if found is None else audit_trail.user(found.id)
         hashed = await verified(call, found, identifier, password)
         if found is None or hashed is None:
@@ -188,7 +189,7 @@ async def verified(call: PublicCall, found: Credentials | None, identifier: str,
     """The hash of the account, upgraded where that is due, if the password is right."""
     hashed = found.hashed_password if found else None
     of, is_known = (identifier, False) if found is None else (found.id, found.is_known)
-    verdict = await guessing.verify(call, password, hashed, of=of, is_known=is_known)
+    verdict = await lockout.verify(call, password, hashed, of=of, is_known=is_known)
     if found is None or hashed is None or not verdict.right:
         return None
     if verdict.outdated:
@@ -229,7 +230,7 @@ def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[
         refresh_expires_in=int(left.total_seconds()),
         session_id=session.id,
     )
-    return pair, cookies.set_refresh(refresh, left) if by_cookie else None
+    return pair, refresh_cookie.set_refresh(refresh, left) if by_cookie else None
 
 
 def refused(code: Literal["invalid_refresh_token", "refresh_token_reused"]) -> RefreshRefused:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import MISSING
 
-from contract.vocabulary import EntityTags, Json
+from contract.types import EntityTags, Json
 from generated import models
 from generated.models import AuditAction, AuditOutcome, OrganizationKind, OrganizationRole
 from generated.operations import (
@@ -15,26 +15,26 @@ from generated.operations import (
     RemoveMember204,
     UpdateMember200,
 )
-from handlers import audit_trail, lists
-from handlers.audit_trail import record
-from handlers.call import Call, NoSuchAccount
-from handlers.policy import Action, permit
-from handlers.versions import guard
-from persistence import members, organizations
-from persistence.access import NotVisible
-from persistence.engine import Database
-from persistence.members import Found, Standing
-from persistence.users import key
+from handlers.shared import audit_trail, pagination
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call, NoSuchAccount
+from handlers.shared.permissions import Action, permit
+from handlers.shared.preconditions import guard
+from persistence.authorization import NotVisible
+from persistence.engine.pool import Database
+from persistence.queries import members, organizations
+from persistence.queries.accounts.users import key
+from persistence.queries.members import Found, Standing
 
 OWNER = OrganizationRole.owner
 
 
 async def list_members(call: Call, /, *, organization_id: UUID, limit: int, cursor: str | MISSING) -> ListMembers200:
-    listing = lists.Listing(f"/api/v1/organizations/{organization_id}/members", {}, call.caller.id)
+    listing = pagination.Listing(f"/api/v1/organizations/{organization_id}/members", {}, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
     page = await members.list_in(call.db, organization_id, by=call.caller, after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.MemberPage] = Json(lists.body(page, following))
+    body: Json[models.MemberPage] = Json(pagination.body(page, following))
     return ListMembers200(body=body, link=listing.link(following, limit))
 
 

@@ -17,9 +17,9 @@ from generated.operations import (
     NotFound,
     ServiceUnavailable,
 )
-from handlers.call import PublicCall
-from persistence import health
-from persistence.engine import Pool
+from handlers.shared.call import PublicCall
+from persistence.engine import health
+from persistence.engine.pool import Pool
 
 RETRY_AFTER = 2  # seconds
 LOST = "This process has lost places for connections to the database: replace it."

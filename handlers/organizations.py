@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import MISSING
 from uuid_utils.compat import uuid7
 
-from contract.vocabulary import EntityTags, Json
+from contract.types import EntityTags, Json
 from generated import models
 from generated.models import AuditAction, AuditOutcome, OrganizationKind
 from generated.operations import (
@@ -16,23 +16,23 @@ from generated.operations import (
     OrganizationConflict,
     UpdateOrganization200,
 )
-from handlers import audit_trail, lists
-from handlers.audit_trail import record
-from handlers.call import Call
-from handlers.policy import Action, permit
-from handlers.versions import etag, guard
-from persistence import members, organizations
-from persistence.engine import Database
+from handlers.shared import audit_trail, pagination
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call
+from handlers.shared.permissions import Action, permit
+from handlers.shared.preconditions import etag, guard
+from persistence.engine.pool import Database
+from persistence.queries import members, organizations
 
 SUCCESS = AuditOutcome.success
 
 
 async def list_organizations(call: Call, /, *, limit: int, cursor: str | MISSING) -> ListOrganizations200:
-    listing = lists.Listing("/api/v1/organizations", {}, call.caller.id)
+    listing = pagination.Listing("/api/v1/organizations", {}, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
     page = await organizations.list_mine(call.db, by=call.caller, after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.OrganizationPage] = Json(lists.body(page, following))
+    body: Json[models.OrganizationPage] = Json(pagination.body(page, following))
     return ListOrganizations200(body=body, link=listing.link(following, limit))
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import MISSING
 
-from contract.vocabulary import EntityTags, Streamed
+from contract.types import EntityTags, Streamed
 from generated import models
 from generated.models import AuditAction, AuditOutcome
 from generated.operations import (
@@ -14,15 +14,16 @@ from generated.operations import (
     UpdateMyProfile200,
     WrongPassword,
 )
-from handlers import audit_trail, export, guessing
-from handlers.account_changes import change, demand_recent_login, demand_version, hold
-from handlers.audit_trail import record
-from handlers.call import Call
-from handlers.deletion import erase
-from handlers.versions import etag
-from persistence import sessions, users
-from persistence.access import NotVisible
-from security import strength
+from handlers.accounts import data_export, lockout
+from handlers.accounts.deletion import erase
+from handlers.accounts.updates import change, demand_recent_login, demand_version, hold
+from handlers.shared import audit_trail
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call
+from handlers.shared.preconditions import etag
+from persistence.authorization import NotVisible
+from persistence.queries.accounts import sessions, users
+from security import password_strength
 
 
 async def get_my_profile(call: Call, /) -> GetMyProfile200:
@@ -53,12 +54,12 @@ async def export_my_data(call: Call, /) -> ExportMyData200:
     exported, myself = AuditAction.user_exported, audit_trail.user(call.caller.id)
     # That it is granted, to HEAD too: how much of the answer anybody reads is never known.
     await record(call.db, call, exported, AuditOutcome.success, target=myself)
-    return ExportMyData200(body=Streamed(export.pieces(call, profile)))
+    return ExportMyData200(body=Streamed(data_export.pieces(call, profile)))
 
 
 async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> ChangeMyPassword204:
-    me = await users.find_my_password(call.db, by=call.caller, origin=guessing.origin_of(call))
-    verdict = await guessing.verify(call, body.current_password, me.hashed_password, of=me.id, is_known=me.is_known)
+    me = await users.find_my_password(call.db, by=call.caller, origin=lockout.origin_of(call))
+    verdict = await lockout.verify(call, body.current_password, me.hashed_password, of=me.id, is_known=me.is_known)
     changed, myself = AuditAction.auth_password_changed, audit_trail.user(me.id)
     if me.hashed_password is None or not verdict.right:
         await record(call.db, call, changed, AuditOutcome.failure, target=myself, reason="wrong_password")
@@ -66,7 +67,7 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
     names = [name for name in (me.username, me.full_name) if name is not None]
     try:
         await call.passwords.check(body.new_password, email=me.email or "", names=names)
-    except strength.PasswordRefused as refused:
+    except password_strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
     hashed = await call.passwords.hash(body.new_password)
     try:

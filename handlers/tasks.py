@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import MISSING
 from uuid_utils.compat import uuid7
 
-from contract.vocabulary import EntityTags, Json
+from contract.types import EntityTags, Json
 from generated import models
 from generated.models import AuditAction, AuditOutcome, TaskPriority, TaskScope, TaskStatus, TaskStatusFilter
 from generated.operations import (
@@ -22,15 +22,15 @@ from generated.operations import (
     ToggleTaskCompletion200,
     UpdateTask200,
 )
-from handlers import audit_trail, lists, task_filters
-from handlers.audit_trail import entry_of
-from handlers.call import Call
-from handlers.policy import ROLES, Action
-from handlers.versions import etag, versions
-from persistence import search, tasks
-from persistence.access import Caller, NotVisible
-from persistence.engine import Database
-from persistence.pages import Item
+from handlers.shared import audit_trail, pagination, task_filters
+from handlers.shared.audit_trail import entry_of
+from handlers.shared.call import Call
+from handlers.shared.permissions import ROLES, Action
+from handlers.shared.preconditions import etag, versions
+from persistence.authorization import Caller, NotVisible
+from persistence.engine.keyset import Item
+from persistence.engine.pool import Database
+from persistence.queries import search, tasks
 
 WRITERS = ROLES[Action.write_tasks]
 SUCCESS = AuditOutcome.success
@@ -72,7 +72,7 @@ async def list_tasks(
     }
     where = task_filters.place(call.caller.id, organization_id, scope)
     asked = narrowed | {"organization_id": organization_id, "scope": scope, "sort": sort}
-    listing = lists.Listing("/api/v1/tasks", asked, call.caller.id)
+    listing = pagination.Listing("/api/v1/tasks", asked, call.caller.id)
     page = await tasks.list_in(
         call.db,
         where,
@@ -84,7 +84,7 @@ async def list_tasks(
         total=include_total,
     )
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.TaskPage] = Json(lists.counted_body(page, following))
+    body: Json[models.TaskPage] = Json(pagination.counted_body(page, following))
     return ListTasks200(body=body, link=listing.link(following, limit, include_total=include_total or MISSING))
 
 
@@ -122,7 +122,7 @@ async def search_tasks(
     }
     where = task_filters.place(call.caller.id, organization_id, scope)
     asked = narrowed | {"organization_id": organization_id, "scope": scope, "q": q}
-    listing = lists.Listing("/api/v1/tasks/search", asked, call.caller.id)
+    listing = pagination.Listing("/api/v1/tasks/search", asked, call.caller.id)
     page = await search.search_in(
         call.db,
         where,
@@ -133,7 +133,7 @@ async def search_tasks(
         limit=limit,
     )
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.TaskSearchPage] = Json(lists.body(page, following))
+    body: Json[models.TaskSearchPage] = Json(pagination.body(page, following))
     return SearchTasks200(body=body, link=listing.link(following, limit))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import MISSING
 
-from contract.vocabulary import EntityTags, Json
+from contract.types import EntityTags, Json
 from generated import models
 from generated.models import AuditAction, AuditOutcome, BulkUserAction
 from generated.operations import (
@@ -26,17 +26,18 @@ from generated.operations import (
     UpdateUser200,
     UserConflict,
 )
-from handlers import accounts, audit_trail, guessing, lists
-from handlers.account_changes import change, demand_version
-from handlers.audit_trail import record
-from handlers.call import Call
-from handlers.deletion import erase
-from handlers.versions import etag
-from persistence import sessions, user_lists, users
-from persistence.access import NotVisible
-from persistence.user_lists import Filters, beginnings
-from persistence.users import NewUser
-from security import strength
+from handlers.accounts import lockout, registration
+from handlers.accounts.deletion import erase
+from handlers.accounts.updates import change, demand_version
+from handlers.shared import audit_trail, pagination
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call
+from handlers.shared.preconditions import etag
+from persistence.authorization import NotVisible
+from persistence.queries.accounts import sessions, user_lists, users
+from persistence.queries.accounts.user_lists import Filters, beginnings
+from persistence.queries.accounts.users import NewUser
+from security import password_strength
 
 
 async def list_users(
@@ -61,7 +62,7 @@ async def list_users(
         "created_before": created_before,
         "created_after": created_after,
     }
-    listing = lists.Listing("/api/v1/users", given, call.caller.id)
+    listing = pagination.Listing("/api/v1/users", given, call.caller.id)
     page = await user_lists.list_all(
         call.db,
         by=call.caller,
@@ -76,7 +77,7 @@ async def list_users(
         total=include_total,
     )
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.UserPage] = Json(lists.counted_body(page, following))
+    body: Json[models.UserPage] = Json(pagination.counted_body(page, following))
     return ListUsers200(body=body, link=listing.link(following, limit, include_total=include_total or MISSING))
 
 
@@ -94,8 +95,8 @@ async def create_user(call: Call, /, *, body: models.UserCreate) -> CreateUser20
 
 async def new_account(call: Call, body: models.UserCreate) -> NewUser:
     try:
-        return await accounts.new(body, call.passwords, call.now, is_superuser=body.is_superuser is True)
-    except strength.PasswordRefused as refused:
+        return await registration.new(body, call.passwords, call.now, is_superuser=body.is_superuser is True)
+    except password_strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
 
 
@@ -142,17 +143,17 @@ async def delete_user(call: Call, /, *, user_id: UUID, if_match: EntityTags | MI
 async def unlock_user(call: Call, /, *, user_id: UUID) -> UnlockUser204:
     async with call.db.transaction() as db:
         await user_lists.hold(db, user_id, by=call.caller)
-        await guessing.forget(call, db, user_id)
+        await lockout.forget(call, db, user_id)
         await record(db, call, AuditAction.user_unlocked, AuditOutcome.success, target=audit_trail.user(user_id))
     return UnlockUser204()
 
 
 async def list_user_sessions(call: Call, /, *, user_id: UUID, limit: int, cursor: str | MISSING) -> ListUserSessions200:
-    listing = lists.Listing(f"/api/v1/users/{user_id}/sessions", {}, call.caller.id)
+    listing = pagination.Listing(f"/api/v1/users/{user_id}/sessions", {}, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
     page = await sessions.list_of(call.db, user_id, by=call.caller, after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
-    body: Json[models.SessionPage] = Json(lists.body(page, following))
+    body: Json[models.SessionPage] = Json(pagination.body(page, following))
     return ListUserSessions200(body=body, link=listing.link(following, limit))
 
 

@@ -1,6 +1,6 @@
 """Run migrations: one process at a time, each migration in its own transaction, never in the way of others for long.
 
-`server.migrations` gives the URL of the database; `alembic` from the command line takes that of the settings.
+`server.database.migrations` gives the URL of the database; `alembic` from the command line takes that of the settings.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from persistence.hosts import connect_to_first
+from persistence.engine.hosts import connect_to_first
 from persistence.tables import Row
-from server.configuration import load
-from server.live_tables import spare
-from server.storage import opened
+from server.database.connect import opened
+from server.database.live_tables import spare
+from server.settings.loading import load
 
 TIMEOUTS = {
     "lock_timeout": "1200ms",  # who comes after us waits behind us; after 1 s PostgreSQL ends an autovacuum before us

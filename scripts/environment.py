@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # it is started by its path, isolated from what the environment says
-from persistence.locks import Unavailable, make_folder, open_lock, take  # noqa: E402
+from persistence.embedded.locks import Unavailable, make_folder, open_lock, take  # noqa: E402
 
 RUNNING = "requirements.txt"
 DATA = ROOT / ".data"

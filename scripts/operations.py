@@ -4,7 +4,7 @@ import sys
 from enum import Enum
 
 from scripts.pages import ROOT, between, keep
-from server.settings import Settings
+from server.settings.settings import Settings
 
 PAGE = ROOT / "docs" / "operations.md"
 

@@ -1,4 +1,4 @@
-"""Write docs/permissions.md: what every operation answers to whom, from the contract and handlers/policy.py.
+"""Write docs/permissions.md: what every operation answers to whom, from the contract and handlers/shared/permissions.py.
 
 tests/api/test_permissions.py sends every one of these requests and compares; so the page says what is the case.
 """
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from contract.vocabulary import Operation
+from contract.types import Operation
 from generated.operations import OPERATIONS
-from handlers import policy
-from handlers.policy import Action
+from handlers.shared import permissions
+from handlers.shared.permissions import Action
 from scripts.pages import ROOT, keep
 
 PAGE = ROOT / "docs" / "permissions.md"
@@ -96,20 +96,20 @@ def answer(operation: Operation, place: str, caller: str) -> str:
 
 def answer_in(operation: Operation, place: str, caller: str) -> str:
     """What an operation upon an organization answers."""
-    action = policy.OPERATIONS[operation.id]
+    action = permissions.OPERATIONS[operation.id]
     if place == OWN:
         return PERSONAL if operation.id in NOT_OF_PERSONAL else YES
     if place == OTHERS or caller == "outsider" or (place == SELF and caller == "superuser"):
         return UNSEEN
     action = action if place == SELF else OF_OTHERS.get(operation.id, action)
     role = "owner" if caller == "superuser" else caller
-    return YES if role in policy.ROLES[action] else FORBIDDEN
+    return YES if role in permissions.ROLES[action] else FORBIDDEN
 
 
 INTRODUCTION = """# Permissions
 
 What every operation of the contract answers to whom. This page is written by `scripts/regen.sh` from `openapi.yaml` and
-`handlers/policy.py`; `tests/api/test_permissions.py` sends each of these requests and compares the answers.
+`handlers/shared/permissions.py`; `tests/api/test_permissions.py` sends each of these requests and compares the answers.
 
 A caller is what its role in the team is; an outsider has none there. `external` is an owner who comes with the token of
 another issuer (`AUTH_MODE` `hybrid`), so without a session of ours: what is about sessions and passwords is off for it.

@@ -11,11 +11,11 @@ if [[ "${1:-}" == --check ]]; then
   out=$(mktemp -d)
   trap 'rm -rf "$out"' EXIT
 fi
-"$python" -m scripts.codegen openapi.yaml "$out"
+"$python" -m contract.generator openapi.yaml "$out"
 if [[ "$out" != generated ]]; then
   diff -ru --exclude=__pycache__ generated "$out" || { echo "generated/ is stale: run scripts/regen.sh" >&2; exit 1; }
 fi
-"$python" -m scripts.promises "$@"
+"$python" -m scripts.security_page "$@"
 "$python" -m scripts.permissions "$@"
 "$python" -m scripts.operations "$@"
 "$python" -m scripts.readme "$@"

@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from passlib.hash import bcrypt_sha256
 
-from security import strength
+from security import password_strength
 from security.networks import SITE, network_of
 
 P = ParamSpec("P")
@@ -96,7 +96,7 @@ class Passwords:
     async def check(self, password: str, *, email: str, names: Sequence[str]) -> None:
         """Raises PasswordRefused when the password will not do for the owner of this e-mail and these names."""
         text = readable(password)
-        await self._run(strength.judge, text, email=email, names=names, composition=self._composition)
+        await self._run(password_strength.judge, text, email=email, names=names, composition=self._composition)
 
     def close(self) -> None:
         """Ends the threads once the hashes under way are done. Those in line are cancelled."""

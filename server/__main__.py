@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol
 
-from persistence.embedded import EmbeddedError
-from server import configuration
+from persistence.embedded.server import EmbeddedError
 from server.complaints import CommandError
-from server.settings import Settings, SettingsError
+from server.settings import loading
+from server.settings.settings import Settings, SettingsError
 
 COMMANDS = ("serve", "migrate", "database", "create-superuser", "prune", "check", "settings")
 INTERRUPTED = 130  # as shells count SIGINT
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add(subparsers.add_parser(name, help=said, description=module.__doc__))
     given = parser.parse_args(typed)
     try:
-        status = commands[given.command].run(given, configuration.load())
+        status = commands[given.command].run(given, loading.load())
         print(end="", flush=True)  # noqa: T201 - now, that we hear of it; and where there is no output, too
     except (CommandError, EmbeddedError, SettingsError) as error:
         for line in str(error).splitlines():

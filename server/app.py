@@ -16,32 +16,35 @@ from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, RATE_CLASSES, TITLE, VERSION, Handlers
 from handlers import audit, auth, members, meta, organizations, profile, tasks, users
-from handlers.call import Call, Life, Look, Process, PublicCall, Quota
-from persistence.engine import Database
+from handlers.shared.call import Call, Life, Look, Process, PublicCall, Quota
+from persistence.engine.pool import Database
 from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
-from server import configuration, documentation, issuers, observability, revision, storage
-from server.bulkheads import Bulkheads
-from server.callers import Callers
-from server.calls import Calls
-from server.capacity import CAPACITY, Capacity
-from server.cors import Cors
-from server.counters import Counters
-from server.edge import Edge
-from server.gate import Gate
-from server.headers import Common
-from server.limits import Limits
-from server.lines import Lines
-from server.metrics import Metrics, state
-from server.proxies import Proxies
-from server.settings import Settings
-from server.statements import Statements
-from server.telemetry import telemetry_of
+from server import documentation
+from server.database import connect, revision
+from server.dispatch.authentication import Callers
+from server.dispatch.bulkheads import Bulkheads
+from server.dispatch.dispatcher import Calls
+from server.middleware.common_headers import Common
+from server.middleware.cors import Cors
+from server.middleware.edge import Edge
+from server.middleware.trusted_hosts import Gate
+from server.observability import logs
+from server.observability.log_writer import Lines
+from server.observability.metrics import Metrics, state
+from server.observability.statement_log import Statements
+from server.observability.telemetry import telemetry_of
+from server.protocol.capacity import CAPACITY, Capacity
+from server.protocol.client_address import Proxies
+from server.rate_limiting.counters import Counters
+from server.rate_limiting.limiter import Limits
+from server.settings import external_issuers, loading
+from server.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from security.key_sets import KeySet  # loads httpx
+    from security.jwks import KeySet  # loads httpx
 
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Database]]
 HANDLERS: Handlers[PublicCall, Call] = Handlers(
@@ -73,13 +76,13 @@ def create_app(
 
     Raises SettingsError, and ContractError when a handler is not what the contract needs.
     """
-    chosen = given or configuration.load()
-    observability.configure(level=chosen.log_level, form=chosen.logs, out=cast("TextIO", lines or sys.stdout))
+    chosen = given or loading.load()
+    logs.configure(level=chosen.log_level, form=chosen.logs, out=cast("TextIO", lines or sys.stdout))
     contract = (Path(__file__).parents[1] / "openapi.yaml").read_bytes()
     document = resources.files("generated").joinpath("openapi.json").read_bytes()
     metrics, telemetry = metrics_of(chosen), telemetry_of(chosen)
-    limits, key_set = limits_of(chosen, metrics), issuers.key_set_of(chosen)
-    outsiders = issuers.outsiders_of(chosen, key_set)
+    limits, key_set = limits_of(chosen, metrics), external_issuers.key_set_of(chosen)
+    outsiders = external_issuers.outsiders_of(chosen, key_set)
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
     accounts, proxies = chosen.auth_mode != "external", Proxies(chosen.trusted_proxies)
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
@@ -89,7 +92,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Capacity]]:
-        async with (opened or storage.pooled(chosen, statements))() as calls.db:
+        async with (opened or connect.pooled(chosen, statements))() as calls.db:
             await process.passwords.warm()
             async with metrics.measuring(lambda: state(calls.db, process.passwords, lines)):
                 yield {CAPACITY: Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)}

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contract.conditions import is_named
+from contract.conditional_requests import is_named
 
 CspMode: TypeAlias = Literal["strict", "relaxed", "disabled"]
 Page: TypeAlias = Literal["docs", "redoc", "problem"]

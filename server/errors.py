@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 from asyncpg.exceptions import InternalClientError
 
-from contract.vocabulary import Problem
+from contract.types import Problem
 from generated.operations import (
     PROBLEM_TYPES,
     AccountConflict,
@@ -19,8 +19,8 @@ from generated.operations import (
     Unauthorized,
     ValidationFailed,
 )
-from persistence.access import NotAllowed, NotVisible, SessionOver, Stale
-from persistence.engine import PoolExhausted
+from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
+from persistence.engine.pool import PoolExhausted
 from security.passwords import HashingBusy
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
-from persistence.access import Caller
+from persistence.authorization import Caller
 
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "generated" / "openapi.json").read_bytes())
 SCHEMAS = jsonschema_rs.validator_map_for(DOCUMENT, validate_formats=True)

@@ -25,12 +25,13 @@ from asyncpg import Connection, Record
 from sqlalchemy import make_url
 from structlog._config import BoundLoggerLazyProxy as Logger
 
-from handlers import glance
-from persistence import engine
-from persistence.embedded import Embedded
-from persistence.engine import SESSION, Pool, Transaction, connect
-from server import calls, observability
-from server.migrations import upgrade
+from handlers.shared import health_check
+from persistence.embedded.server import Embedded
+from persistence.engine import pool as engine
+from persistence.engine.pool import SESSION, Pool, Transaction, connect
+from server.database.migrations import upgrade
+from server.dispatch import dispatcher
+from server.observability import logs
 from tests.factories import Factory
 
 pytest_plugins = ["tests.statuses"]
@@ -52,7 +53,7 @@ def _log() -> None:
 
     They may have been told to write to what is closed by now, and a logger goes on writing where it began to.
     """
-    observability.configure(level="warning", form="json", out=sys.stdout)
+    logs.configure(level="warning", form="json", out=sys.stdout)
     for name, module in list(sys.modules.items()):
         if name.startswith(("handlers.", "server.")) and isinstance(log := vars(module).get("log"), Logger):
             vars(log).pop("bind", None)
@@ -61,7 +62,7 @@ def _log() -> None:
 @pytest.fixture(autouse=True)
 def _look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test did to its database, `/health` sees at once."""
-    monkeypatch.setattr(glance, "SECONDS", 0)
+    monkeypatch.setattr(health_check, "SECONDS", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     for bound in BOUNDS:
         monkeypatch.setitem(SESSION, bound, "60000")
     monkeypatch.setattr(engine, "COMMAND_SECONDS", 60)
-    monkeypatch.setattr(calls, "PATIENCE", timedelta(seconds=60))
+    monkeypatch.setattr(dispatcher, "PATIENCE", timedelta(seconds=60))
 
 
 @pytest.fixture

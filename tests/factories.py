@@ -11,12 +11,12 @@ from passlib.hash import bcrypt_sha256
 from sqlalchemy import bindparam, insert
 
 from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
-from persistence.access import Caller
-from persistence.audit import Entry
-from persistence.engine import Database
-from persistence.query import Dialect
+from persistence.authorization import Caller
+from persistence.engine.pool import Database
+from persistence.engine.statements import Dialect
+from persistence.queries.accounts.users import key, words
+from persistence.queries.audit import Entry
 from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
-from persistence.users import key, words
 
 NOW = datetime.now(UTC)
 PASSWORD = "a pelican reads the timetable"  # of every account

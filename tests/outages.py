@@ -17,7 +17,7 @@ import asyncpg
 import httpx
 import psutil
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 
 ROOT = Path(__file__).parents[1]
 WRITERS = 8

@@ -24,7 +24,7 @@ import asyncpg
 from typing_extensions import override
 
 from generated import models
-from persistence.embedded import EmbeddedError
+from persistence.embedded.server import EmbeddedError
 from persistence.tables import AuditLog, Member, Organization, Task, User
 from scripts.seed import rows
 from scripts.seed.contract import Contract
@@ -33,11 +33,11 @@ from scripts.seed.progress import progress
 from scripts.seed.tasks import tasks
 from scripts.seed.writing import Writing, writing
 from security.passwords import Passwords
-from server import migrations
 from server.complaints import CommandError
-from server.configuration import load
-from server.settings import Environment, Settings, SettingsError
-from server.storage import connected, opened
+from server.database import migrations
+from server.database.connect import connected, opened
+from server.settings.loading import load
+from server.settings.settings import Environment, Settings, SettingsError
 
 MOST_USERS, MOST_TASKS, MOST_SEED = 10_000, 1_000_000, 2**32 - 1
 BATCH = 2_000

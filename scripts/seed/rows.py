@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from generated.models import AuditAction
-from persistence.users import key, words
+from persistence.queries.accounts.users import key, words
 from scripts.seed.dice import Dice, uuid7
 from scripts.seed.people import Membership, Person, Team
 

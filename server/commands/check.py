@@ -15,13 +15,13 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from security.key_sets import Unusable, keys_of
-from server import revision
+from security.jwks import Unusable, keys_of
 from server.complaints import CommandError, Finding
-from server.encoding import doubt_of, require_utf8
-from server.findings import check_settings
-from server.settings import Settings
-from server.storage import connected, opened
+from server.database import revision
+from server.database.connect import connected, opened
+from server.database.encoding import doubt_of, require_utf8
+from server.settings.checks import check_settings
+from server.settings.settings import Settings
 
 with suppress(ImportError):  # Windows has none
     import resource

@@ -9,10 +9,10 @@ import asyncio
 import sys
 from getpass import getpass
 
-from server import superuser
+from server.commands import superuser
 from server.complaints import CommandError
-from server.settings import Settings
-from server.storage import opened
+from server.database.connect import opened
+from server.settings.settings import Settings
 
 
 def add(parser: argparse.ArgumentParser) -> None:

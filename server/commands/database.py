@@ -19,11 +19,11 @@ from typing import TypeAlias
 from alembic import command
 from sqlalchemy import make_url
 
-from persistence.embedded import Embedded, EmbeddedError, binary
-from persistence.hosts import split_hosts
-from server import backup, migrations, storage
+from persistence.embedded.server import Embedded, EmbeddedError, binary
+from persistence.engine.hosts import split_hosts
 from server.complaints import CommandError
-from server.settings import Settings
+from server.database import backup, connect, migrations
+from server.settings.settings import Settings
 
 NOT_RUNNING = 3  # as systemd counts
 MEGABYTE = 1_000_000
@@ -109,7 +109,7 @@ def psql(settings: Settings, _: argparse.Namespace) -> int:
     environment = dict(os.environ)
     if settings.url is None:  # nothing for other servers leads it astray
         environment = {name: value for name, value in environment.items() if not name.startswith("PG")}
-    with storage.opened(settings) as found:
+    with connect.opened(settings) as found:
         if password := make_url(split_hosts(found)[0]).password:  # everybody may read the arguments of a process
             environment["PGPASSWORD"] = str(password)
         given = PASSWORD.sub(r"\1@", found)
@@ -123,7 +123,7 @@ def back_up(settings: Settings, arguments: argparse.Namespace) -> int:
 
     It takes no program but, for an embedded server, what `start` takes.
     """
-    with storage.opened(settings) as found:
+    with connect.opened(settings) as found:
         if not asyncio.run(migrations.schema(found)).applied:
             raise CommandError("The database was never migrated: there is nothing to back up")
         contents = asyncio.run(backup.write(found, arguments.file))
@@ -135,7 +135,7 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
 
     It takes no program but, for an embedded server, what `start` takes.
     """
-    with backup.opened(arguments.file) as kept, storage.opened(settings) as found:
+    with backup.opened(arguments.file) as kept, connect.opened(settings) as found:
         known = asyncio.run(migrations.schema(found))
         if not arguments.replace:
             asyncio.run(refuse_rows(found))
@@ -148,7 +148,7 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def refuse_rows(given: str) -> None:
-    async with storage.connected(given) as connection:
+    async with connect.connected(given) as connection:
         await backup.refuse_rows(connection, await backup.tables_of(connection))
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from alembic.script import Script
 
-from server import migrations
 from server.complaints import CommandError
-from server.drift import differences
-from server.encoding import doubt_of, require_utf8
-from server.revision import Ahead
-from server.settings import Settings
-from server.storage import connected, opened
+from server.database import migrations
+from server.database.connect import connected, opened
+from server.database.drift import differences
+from server.database.encoding import doubt_of, require_utf8
+from server.database.revision import Ahead
+from server.settings.settings import Settings
 
 
 def add(parser: argparse.ArgumentParser) -> None:

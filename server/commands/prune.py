@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import InstrumentedAttribute
 
-from persistence import retention
-from persistence.engine import Transaction
-from persistence.idempotency import LIFE
+from persistence.engine.pool import Transaction
+from persistence.queries import retention
+from persistence.queries.idempotency import LIFE
 from persistence.tables import AuditLog, DeletedIdentity, IdempotencyKey, LoginThrottle, Session
-from server.settings import Settings
-from server.storage import connected, opened
+from server.database.connect import connected, opened
+from server.settings.settings import Settings
 
 
 class Kept(NamedTuple):

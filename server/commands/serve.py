@@ -19,17 +19,18 @@ from typing import TextIO, cast
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
-from server import observability, revision
 from server.complaints import CommandError, say
-from server.connections import Connection
-from server.findings import check_settings
-from server.lines import Lines
-from server.listeners import bind_listeners, urls
-from server.serving import Server
-from server.settings import Settings
-from server.shared_metrics import shared_metrics
-from server.storage import Unreachable, opened
-from server.supervisor import Supervisor
+from server.database import revision
+from server.database.connect import Unreachable, opened
+from server.observability import logs
+from server.observability.log_writer import Lines
+from server.observability.shared_metrics import shared_metrics
+from server.protocol.connections import Connection
+from server.settings.checks import check_settings
+from server.settings.settings import Settings
+from server.workers.listeners import bind_listeners, urls
+from server.workers.serving import Server
+from server.workers.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 CODE = ("contract", "generated", "handlers", "persistence", "security", "server")
@@ -95,7 +96,7 @@ def migrate(url: str) -> None:
     A terminal's Ctrl-C is for us; whatever interrupts us ends that process.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", "server.migrations"],
+        [sys.executable, "-m", "server.database.migrations"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -118,7 +119,7 @@ def make_first_superuser(url: str, settings: Settings) -> None:
     email, password = settings.first_superuser_email, settings.first_superuser_password
     if email is None or password is None:
         return
-    from server import superuser  # noqa: PLC0415 - libraries that most starts do without
+    from server.commands import superuser  # noqa: PLC0415 - libraries that most starts do without
 
     try:
         outcome = asyncio.run(superuser.make(url, settings, email, password.get_secret_value()))
@@ -130,7 +131,7 @@ def make_first_superuser(url: str, settings: Settings) -> None:
 
 def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -> int:
     config = uvicorn.Config(
-        "server.worker:application",
+        "server.workers.worker:application",
         factory=True,
         workers=1 if reload else settings.workers,
         reload=reload,
@@ -164,7 +165,7 @@ def supervise(
 ) -> int:
     """Have workers serve; what their supervisor tells of them goes where their lines go."""
     lines = Lines(sys.stdout.fileno())
-    observability.configure(level=settings.log_level, form=settings.logs, out=cast("TextIO", lines))
+    logs.configure(level=settings.log_level, form=settings.logs, out=cast("TextIO", lines))
     with shared_metrics() as metrics:
         patience = settings.drain_seconds + DRAIN
         status = Supervisor(config, listeners, metrics, patience=patience, tell=tell).run()

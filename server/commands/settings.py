@@ -7,8 +7,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from server.settings import Settings
-from server.sources import env_file, variable
+from server.settings.settings import Settings
+from server.settings.sources import env_file, variable
 
 WIDTH = 30
 

@@ -10,15 +10,16 @@ import pytest
 from asyncpg import Connection
 from pydantic import MISSING
 
-from persistence.access import Caller
-from persistence.engine import Database, Pool
+from persistence.authorization import Caller
+from persistence.engine.pool import Database, Pool
 from security.keys import Keys
 from security.tokens import Tokens
-from server import calls, windows
 from server.app import AUDIENCE, ISSUER, create_app
-from server.configuration import load
-from server.edge import Edge
-from server.settings import Settings
+from server.dispatch import dispatcher
+from server.middleware.edge import Edge
+from server.rate_limiting import sliding_window
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, Factory, SignedIn
@@ -103,12 +104,12 @@ def refresh_token(settings: Settings, caller: SignedIn, generation: int = 0) -> 
 @pytest.fixture
 def still_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of the limits stands still, so that no window ends while a test counts."""
-    monkeypatch.setattr(windows, "time", SimpleNamespace(time=lambda: BEGINNING_OF_AN_HOUR + 1))
+    monkeypatch.setattr(sliding_window, "time", SimpleNamespace(time=lambda: BEGINNING_OF_AN_HOUR + 1))
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The moment of every call, `now`, which passes when a test says so."""
     clock = SimpleNamespace(now=datetime.now(UTC))
-    monkeypatch.setattr(calls, "datetime", SimpleNamespace(now=lambda _zone: clock.now))
+    monkeypatch.setattr(dispatcher, "datetime", SimpleNamespace(now=lambda _zone: clock.now))
     return clock

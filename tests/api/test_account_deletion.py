@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from persistence.engine import Pool
+from persistence.engine.pool import Pool
 from persistence.tables import Row
 from tests.client import ApiClient
 from tests.conftest import Bench

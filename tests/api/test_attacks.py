@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from persistence.access import Caller
-from server.configuration import load
-from server.settings import Settings
+from persistence.authorization import Caller
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests.api.conftest import client_of, refresh_token, serving, started
 from tests.client import DOCUMENT, Answer, ApiClient
 from tests.conftest import Bench

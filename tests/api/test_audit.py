@@ -11,9 +11,9 @@ import pytest
 
 from generated.models import AuditAction, AuditOutcome, AuditTargetType
 from generated.operations import OPERATIONS
-from persistence.engine import Pool
-from server.configuration import load
-from server.settings import Settings
+from persistence.engine.pool import Pool
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests.api.conftest import SECRET, client_of, serving, started
 from tests.client import ApiClient
 from tests.conftest import Bench

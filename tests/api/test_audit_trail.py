@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.permissions import EXTERNAL, YES, Cell
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.test_permissions import CELLS, answer, world
 from tests.client import ApiClient
 from tests.conftest import Bench

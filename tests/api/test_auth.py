@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from server.settings import Environment, Settings
+from server.settings.settings import Environment, Settings
 from tests.api.conftest import serving, started
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from generated.operations import OPERATIONS
-from server.configuration import load
-from server.settings import SettingsError
+from server.settings.loading import load
+from server.settings.settings import SettingsError
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.client import PREFIX, ApiClient

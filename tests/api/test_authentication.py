@@ -8,7 +8,7 @@ import pytest
 from security.keys import Keys
 from security.tokens import Tokens
 from server.app import AUDIENCE, ISSUER
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from persistence.engine import Pool
-from server.settings import Settings
+from persistence.engine.pool import Pool
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import PREFIX, ApiClient
 from tests.factories import Factory

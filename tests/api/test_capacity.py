@@ -10,8 +10,8 @@ from typing import TypeAlias
 import psutil
 import pytest
 
-from server.capacity import Capacity
-from server.proxies import Proxies
+from server.protocol.capacity import Capacity
+from server.protocol.client_address import Proxies
 from tests.api.test_connections import problem
 from tests.api.test_real_server import Running, running
 from tests.waiting import until

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import refresh_token, serving
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.configuration import load
 from server.documentation import (
     ASSETS,
     FOLDER,
@@ -21,6 +20,7 @@ from server.documentation import (
     documentation,
     problem_page,
 )
+from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.conftest import Bench
 

@@ -8,7 +8,7 @@ import pytest
 
 from generated.operations import OPERATIONS, PROBLEM_TYPES
 from server.errors import CONSTRAINTS
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import client_of, started
 from tests.client import DOCUMENT, ApiClient
 from tests.conftest import Bench

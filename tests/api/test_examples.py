@@ -18,7 +18,7 @@ from passlib.hash import bcrypt_sha256
 from pydantic import SecretStr
 
 from persistence.tables import Organization
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import refresh_token, serving
 from tests.api.prober import ALL, FORM, Operation, resolved
 from tests.client import DOCUMENT, ApiClient

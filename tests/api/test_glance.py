@@ -7,8 +7,8 @@ import pytest
 from asyncpg import Record
 from typing_extensions import override
 
-from handlers import glance
-from server.settings import Settings
+from handlers.shared import health_check
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.conftest import Bench
 
@@ -28,7 +28,7 @@ class Counted(Bench):
 async def test_all_who_ask_within_a_second_are_told_what_was_seen_once(
     settings: Settings, db: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(glance, "SECONDS", 3600)
+    monkeypatch.setattr(health_check, "SECONDS", 3600)
     counted = Counted(db.connection)
     async with serving(settings, counted) as api:
         before = counted.asked
@@ -36,7 +36,7 @@ async def test_all_who_ask_within_a_second_are_told_what_was_seen_once(
         answers += [await api.get("//health")]
         assert counted.asked - before == 1
 
-        monkeypatch.setattr(glance, "SECONDS", 0)
+        monkeypatch.setattr(health_check, "SECONDS", 0)
         await api.get("//health")
         assert counted.asked - before == 2
 
@@ -44,7 +44,7 @@ async def test_all_who_ask_within_a_second_are_told_what_was_seen_once(
 
 
 async def test_who_leaves_ends_no_look_of_others() -> None:
-    seen, looks, may_go = glance.Glance[int](), 0, asyncio.Event()
+    seen, looks, may_go = health_check.Glance[int](), 0, asyncio.Event()
 
     async def look() -> int:
         nonlocal looks

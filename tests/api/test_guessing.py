@@ -11,8 +11,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from persistence.engine import Pool
-from server.settings import Settings
+from persistence.engine.pool import Pool
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer, ApiClient
 from tests.factories import PASSWORD, Factory

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from persistence.access import Caller
-from persistence.engine import Pool
+from persistence.authorization import Caller
+from persistence.engine.pool import Pool
 from security.passwords import Passwords
 from server.commands.prune import kept, prune
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench

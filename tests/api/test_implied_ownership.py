@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from scripts.permissions import TEAM, YES, Cell, cells
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.api.test_permissions import answer, world
 from tests.client import ApiClient

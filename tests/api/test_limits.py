@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import client_of, started
 from tests.client import DOCUMENT, Answer, ApiClient
 from tests.conftest import Bench

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import pytest
 
-from persistence.engine import Pool
-from server.settings import Settings
+from persistence.engine.pool import Pool
+from server.settings.settings import Settings
 from tests.api.conftest import client_of, started
 from tests.client import Answer, ApiClient
 from tests.factories import PASSWORD, Factory

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from persistence.access import Caller
+from persistence.authorization import Caller
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import Factory

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from persistence import engine
-from persistence.engine import Pool
-from server.configuration import load
-from server.revision import known
-from server.settings import Settings
+from persistence.engine import pool as engine
+from persistence.engine.pool import Pool
+from server.database.revision import known
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests.api.conftest import SECRET, serving
 from tests.client import DOCUMENT, PREFIX, ApiClient
 from tests.conftest import Bench

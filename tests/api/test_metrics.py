@@ -9,12 +9,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contract.vocabulary import Json
+from contract.types import Json
 from generated.operations import GetApiInfo200
 from handlers import meta
-from handlers.call import PublicCall
-from persistence.engine import Pool
-from server.configuration import load
+from handlers.shared.call import PublicCall
+from persistence.engine.pool import Pool
+from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.api.test_real_server import running
 from tests.client import ApiClient, check

@@ -13,11 +13,12 @@ import httpx
 import pytest
 
 from generated.models import OrganizationCreate, OrganizationRole, TaskCreate, TaskPriority, TaskStatus
-from handlers.policy import ROLES, Action
-from persistence import deletions, idempotency, members, organizations, tasks
-from persistence.access import Caller, NotAllowed, NotVisible, SessionOver
-from persistence.engine import Pool
-from server.settings import Settings
+from handlers.shared.permissions import ROLES, Action
+from persistence.authorization import Caller, NotAllowed, NotVisible, SessionOver
+from persistence.engine.pool import Pool
+from persistence.queries import idempotency, members, organizations, tasks
+from persistence.queries.accounts import deletions
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
 from tests.factories import NOW, Factory, SignedIn

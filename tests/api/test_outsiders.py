@@ -12,14 +12,14 @@ from asyncpg import Record
 from typing_extensions import override
 from uuid_utils.compat import uuid7
 
-from handlers.arrivals import graves_of
-from persistence import identities
-from persistence.engine import Pool, Transaction
-from persistence.identities import Arrival
+from handlers.accounts.provisioning import graves_of
+from persistence.engine.pool import Pool, Transaction
+from persistence.queries.accounts import identities
+from persistence.queries.accounts.identities import Arrival
 from security.keys import Keys
-from server import callers
-from server.configuration import load
-from server.settings import Settings
+from server.dispatch import authentication
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.client import ApiClient
@@ -423,7 +423,7 @@ async def test_who_is_limited_is_the_person(other: Issuer, db: Bench) -> None:
 async def test_of_whom_is_forgotten_the_account_is_found_again(
     api: ApiClient, other: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callers, "REMEMBERED", 1)
+    monkeypatch.setattr(authentication, "REMEMBERED", 1)
     grace, heidi = (bearing(api, other.token(name)) for name in ("grace", "heidi"))
 
     seen = [(await one.get("/auth/me"))["id"] for one in (grace, heidi, grace, heidi)]

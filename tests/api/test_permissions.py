@@ -30,9 +30,9 @@ from scripts.permissions import (
 from security.keys import Keys
 from security.tokens import Tokens
 from server.app import AUDIENCE, ISSUER
-from server.configuration import load
-from server.issuers import BETTER_AUTH
-from server.settings import Settings
+from server.settings.external_issuers import BETTER_AUTH
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.api.prober import ALL, FORM

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from persistence.engine import Pool
-from server.settings import Settings
+from persistence.engine.pool import Pool
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer, ApiClient
 from tests.factories import NOW, Factory

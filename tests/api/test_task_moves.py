@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from persistence.engine import Pool
+from persistence.engine.pool import Pool
 from tests.client import ApiClient
 from tests.factories import Factory
 

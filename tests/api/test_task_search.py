@@ -7,7 +7,7 @@ from asyncpg import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence import search
+from persistence.queries import search
 from persistence.tables import Task
 from tests.client import ApiClient
 from tests.conftest import Bench

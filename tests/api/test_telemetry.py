@@ -16,8 +16,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typing_extensions import override
 
-from server.configuration import load
-from server.settings import SettingsError
+from server.settings.loading import load
+from server.settings.settings import SettingsError
 from tests.api.conftest import SECRET
 from tests.api.test_canaries import BREAK
 from tests.api.test_real_server import running
@@ -124,7 +124,7 @@ async def test_an_error_is_reported_by_its_place_without_anything_that_was_sent(
     assert (event["transaction"], event["environment"]) == ("registerUser", "staging")
     [error] = event["exception"]["values"]
     assert error["type"] == "NotNullViolationError"
-    assert "persistence/engine.py" in {frame["filename"] for frame in error["stacktrace"]["frames"]}
+    assert "persistence/engine/pool.py" in {frame["filename"] for frame in error["stacktrace"]["frames"]}
     assert b"canar" not in b"".join(body for _, body in sink.taken).lower()
 
 
@@ -147,7 +147,7 @@ def test_their_libraries_are_not_loaded_for_a_server_that_tells_nobody() -> None
     ended = started(
         "import sys",
         "from server.app import create_app",
-        "from server.configuration import load",
+        "from server.settings.loading import load",
         f"create_app(load(environment='staging', secret_key='{SECRET}'))",
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'sentry_sdk'))])",
     )

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from asyncpg import Connection, Record
 
-from persistence.engine import Database
-from server.settings import Settings
+from persistence.engine.pool import Database
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
 from tests.conftest import Bench

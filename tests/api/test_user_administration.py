@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from persistence.access import Caller
-from persistence.engine import Pool
+from persistence.authorization import Caller
+from persistence.engine.pool import Pool
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory

@@ -15,9 +15,9 @@ import pytest
 from pydantic import SecretStr
 
 from contract.binding import Handler
-from persistence.engine import Database, Pool
+from persistence.engine.pool import Database, Pool
 from server import app as application
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.api.conftest import client_of, refresh_token, serving, started
 from tests.api.prober import ALL, CANARY, Operation, good_body, with_required
 from tests.client import DOCUMENT, ApiClient, check

@@ -15,21 +15,23 @@ from fastapi import FastAPI
 
 from contract.binding import Binding
 from contract.exchange import Exchange, Message, Scope
-from contract.vocabulary import Operation
+from contract.types import Operation
 from generated.operations import OPERATIONS
-from handlers.call import Life
-from persistence.engine import Pool
-from server import edge, observability, streams
+from handlers.shared.call import Life
+from persistence.engine.pool import Pool
 from server.app import HANDLERS, process_of
-from server.callers import Callers
-from server.calls import Calls
-from server.configuration import load
-from server.cors import Cors
-from server.gate import Gate
-from server.headers import Common
-from server.metrics import Metrics
-from server.proxies import Proxies
-from server.telemetry import Telemetry
+from server.dispatch.authentication import Callers
+from server.dispatch.dispatcher import Calls
+from server.middleware import edge
+from server.middleware.common_headers import Common
+from server.middleware.cors import Cors
+from server.middleware.trusted_hosts import Gate
+from server.observability import logs
+from server.observability.metrics import Metrics
+from server.observability.telemetry import Telemetry
+from server.protocol import streams
+from server.protocol.client_address import Proxies
+from server.settings.loading import load
 from tests.api.conftest import SECRET, client_of
 from tests.client import DOCUMENT, ApiClient
 
@@ -104,9 +106,9 @@ def written(
 ) -> Iterator[Callable[[], str]]:
     """What the server logs meanwhile."""
     output = StringIO()
-    observability.configure(level=level, form=form, out=output)
+    logs.configure(level=level, form=form, out=output)
     yield output.getvalue
-    observability.configure(level="warning", form="json", out=sys.stdout)
+    logs.configure(level="warning", form="json", out=sys.stdout)
 
 
 @pytest.fixture

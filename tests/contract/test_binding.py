@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contract.binding import LARGEST_CHECKED, allowed, handler_of, prefers_html
-from contract.vocabulary import ContractError, Json, Operation, Streamed
+from contract.types import ContractError, Json, Operation, Streamed
 from generated import models
 from generated.models import HealthStatus
 from generated.operations import (
@@ -24,8 +24,8 @@ from generated.operations import (
     GetTask200,
 )
 from handlers import auth, meta, profile, tasks
-from handlers.call import Call, PublicCall
-from persistence.access import Caller
+from handlers.shared.call import Call, PublicCall
+from persistence.authorization import Caller
 from tests.contract.conftest import BY_ID, Logged, Modules, answering, changed
 from tests.factories import NOW
 

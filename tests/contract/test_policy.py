@@ -1,8 +1,8 @@
-"""The roles of the contract and those of handlers/policy.py are the same."""
+"""The roles of the contract and those of handlers/shared/permissions.py are the same."""
 
 from generated.operations import OPERATIONS
-from handlers.policy import OPERATIONS as ACTIONS
-from handlers.policy import ROLES, Action
+from handlers.shared.permissions import OPERATIONS as ACTIONS
+from handlers.shared.permissions import ROLES, Action
 
 ANYBODY = (None, ("user",))
 

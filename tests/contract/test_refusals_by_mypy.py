@@ -80,7 +80,7 @@ def test_mypy_and_the_start_up_both_refuse_a_broken_handler(tmp_path: Path) -> N
         said = run(tmp_path, *CHECK)
         assert f'error: Argument "{broken.module}" to "Handlers" has incompatible type Module' in said
         assert [line for line in broken.checked if line not in said] == []
-        assert run(tmp_path, "-c", START) == f"contract.vocabulary.ContractError: {broken.started}"
+        assert run(tmp_path, "-c", START) == f"contract.types.ContractError: {broken.started}"
 
         handlers.write_text(whole, encoding="utf-8")
 

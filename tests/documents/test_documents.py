@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.__main__ import COMMANDS
-from server.settings import Settings
+from server.settings.settings import Settings
 
 THIS = Path(__file__)
 ROOT = THIS.parents[2]

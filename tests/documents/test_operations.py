@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from scripts import operations
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.conftest import ROOT
 
 RULES: Any = yaml.safe_load((ROOT / "docs" / "monitoring" / "alerts.yaml").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from scripts.pages import ROOT
-from scripts.promises import PAGE, VERDICTS, Unprovable, main, page, promises, verdicts_of
+from scripts.security_page import PAGE, VERDICTS, Unprovable, main, page, promises, verdicts_of
 
 SHOWN = re.compile(r"\[[^]]+\]\(\.\./(tests/[^)]+)\) `([\w.]+)`")
 OF_STANDARD = (27, 11, 19, 10, 9, 35, 18, 7, 7, 29, 14, 9, 13, 9, 13, 16, 7)

@@ -6,7 +6,7 @@ import signal
 import psutil
 import pytest
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 from tests.faults.conftest import Database
 from tests.faults.servers import docket, embedded
 from tests.faults.trial import Trial

@@ -16,8 +16,8 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from server.commands import migrate
-from server.configuration import load
-from server.migrations import ROOT
+from server.database.migrations import ROOT
+from server.settings.loading import load
 from tests.conftest import Server
 
 PACKAGES = ("contract", "generated", "handlers", "migrations", "persistence", "security", "server")

@@ -7,7 +7,7 @@ import sys
 import asyncpg
 import pytest
 
-from persistence.engine import Pool
+from persistence.engine.pool import Pool
 from tests.factories import Factory
 from tests.migrations.conftest import Checkout
 from tests.waiting import until

@@ -9,15 +9,15 @@ import pytest
 from alembic import command
 from alembic.script import Script, ScriptDirectory
 
-from persistence.users import key, words
+from persistence.queries.accounts.users import key, words
 from server.complaints import CommandError
-from server.drift import differences, written_down
-from server.migrations import ROOT, configuration, require_head, schema, upgrade
-from server.revision import known
+from server.database.drift import differences, written_down
+from server.database.migrations import ROOT, configuration, require_head, schema, upgrade
+from server.database.revision import known
 from tests.waiting import until
 
 PROCESSES = 4
-STARTER = "import sys; from server.migrations import upgrade; print(len(upgrade(sys.argv[1])))"
+STARTER = "import sys; from server.database.migrations import upgrade; print(len(upgrade(sys.argv[1])))"
 WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'ROLLBACK%'
 """

@@ -57,7 +57,7 @@ async def test_a_server_that_says_nothing_is_told(command: Command, monkeypatch:
         await reader.read()  # until the other side has had enough
         writer.close()
 
-    monkeypatch.setattr("server.storage.PATIENCE", 0.1)
+    monkeypatch.setattr("server.database.connect.PATIENCE", 0.1)
     async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 

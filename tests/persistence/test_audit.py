@@ -10,16 +10,16 @@ from pydantic import MISSING
 from sqlalchemy import make_url
 
 from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTargetType
-from handlers.audit_trail import record
-from handlers.call import Call, Client, Life, PublicCall
-from persistence import audit
-from persistence.access import Caller, NotAllowed, NotVisible, SessionOver
-from persistence.audit import Filters
-from persistence.pages import After
-from server import backup
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call, Client, Life, PublicCall
+from persistence.authorization import Caller, NotAllowed, NotVisible, SessionOver
+from persistence.engine.keyset import After
+from persistence.queries import audit
+from persistence.queries.audit import Filters
 from server.app import process_of
-from server.configuration import load
-from server.metrics import Metrics
+from server.database import backup
+from server.observability.metrics import Metrics
+from server.settings.loading import load
 from tests.api.conftest import SECRET
 from tests.conftest import Bench, Server
 from tests.factories import NOW, Factory

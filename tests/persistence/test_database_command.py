@@ -18,12 +18,12 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
-from persistence.embedded import Embedded, binary
-from persistence.engine import Pool
+from persistence.embedded.server import Embedded, binary
+from persistence.engine.pool import Pool
 from persistence.tables import DeletedIdentity, ExternalIdentity, IdempotencyKey, LoginThrottle, Row
-from server import backup
 from server.complaints import CommandError
-from server.migrations import ROOT, upgrade
+from server.database import backup
+from server.database.migrations import ROOT, upgrade
 from tests.conftest import Server
 from tests.factories import NOW, Factory
 from tests.migrations.conftest import FILES, PACKAGES, Checkout

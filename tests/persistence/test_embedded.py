@@ -22,8 +22,8 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from persistence.embedded import Embedded, EmbeddedError
-from persistence.engine import AWAY
+from persistence.embedded.server import Embedded, EmbeddedError
+from persistence.engine.pool import AWAY
 
 QUICK = {"fsync": "off"}
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 COMPANION = """
 import sys
 from pathlib import Path
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 embedded = Embedded(Path(sys.argv[1]), {"fsync": "off"})
 print("begun", flush=True)
 embedded.open()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from persistence.engine import Pool
-from persistence.health import look
-from server.revision import head
+from persistence.engine.health import look
+from persistence.engine.pool import Pool
+from server.database.revision import head
 from tests.conftest import Bench, Server
 
 

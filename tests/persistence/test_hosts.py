@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import make_url
 
-from persistence.engine import Pool
-from persistence.hosts import NoHostAnswers, connect_to_first, join_hosts, split_hosts
-from server.configuration import load
+from persistence.engine.hosts import NoHostAnswers, connect_to_first, join_hosts, split_hosts
+from persistence.engine.pool import Pool
+from server.settings.loading import load
 from tests.faults.wire import black_hole
-from tests.persistence.test_engine import relay
+from tests.persistence.test_pool import relay
 from tests.ports import free_port
 
 URL = "postgresql://u:p%2C@h1:5432,[::1]:5433,h3/db?target_session_attrs=read-write"

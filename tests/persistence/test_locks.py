@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from persistence import locks
-from persistence.embedded import Embedded, EmbeddedError
-from persistence.locks import Unavailable, open_lock, take
+from persistence.embedded import locks
+from persistence.embedded.locks import Unavailable, open_lock, take
+from persistence.embedded.server import Embedded, EmbeddedError
 from tests.conftest import ROOT
 from tests.locks import holding
 

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from persistence import sessions, users
-from persistence.access import SessionOver
-from persistence.sessions import NewSession
+from persistence.authorization import SessionOver
+from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts.sessions import NewSession
 from tests.conftest import Bench
 from tests.factories import NOW, Factory, hashed_password
 

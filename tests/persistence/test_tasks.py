@@ -12,10 +12,10 @@ import pytest
 from pydantic import MISSING
 
 from generated.models import Task, TaskCreate, TaskPatch, TaskPriority, TaskStatus
-from persistence import tasks
-from persistence.access import Caller, NotVisible, Stale
-from persistence.engine import Database, Pool
-from persistence.pages import Item
+from persistence.authorization import Caller, NotVisible, Stale
+from persistence.engine.keyset import Item
+from persistence.engine.pool import Database, Pool
+from persistence.queries import tasks
 from tests.conftest import Bench
 from tests.factories import NOW, WRITERS, Factory, deletion
 

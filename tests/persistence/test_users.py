@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from persistence import users
-from persistence.users import Credentials, NewUser, key
+from persistence.queries.accounts import users
+from persistence.queries.accounts.users import Credentials, NewUser, key
 from tests.conftest import Bench
 from tests.factories import NOW, Factory, hashed_password
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from persistence.embedded import Embedded
-from server.migrations import upgrade
+from persistence.embedded.server import Embedded
+from server.database.migrations import upgrade
 
 
 @pytest.fixture(scope="module")

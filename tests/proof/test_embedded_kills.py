@@ -14,7 +14,7 @@ import asyncpg
 import psutil
 import pytest
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 
 KILLS, WRITERS = 10, 8
 QUIET = 0.5  # seconds of writing between the kills

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 from tests.outages import served
 
 TASKS = 100_000

@@ -17,11 +17,11 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from persistence import sessions, users
-from persistence.access import Caller, NotVisible, SessionOver
-from persistence.engine import Pool
-from persistence.sessions import NewSession
-from server.settings import Settings
+from persistence.authorization import Caller, NotVisible, SessionOver
+from persistence.engine.pool import Pool
+from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts.sessions import NewSession
+from server.settings.settings import Settings
 from tests.api.conftest import SECRET, client_of, refresh_token, serving, settings, started
 from tests.client import ApiClient
 from tests.factories import NOW, PASSWORD, Factory, hashed_password
@@ -234,7 +234,7 @@ async def test_the_time_of_a_404_does_not_tell_whether_there_is_such_a_user(
 
 @pytest.fixture
 def frozen() -> Iterator[None]:
-    """As in a worker (server/worker.py), garbage is not looked for in what stays: the tests' own modules, here."""
+    """As in a worker (server/workers/worker.py), garbage is not looked for in what stays: the tests' own modules, here."""
     gc.collect()
     gc.freeze()
     yield

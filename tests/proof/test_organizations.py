@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from persistence.engine import Pool
+from persistence.engine.pool import Pool
 from tests.api.conftest import commit, pair, settings
 from tests.api.test_organization_races import everybody_goes
 from tests.client import ApiClient

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 from tests.conftest import ROOT
 
 TASKS, USERS = 100_000, 1_000

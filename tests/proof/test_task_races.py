@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from persistence.access import Caller
-from persistence.engine import Pool
+from persistence.authorization import Caller
+from persistence.engine.pool import Pool
 from tests.api.conftest import commit, pair, settings
 from tests.client import ApiClient
 from tests.factories import Factory

@@ -11,13 +11,13 @@ import pytest
 from pydantic import MISSING
 
 from generated.models import TaskSort, TaskStatus
-from persistence import search, tasks
-from persistence.access import Caller
-from persistence.engine import Pool
-from persistence.pages import After, Page
-from persistence.task_filters import Filters
+from persistence.authorization import Caller
+from persistence.engine.keyset import After, Page
+from persistence.engine.pool import Pool
+from persistence.queries import search, tasks
+from persistence.queries.task_filters import Filters
 from tests.factories import Factory
-from tests.persistence.test_pages import FILTERS, generic_plan, index_of, planned
+from tests.persistence.test_keyset import FILTERS, generic_plan, index_of, planned
 
 SMALL, FEW, MANY = 200, 500, 100_000
 TEAMS = 10  # of the small ones, those that the owner of the large one is in

@@ -9,9 +9,9 @@ import pytest
 from pydantic import MISSING
 
 from generated.models import UserSort
-from persistence.access import Caller
-from persistence.engine import Pool
-from persistence.user_lists import Filters, beginnings, list_all
+from persistence.authorization import Caller
+from persistence.engine.pool import Pool
+from persistence.queries.accounts.user_lists import Filters, beginnings, list_all
 from tests.factories import Factory
 
 MANY, SAMPLES = 1_000_000, 5

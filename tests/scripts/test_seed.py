@@ -18,13 +18,13 @@ import asyncpg
 import pytest
 
 from generated.models import OrganizationCreate
-from persistence.embedded import Embedded
-from persistence.engine import Pool
+from persistence.embedded.server import Embedded
+from persistence.engine.pool import Pool
 from persistence.tables import Row
 from scripts.seed.__main__ import main
 from scripts.seed.people import DEMO, PASSWORD, people, teams
-from security import strength
-from server.configuration import load
+from security import password_strength
+from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.conftest import ROOT, Server
 from tests.factories import NOW, Factory
@@ -333,7 +333,7 @@ async def test_the_demo_account_signs_in_and_reads_its_tasks(seeded: str) -> Non
 async def test_registration_would_take_the_password_of_every_account(seeded: str) -> None:
     for user in (await rows_of(seeded))["users"]:
         names = [name for name in (user["username"], user["full_name"]) if name]
-        strength.judge(PASSWORD, email=user["email"], names=names, composition=False)
+        password_strength.judge(PASSWORD, email=user["email"], names=names, composition=False)
 
 
 # Again

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from passlib.hash import bcrypt_sha256
 from typing_extensions import override
 
-from handlers.call import stay
+from handlers.shared.call import stay
+from security.password_strength import PasswordRefused
 from security.passwords import ClientLeft, HashingBusy, Passwords, UnreadablePassword, Verdict
-from security.strength import PasswordRefused
 
 PASSPHRASE = "correct horse battery staple"
 RIGHT, WRONG, OUTDATED = Verdict(right=True, outdated=False), Verdict(right=False, outdated=False), Verdict(True, True)

@@ -7,10 +7,10 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 from server.commands import check
-from server.revision import known
-from server.settings import Settings
+from server.database.revision import known
+from server.settings.settings import Settings
 from tests.conftest import Server
 from tests.contract.conftest import NOWHERE
 from tests.issuer import publishing, sending

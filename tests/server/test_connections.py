@@ -10,10 +10,10 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server import connections
-from server.connections import SEND_WHOLE, Connection
-from server.listeners import bind_listeners
-from server.serving import Server
+from server.protocol import connections
+from server.protocol.connections import SEND_WHOLE, Connection
+from server.workers.listeners import bind_listeners
+from server.workers.serving import Server
 from tests.waiting import until
 
 ASKED = b"GET /%b HTTP/1.1\r\nHost: docket\r\n\r\n"

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from server import cors
-from server.settings import Settings
+from server.middleware import cors
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import DOCUMENT
 from tests.conftest import Bench

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from limits.aio.storage import memory
 
-from server import counters, windows
-from server.counters import Counters
+from server.rate_limiting import counters, sliding_window
+from server.rate_limiting.counters import Counters
 
 NOBODY = "redis://127.0.0.1:1/0"
 LIMIT = ("somebody", 3, 60)
@@ -40,9 +40,9 @@ async def test_redis_is_asked_again_after_a_pause_by_one_at_a_time(monkeypatch: 
 
 async def test_a_process_counts_as_limits_does(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=1000.0)
-    for module in (windows, memory):
+    for module in (sliding_window, memory):
         monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: clock.now))
-    own, theirs = windows.Memory(), memory.MemoryStorage()
+    own, theirs = sliding_window.Memory(), memory.MemoryStorage()
     seen = []
 
     for pause in Random(1).choices([0.0, 0.3, 2.0, 15.0, 130.0], weights=[8, 8, 8, 3, 1], k=2_000):  # noqa: S311 - no secret
@@ -61,8 +61,8 @@ async def test_a_process_counts_as_limits_does(monkeypatch: pytest.MonkeyPatch) 
 
 def test_counters_that_are_over_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(windows, "time", SimpleNamespace(time=lambda: clock.now))
-    own = windows.Memory()
+    monkeypatch.setattr(sliding_window, "time", SimpleNamespace(time=lambda: clock.now))
+    own = sliding_window.Memory()
     for number in range(1_000):
         own.hit(f"address {number}", 3, 60)
 

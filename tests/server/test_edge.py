@@ -13,10 +13,11 @@ import structlog
 from starlette.types import Message
 
 from generated.operations import VERSION
-from persistence.access import Caller
-from persistence.engine import Pool
-from server import edge, outages
-from server.settings import Settings
+from persistence.authorization import Caller
+from persistence.engine.pool import Pool
+from server.middleware import edge
+from server.observability import outages
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
 from tests.conftest import Bench

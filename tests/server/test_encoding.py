@@ -10,7 +10,7 @@ import pytest
 
 from server.commands.check import looked_at
 from server.complaints import CommandError
-from server.configuration import load
+from server.settings.loading import load
 from tests.conftest import Server
 from tests.migrations.conftest import Command, command
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from server.configuration import load
-from server.settings import EXAMPLE_KEY, Settings, SettingsError
+from server.settings.loading import load
+from server.settings.settings import EXAMPLE_KEY, Settings, SettingsError
 
 FILE = Path(__file__).parents[2] / ".env.example"
 EXAMPLE = re.compile(r"^# (?P<meaning>.*)\n#(?P<name>[A-Z_]+)=(?P<value>.*)$", re.MULTILINE)

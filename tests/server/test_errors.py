@@ -9,22 +9,22 @@ import asyncpg
 import pytest
 from asyncpg.exceptions import InternalClientError
 
-from contract.vocabulary import Problem, Result
+from contract.types import Problem, Result
 from generated.operations import DeleteTask204, NotFound, ServiceUnavailable
-from handlers.call import Life, PublicCall
-from persistence.access import NotAllowed, NotVisible, SessionOver, Stale
-from persistence.embedded import Embedded
-from persistence.engine import Database, Pool, PoolExhausted
+from handlers.shared.call import Life, PublicCall
+from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
+from persistence.embedded.server import Embedded
+from persistence.engine.pool import Database, Pool, PoolExhausted
 from persistence.tables import Session, Task
 from security.passwords import HashingBusy
-from server import calls
 from server.app import process_of
-from server.callers import Callers
-from server.calls import TRIES, Calls, can_be_repeated
+from server.database.migrations import upgrade
+from server.dispatch import dispatcher
+from server.dispatch.authentication import Callers
+from server.dispatch.dispatcher import TRIES, Calls, can_be_repeated
 from server.errors import CONSTRAINTS, problem_of
-from server.metrics import Metrics
-from server.migrations import upgrade
-from server.settings import Settings
+from server.observability.metrics import Metrics
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.conftest import FAST, Bench
 from tests.contract.conftest import NOWHERE, request
@@ -314,7 +314,7 @@ class TestCalls:
     async def test_nothing_is_tried_again_when_it_is_late(
         self, runner: Runner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(calls, "PATIENCE", calls.PATIENCE * 0)
+        monkeypatch.setattr(dispatcher, "PATIENCE", dispatcher.PATIENCE * 0)
 
         async def attempt(db: Database) -> None:
             await db.fetch("DO $$ BEGIN RAISE EXCEPTION SQLSTATE '40001'; END $$", [])

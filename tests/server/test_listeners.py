@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from server.complaints import CommandError
-from server.listeners import UNKNOWN, bind_listeners, holder, urls
+from server.workers.listeners import UNKNOWN, bind_listeners, holder, urls
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 import structlog
 from asyncpg import DeadlockDetectedError, LockNotAvailableError
 
-from persistence.engine import Pool, PoolExhausted
-from server import outages
-from server.outages import Outages, met
+from persistence.engine.pool import Pool, PoolExhausted
+from server.observability import outages
+from server.observability.outages import Outages, met
 from tests.contract.conftest import written
 
 

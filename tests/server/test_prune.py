@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from persistence.engine import Pool
+from persistence.engine.pool import Pool
 from persistence.tables import DeletedIdentity, LoginThrottle
 from server.__main__ import main
 from server.commands.prune import kept, prune
-from server.configuration import load
+from server.settings.loading import load
 from tests.conftest import Server
 from tests.factories import Factory
 

@@ -9,8 +9,8 @@ from asyncpg import DeadlockDetectedError, Record
 from passlib.hash import bcrypt_sha256
 from typing_extensions import override
 
-from persistence.engine import Database, Transaction
-from server.settings import Settings
+from persistence.engine.pool import Database, Transaction
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer
 from tests.conftest import Bench

@@ -12,15 +12,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from persistence.embedded import Embedded
-from server import revision
+from persistence.embedded.server import Embedded
 from server.__main__ import INTERRUPTED
 from server.commands.serve import heard, prepare
 from server.complaints import CommandError
-from server.configuration import load
-from server.revision import head
-from server.settings import Settings
-from server.storage import pooled
+from server.database import revision
+from server.database.connect import pooled
+from server.database.revision import head
+from server.settings.loading import load
+from server.settings.settings import Settings
 from tests.conftest import ROOT, Server
 from tests.contract.conftest import NOWHERE
 from tests.waiting import until
@@ -29,7 +29,7 @@ SECRET = "a-secret-of-the-tests-0123456789abcdef"
 STARTER = """
 import sys
 from server.commands.serve import prepare
-from server.configuration import load
+from server.settings.loading import load
 
 settings = load(auto_migrate=True)
 print(prepare(settings.url, settings), "alembic" in sys.modules)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from server.configuration import load
-from server.findings import check_settings
-from server.settings import EXAMPLE_KEY, Environment, Settings, SettingsError
+from server.settings.checks import check_settings
+from server.settings.loading import load
+from server.settings.settings import EXAMPLE_KEY, Environment, Settings, SettingsError
 
 KEY = "0123456789abcdef0123456789abcdef"
 CANARY = "do-not-tell"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.shared_metrics import PREFIX, shared_metrics
+from server.observability.shared_metrics import PREFIX, shared_metrics
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,9 @@ import pytest
 import structlog
 from starlette.types import Message
 
-from server import edge, streams
-from server.settings import Settings
+from server.middleware import edge
+from server.protocol import streams
+from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
 from tests.conftest import Bench

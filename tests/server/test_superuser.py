@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from persistence.engine import Pool
+from persistence.engine.pool import Pool
 from server.__main__ import main
 from server.commands.serve import make_first_superuser
 from server.complaints import CommandError
-from server.configuration import load
-from server.settings import Settings, SettingsError
+from server.settings.loading import load
+from server.settings.settings import Settings, SettingsError
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.conftest import ROOT, Server

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import pytest
 
-from server.settings import Settings
+from server.settings.settings import Settings
 from tests.system.services import INSTALLATION, program
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_fuzzing_finds_an_undeclared_status(tmp_path: Path) -> None:
     right = "status, own, body = answer\n"
-    copy = broken(tmp_path, "server/edge.py", right, f"{right}        status = 202 if status == 200 else status\n")
+    copy = broken(
+        tmp_path, "server/middleware/edge.py", right, f"{right}        status = 202 if status == 200 else status\n"
+    )
 
     run = fuzzed(copy, "getCurrentUser")
 
@@ -19,7 +21,7 @@ def test_the_fuzzing_finds_an_undeclared_status(tmp_path: Path) -> None:
 
 
 def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> None:
-    copy = broken(tmp_path, "persistence/access.py", "rows.where(role_in(within, caller).is_not(None))", "rows")
+    copy = broken(tmp_path, "persistence/authorization.py", "rows.where(role_in(within, caller).is_not(None))", "rows")
 
     run = fuzzed(copy, "getTask")
 
@@ -29,7 +31,7 @@ def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> N
 
 def test_the_fuzzing_finds_that_everybody_is_a_superuser(tmp_path: Path) -> None:
     right = "select(User.id, User.is_superuser)"
-    copy = broken(tmp_path, "persistence/access.py", right, 'select(User.id, true().label("is_superuser"))')
+    copy = broken(tmp_path, "persistence/authorization.py", right, 'select(User.id, true().label("is_superuser"))')
 
     run = fuzzed(copy, "listAuditLogs")
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from persistence.embedded import Embedded
+from persistence.embedded.server import Embedded
 from tests.outages import ROOT, backend_of, kept_in, postmaster_of, served, writing
 from tests.waiting import until
 

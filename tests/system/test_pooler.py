@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from persistence.engine import SESSION
+from persistence.engine.pool import SESSION
 from tests.migrations.test_migrations import SCRIPTS
 from tests.ports import free_port
 from tests.system.conftest import ROOT

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from server import counters
-from server.calls import Calls
 from server.commands import check
-from server.configuration import load
-from server.edge import Edge
+from server.dispatch.dispatcher import Calls
+from server.middleware.edge import Edge
+from server.rate_limiting import counters
+from server.settings.loading import load
 from tests.api.conftest import SECRET, client_of, started
 from tests.conftest import Bench
 from tests.ports import free_port

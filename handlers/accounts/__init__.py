@@ -1,0 +1,1 @@
+"""What an account goes through, whichever operation asks for it."""

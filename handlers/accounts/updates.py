@@ -1,0 +1,117 @@
+"""A change of an account, whoever makes it, and what it takes."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import MISSING
+
+from contract.types import EntityTags
+from generated import models
+from generated.models import AuditAction, AuditOutcome
+from generated.operations import RecentLoginNeeded, UserConflict
+from handlers.shared import audit_trail
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call
+from handlers.shared.preconditions import versions
+from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
+from persistence.engine.pool import Database
+from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts.users import Changes, Held, key, words
+
+RECENT = timedelta(minutes=10)
+CHALLENGE = f'Bearer error="insufficient_user_authentication", max_age={RECENT.seconds}'  # RFC 9470, 3
+
+
+async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: EntityTags | MISSING) -> models.User:
+    """The account as it now is. What is as it was leaves version and sessions alone.
+
+    Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict, TooManyRequests.
+    """
+    takes_away = patch.is_active is False or patch.is_superuser is False
+    async with call.db.transaction() as db:
+        superusers = await users.hold_superusers(db, [user_id], by=call.caller) if takes_away else frozenset()
+        held = await hold(call, db, user_id)
+        changed = [name for name, value in given(patch).items() if getattr(held.user, name) != value]
+        demand_right(call, held, patch, changed)
+        demand_version(held.user, if_match)
+        if not changed:
+            return held.user
+        await call.count_changes(changed)
+        if takes_away and await is_last_superuser(call, db, held.user, superusers):
+            raise UserConflict("last_superuser", "This is the only active superuser.")
+        user = await users.update(db, user_id, changes(held.user, patch), now=call.now)
+        if "email" in changed or patch.is_active is False:
+            reason = "email_changed" if "email" in changed else "deactivated"
+            await sessions.end_others(db, user_id, by=call.caller, reason=reason)
+        updated, target = AuditAction.user_updated, audit_trail.user(user_id)
+        await record(db, call, updated, AuditOutcome.success, target=target, changes=changed)
+    return user
+
+
+async def hold(call: Call, db: Database, user_id: UUID) -> Held:
+    """The account, which is held. Raises NotVisible, or SessionOver when it was the caller's own and went meanwhile."""
+    try:
+        return await users.hold(db, user_id, by=call.caller)
+    except NotVisible:
+        if user_id == call.caller.id:
+            raise SessionOver from None
+        raise
+
+
+def demand_version(user: models.User, if_match: EntityTags | MISSING) -> None:
+    """Raises Stale."""
+    named = versions(if_match)
+    if named is not MISSING and user.version not in named:
+        raise Stale(user.version)
+
+
+def demand_right(call: Call, held: Held, patch: models.UserPatch, changed: Collection[str]) -> None:
+    """Raises NotAllowed, RecentLoginNeeded, UserConflict."""
+    administers = patch.is_active is not MISSING or patch.is_superuser is not MISSING
+    if administers and not held.by_superuser:
+        raise NotAllowed
+    if held.user.id != call.caller.id:
+        return
+    if not {"email", "username"}.isdisjoint(changed):
+        demand_recent_login(held.authenticated_at, call.now)
+    if patch.is_active is False:
+        raise UserConflict("self_action_forbidden", "You cannot deactivate your own account.")
+
+
+def demand_recent_login(authenticated_at: datetime | None, now: datetime) -> None:
+    """Raises RecentLoginNeeded."""
+    if authenticated_at is None or now - authenticated_at > RECENT:
+        detail = "You signed in too long ago for this. Sign in again, and repeat it within 10 minutes."
+        raise RecentLoginNeeded("reauthentication_required", detail, www_authenticate=CHALLENGE)
+
+
+async def is_last_superuser(call: Call, db: Database, user: models.User, superusers: frozenset[UUID]) -> bool:
+    """Whether the user, who is held, is the only active superuser. `superusers` were held before."""
+    if not (user.is_superuser and user.is_active):
+        return False
+    if user.id not in superusers:  # who has become one since they were held
+        superusers = await users.hold_superusers(db, [user.id], by=call.caller)
+    return not superusers - {user.id}
+
+
+def given(patch: models.UserPatch) -> dict[str, object]:
+    return {name: value for name, value in patch.__dict__.items() if value is not MISSING}
+
+
+def changes(user: models.User, patch: models.UserPatch) -> Changes:
+    """The patch of a user, with what the account is found by."""
+    email, username, full_name = (
+        was if now is MISSING else now
+        for was, now in ((user.email, patch.email), (user.username, patch.username), (user.full_name, patch.full_name))
+    )
+    return Changes(
+        email=patch.email,
+        email_key=MISSING if patch.email is MISSING else key(patch.email),
+        username=patch.username,
+        username_key=key(patch.username) if isinstance(patch.username, str) else patch.username,
+        full_name=patch.full_name,
+        is_active=patch.is_active,
+        is_superuser=patch.is_superuser,
+        words=words(email, username, full_name),
+    )

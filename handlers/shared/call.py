@@ -1,0 +1,142 @@
+"""What a handler is given besides the arguments of its operation."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast
+
+from pydantic import MISSING
+
+from contract.types import Text
+from generated.models import Environment
+from generated.operations import GetHealth200, GetHealth503, NotFound
+from handlers.shared.health_check import Glance
+from persistence.authorization import Caller
+from persistence.engine.pool import Database
+from security.cursors import Cursors
+from security.keys import Keys
+from security.passwords import Passwords
+from security.tokens import Tokens
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[], Awaitable[T]]
+Look: TypeAlias = Callable[[], Awaitable[float | None]]
+"""Asks something that the server can do without, and tells after how many seconds it answered; None: it did not."""
+
+
+class Life:
+    """Whether the process is about to end: it answers still, and asks for no more."""
+
+    __slots__ = ("ending",)
+
+    def __init__(self) -> None:
+        self.ending = False
+
+
+class Quota(NamedTuple):
+    """So many in so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+class Metrics(Protocol):
+    """What monitoring reads."""
+
+    async def scrape(self, db: Database, accept: str | None, /) -> Text: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What all calls of a process share."""
+
+    environment: Environment
+    earlier_revisions: frozenset[str]
+    """The migrations before the one that the code was written for. One that it does not know is of a later release."""
+    keys: Keys
+    passwords: Passwords
+    tokens: Tokens
+    cursors: Cursors
+    metrics: Metrics
+    life: Life
+    sessions_per_user: int
+    sign_ins: Quota
+    """Wrong passwords that an account, or an identifier of none, has from anywhere but the networks it knows."""
+    looks: Mapping[str, Look]
+    """By the names that `checks` of `/health` has for them."""
+    health: Glance[GetHealth200 | GetHealth503] = field(default_factory=Glance)
+    """What `/health` saw."""
+
+
+async def stay() -> None:
+    """Wait for ever, as for a client that never leaves."""
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id.
+
+    `refresh_cookie` is the refresh token that it has as a cookie, `accept` what it says it reads; `left` returns when
+    it has gone.
+    """
+
+    address: str | None
+    user_agent: str | None
+    request_id: str
+    refresh_cookie: str | None
+    accept: str | None = None
+    left: Callable[[], Awaitable[None]] = stay
+
+
+async def uncounted(_members: Collection[str], /) -> None:
+    """The operation is counted in one way alone."""
+
+
+class Aside(Exception):  # noqa: N818 - it says what is the case
+    """The handler needs what takes long, and holds a connection: once the work is done elsewhere, run it again."""
+
+    def __init__(self, work: Work[object]) -> None:
+        super().__init__()
+        self.work = work
+
+
+class NoSuchAccount(NotFound):
+    """No active account is what the body names. Who is told so may do it: this is no matter of permission."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCall:
+    """A call by anybody. A statement commits alone; several are one change in `db.transaction()`."""
+
+    db: Database
+    now: datetime
+    process: Process
+    client: Client
+    is_held: bool = field(default=False, kw_only=True)
+    """Whether `db` is a connection, in a transaction that was begun before the handler."""
+    done: object = field(default=MISSING, kw_only=True)
+    """What the work came to that was done aside."""
+    count_changes: Callable[[Collection[str]], Awaitable[None]] = field(default=uncounted, kw_only=True)
+    """Counts the call by the members of its body that change something. Raises TooManyRequests."""
+
+    @property
+    def passwords(self) -> Passwords:
+        """Passwords, in whose line this client waits."""
+        return self.process.passwords.asked_by(self.client.address, self.client.left)
+
+    async def aside(self, work: Work[T]) -> T:
+        """What the work comes to, which takes long and so is never done while a connection is held. Once in a call."""
+        if self.done is not MISSING:
+            return cast("T", self.done)
+        if self.is_held:
+            raise Aside(work)
+        return await work()
+
+
+@dataclass(frozen=True, slots=True)
+class Call(PublicCall):
+    """A call by a signed-in user."""
+
+    caller: Caller

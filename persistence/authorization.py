@@ -1,0 +1,339 @@
+"""Who may see and change what: the only module that reads sessions and membership to decide it.
+
+Every statement about an organization's data carries the caller. It answers no record when the session is over, a record
+of nulls when the caller may not see the thing, and otherwise the rows: the check costs no trip, and revocation acts at
+once. A superuser owns every team only where the request is written down: see `Caller.as_superuser`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from asyncpg import Record
+from pydantic import MISSING
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Delete,
+    FromClause,
+    Insert,
+    Select,
+    Subquery,
+    Update,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from persistence.engine import keyset
+from persistence.engine.keyset import After, Item, Order, Page
+from persistence.engine.statements import Rows, Sql, typed, when
+from persistence.tables import Member, Organization, Row, Session, User
+
+M = TypeVar("M")
+Roles: TypeAlias = tuple[str, ...]
+Id: TypeAlias = UUID | InstrumentedAttribute[UUID]
+
+
+class SessionOver(Exception):  # noqa: N818 - it says what is the case
+    """The session has ended, or the account is not active any more."""
+
+
+class NotVisible(Exception):  # noqa: N818 - it says what is the case
+    """There is no such thing for this caller."""
+
+
+class NotAllowed(Exception):  # noqa: N818 - it says what is the case
+    """The caller sees the thing, but the role does not allow this; in which organization, where that is known."""
+
+    def __init__(self, organization_id: UUID | None = None) -> None:
+        super().__init__(organization_id)
+        self.organization_id = organization_id
+
+
+class OwnershipImplied(Exception):  # noqa: N818 - it says what is the case
+    """The caller's own role does not allow this, but the caller is a superuser, who may ask again as one."""
+
+
+class Stale(Exception):  # noqa: N818 - it says what is the case
+    """The thing is not at a version that the caller named, but at this one."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, in which session, and when. A caller of another issuer has no session."""
+
+    id: UUID
+    session_id: UUID | MISSING
+    now: datetime
+    authenticated_at: datetime | MISSING | None = MISSING
+    """When a caller of another issuer proved who it is, if that is told; that of a session is in its row."""
+    issued_at: datetime | MISSING = MISSING
+    """When the token of a caller of another issuer was issued."""
+    as_superuser: bool | MISSING = MISSING
+    """True: the caller owns every team, if it is a superuser. Give it only where an audit log is written of it."""
+
+
+def me(by: Caller) -> CTE:
+    """The caller while the session lives; no row otherwise."""
+    account = select(User.id, User.is_superuser).where(User.id == by.id, User.is_active)
+    if by.session_id is MISSING:
+        proved = type_coerce(by.authenticated_at, Session.authenticated_at.type).label("authenticated_at")
+        unrevoked = when(
+            by.issued_at, lambda moment: or_(User.tokens_valid_from.is_(None), User.tokens_valid_from < moment)
+        )
+        return account.add_columns(proved).where(unrevoked).cte("me")
+    live = Session.id == by.session_id, Session.revoked_at.is_(None), Session.expires_at > by.now
+    return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
+
+
+def role_in(organization_id: Id, by: Caller, caller: CTE, *, held: bool = False) -> ColumnElement[str | None]:
+    """The caller's role there, or null. Who asks as a superuser owns every team. `held`: until the transaction ends."""
+    member = select(Member.role).where(Member.organization_id == organization_id, Member.user_id == caller.c.id)
+    member = member.with_for_update(read=True) if held else member
+    own = member.correlate_except(Member).scalar_subquery()
+    if by.as_superuser is MISSING:
+        return own
+    team = aliased(Organization, name="team")
+    owner = select(literal("owner")).where(team.id == organization_id, team.kind == "team", caller.c.is_superuser)
+    return func.coalesce(owner.correlate_except(team).scalar_subquery(), own)
+
+
+def authority(by: Caller, caller: CTE, place: Any) -> list[ColumnElement[Any]]:
+    """What else to tell of the caller: whether it is a superuser; of who asks as one, where (for `Implied`)."""
+    if by.as_superuser is MISSING:
+        return [caller.c.is_superuser.label("may_imply")]
+    return [place.label("place")]
+
+
+def refusal(record: Record, verdict: Exception) -> Exception:
+    """The verdict, unless the caller is a superuser who has not asked as one."""
+    return OwnershipImplied() if record.get("may_imply") else verdict
+
+
+def seen_by(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
+    """Those of the rows that the caller may read, each as an item. Read it with `seen`."""
+    caller = me(by)
+    visible = rows.where(role_in(within, by, caller).is_not(None)).lateral("visible")
+    told = authority(by, caller, visible.c[within.key])
+    return select(*keyset.item(visible), *told).select_from(caller.outerjoin(visible, true()))
+
+
+def seen_with_role(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
+    """As `seen_by`, with the caller's role there at the end, `caller_role`. Read it with `seen` and `standing`."""
+    caller = me(by)
+    rows = rows.add_columns(role_in(within, by, caller).label("caller_role"), within.label("inside"))
+    found = rows.lateral("found")
+    told = authority(by, caller, found.c.inside)
+    return select(*found.c, *told).select_from(caller.outerjoin(found, found.c.caller_role.is_not(None)))
+
+
+def myself(by: Caller, *columns: Any) -> Sql:
+    """The caller's own account. Read it with `seen`."""
+    caller = me(by)
+    return select(*columns).select_from(caller.join(User, User.id == caller.c.id))
+
+
+def account_seen_by(by: Caller, rows: Rows) -> Sql:
+    """Those of the accounts that the caller sees: all of them, or the own one. Read it with `seen`.
+
+    `by_superuser` and `authenticated_at` say of the caller what decides about a change.
+    """
+    caller = me(by)
+    visible = rows.where(or_(caller.c.is_superuser, User.id == caller.c.id)).lateral("visible")
+    who = caller.c.is_superuser.label("by_superuser"), caller.c.authenticated_at
+    return select(*visible.c, *who).select_from(caller.outerjoin(visible, true()))
+
+
+def mine(by: Caller, change: Callable[[ColumnElement[UUID]], Update | Delete]) -> Sql:
+    """What a change of the caller's own rows returned. Read it with `seen`.
+
+    `change` is given the id of the caller, which is null when the session is over.
+    """
+    caller = me(by)
+    changed = change(select(caller.c.id).scalar_subquery()).cte("changed")
+    return select(*changed.c).select_from(caller.outerjoin(changed, true()))
+
+
+def seen(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
+    """What is made of the row of `seen_by`. Raises SessionOver, NotVisible."""
+
+    def read(records: list[Record]) -> M:
+        if not records:
+            raise SessionOver
+        if records[0][0] is None:
+            raise refusal(records[0], NotVisible())
+        return make(records[0])
+
+    return read
+
+
+def listed_in(
+    organization_id: UUID,
+    rows: Rows,
+    tie: Any,
+    *,
+    by: Caller,
+    order: Order,
+    after: After | MISSING,
+    limit: int,
+    roles: Roles | None = None,
+    total: bool = False,
+) -> Sql:
+    """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `listed`."""
+    caller = me(by)
+    role = role_in(organization_id, by, caller)
+    told = authority(by, caller, type_coerce(organization_id, Member.organization_id.type))
+    count = select(func.count()).select_from(rows.subquery()) if total else None
+    return paged(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count, told=told)
+
+
+def listed_everywhere(
+    rows: Rows,
+    tie: Any,
+    *,
+    within: InstrumentedAttribute[UUID],
+    by: Caller,
+    order: Order,
+    after: After | MISSING,
+    limit: int,
+    total: bool = False,
+) -> Sql:
+    """A page of the rows of all organizations that the caller is a member of. Read it with `listed`."""
+    own = select(Member.organization_id).where(Member.user_id == by.id).subquery("own")
+    theirs = rows.where(within == own.c.organization_id).correlate(own)
+    count = select(func.count()).select_from(own.join(theirs.lateral("counted"), true())) if total else None
+    return paged(literal("owner"), None, me(by), order.merged(own, theirs, tie, after, limit), limit=limit, count=count)
+
+
+def of_the_caller(organization_id: InstrumentedAttribute[UUID], by: Caller) -> ColumnElement[bool]:
+    """True for the organizations that the caller is a member of."""
+    return organization_id.in_(select(Member.organization_id).where(Member.user_id == by.id))
+
+
+def listed_mine(
+    rows: Rows,
+    tie: Any,
+    *,
+    by: Caller,
+    order: Order,
+    after: After | MISSING,
+    limit: int,
+    each: FromClause | None = None,
+) -> Sql:
+    """A page of the rows, which are the caller's own, or those that there are for `each`. Read it with `listed`."""
+    page = order.slice(rows, tie, after, limit) if each is None else order.merged(each, rows, tie, after, limit)
+    return paged(literal("owner"), None, me(by), page, limit=limit)
+
+
+def paged(
+    role: ColumnElement[Any],
+    roles: Roles | None,
+    caller: CTE,
+    page: Subquery,
+    *,
+    limit: int,
+    count: Select[int] | None = None,
+    told: Sequence[ColumnElement[Any]] = (),
+) -> Sql:
+    scope = select(role.label("role"), *told).select_from(caller).cte("scope")
+    scope = scope.prefix_with("MATERIALIZED")  # else once for each row
+    allowed = scope.c.role.is_not(None) if roles is None else scope.c.role.in_(roles)
+    answer = keyset.answered(page, limit).lateral("answer")
+    total = [] if count is None else [case((allowed, count.scalar_subquery())).label("total")]
+    shown = select(*scope.c, allowed.label("allowed"), *answer.c, *total)
+    return shown.select_from(scope.outerjoin(answer, allowed))
+
+
+def listed(records: list[Record]) -> Page:
+    """The page of `listed_in`. Raises SessionOver, NotVisible, NotAllowed."""
+    if not records:
+        raise SessionOver
+    if records[0]["role"] is None:
+        raise refusal(records[0], NotVisible())
+    if not records[0]["allowed"]:
+        raise refusal(records[0], NotAllowed())
+    return keyset.read(records[0])
+
+
+class Target:
+    """What a statement changes: the keys of a row the caller sees, and whether the role there is one of `roles`.
+
+    The row is locked as it is found, so that the verdict tells of its newest version. So is the membership: who removes
+    or demotes the caller waits for what is written already, and what comes later sees it.
+    """
+
+    def __init__(self, keys: Rows, *, within: InstrumentedAttribute[UUID], by: Caller, roles: Roles) -> None:
+        self.by, self.caller = by, me(by)
+        role = role_in(within, by, self.caller, held=True).label("role")
+        found = keys.add_columns(role, within.label("place")).select_from(self.caller)
+        self.found = found.cte("target")
+        self.allowed = self.found.c.role.in_(roles)
+
+    def is_(self, table: type[Row], *keys: str) -> ColumnElement[bool]:
+        """True for the row of `table` with these keys, if the caller may change it."""
+        return and_(self.allowed, *[getattr(table, key) == self.found.c[key] for key in keys])
+
+    def insert(self, table: type[Row], **values: Any) -> Insert:
+        """A row of `table`, if the caller may add it."""
+        rows = select(*typed(table, values).values()).select_from(self.found).where(self.allowed)
+        return insert(table).from_select(list(values), rows)
+
+    def after(self, change: Insert | Update | Delete, log: Callable[[CTE], Sequence[Insert]] = lambda _: ()) -> Sql:
+        """What the change returned, as an item; `log` inserts what it is given that. Read it with `changed`."""
+        changed = change.cte("changed")
+        verdict = self.caller.outerjoin(self.found, self.found.c.role.is_not(None)).outerjoin(changed, true())
+        version = self.found.c.version if "version" in self.found.c else literal_column("NULL")
+        found = self.allowed.label("allowed"), self.found.c.place, version.label("current")
+        told = self.caller.c.is_superuser if self.by.as_superuser is MISSING else literal_column("false")
+        answer = select(*keyset.item(changed), *found, told.label("may_imply")).select_from(verdict)
+        return answer.add_cte(*[entry.cte(f"log_{number}") for number, entry in enumerate(log(changed))])
+
+
+def changed(records: list[Record]) -> Item:
+    """The row of `Target.after`. Raises SessionOver, NotVisible, NotAllowed, Stale."""
+    if not records:
+        raise SessionOver
+    if (allowed := records[0]["allowed"]) is None:
+        raise refusal(records[0], NotVisible())
+    if not allowed:
+        raise refusal(records[0], NotAllowed(records[0]["place"]))
+    if records[0][0] is None:
+        raise Stale(records[0]["current"])
+    return keyset.read_item(records[0])
+
+
+def for_superusers(by: Caller, rows: Rows) -> Sql:
+    """The rows, if the caller is a superuser. Read it with `permitted`."""
+    caller = me(by)
+    shown = rows.add_columns(true().label("shown")).where(caller.c.is_superuser).lateral("shown")
+    return select(*shown.c, caller.c.is_superuser.label("allowed")).select_from(caller.outerjoin(shown, true()))
+
+
+def permitted(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
+    """What is made of the row of `for_superusers`. Raises SessionOver, NotAllowed, NotVisible."""
+
+    def read(records: list[Record]) -> M:
+        if not records:
+            raise SessionOver
+        if not records[0]["allowed"]:
+            raise NotAllowed
+        if not records[0]["shown"]:
+            raise NotVisible
+        return make(records[0])
+
+    return read

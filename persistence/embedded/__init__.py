@@ -1,0 +1,1 @@
+"""The PostgreSQL that comes with Docket: its programs, its folder, its process."""

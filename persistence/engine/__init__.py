@@ -1,0 +1,1 @@
+"""How SQL is written and run: statements, pages, the pool of connections."""

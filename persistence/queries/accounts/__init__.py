@@ -1,0 +1,1 @@
+"""Queries about accounts, their sessions and their sign-ins."""

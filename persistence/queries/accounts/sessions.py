@@ -1,0 +1,210 @@
+"""Queries about sessions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from asyncpg import Record
+from pydantic import MISSING
+from sqlalchemy import (
+    ColumnElement,
+    Update,
+    and_,
+    any_,
+    exists,
+    false,
+    func,
+    literal,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy import insert as insert_into
+from sqlalchemy.orm import InstrumentedAttribute
+
+from persistence.authorization import Caller, SessionOver, for_superusers, listed, listed_mine, mine, permitted, seen
+from persistence.engine import keyset
+from persistence.engine.keyset import After, Order
+from persistence.engine.statements import Rows, Shape, Sql, one, query, typed, when
+from persistence.tables import Session, User
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to insert."""
+
+    id: UUID
+    user_id: UUID
+    device_name: str | None
+    user_agent: str | None
+    ip_address: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a live session stands: which refresh token is its current one, and when it ends."""
+
+    user_id: UUID
+    generation: int
+    rotated_at: datetime
+    expires_at: datetime
+
+
+@query(lambda records: int(records[0][0]))
+def count_used_since(moment: datetime) -> Sql:
+    """How many live sessions were signed in to or refreshed since."""
+    return select(func.count()).where(Session.last_used_at >= moment, Session.revoked_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The first and the last address of a network, and since when a sign-in from there makes it a known one."""
+
+    first: str
+    last: str
+    since: datetime
+
+
+def is_known(user_id: InstrumentedAttribute[UUID], origin: Origin | MISSING) -> ColumnElement[bool]:
+    """Whether the account has signed in from there."""
+    if origin is MISSING:
+        return false()
+    there = Session.ip_address.between(origin.first, origin.last)
+    return exists().where(Session.user_id == user_id, there, Session.created_at >= origin.since)
+
+
+LINEAGE = (Session.user_id, Session.generation, Session.rotated_at, Session.expires_at)
+LISTED = [Session.id, Session.device_name, Session.user_agent, func.host(Session.ip_address).label("ip_address")]
+LISTED += [Session.created_at, Session.last_used_at, Session.expires_at]
+NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
+
+
+@query(bool)
+def insert(session: NewSession, *, verified: str, most: int) -> Sql:
+    """Whether the session began: not when the account was deactivated or its password changed since it was verified.
+
+    Of the account's sessions the `most` that were used last go on. The account is locked against changes: a password
+    change either is seen here, or sees this session.
+    """
+    now = session.created_at
+    values = {
+        "id": session.id,
+        "user_id": session.user_id,
+        "device_name": session.device_name,
+        "user_agent": session.user_agent,
+        "ip_address": session.ip_address,
+        "rotated_at": now,
+        "authenticated_at": now,
+        "created_at": now,
+        "last_used_at": now,
+        "expires_at": session.expires_at,
+    }
+    account = select(*typed(Session, values).values()).with_for_update(read=True)
+    account = account.where(User.id == session.user_id, User.is_active, User.hashed_password == verified)
+    begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
+    order = Session.last_used_at.desc(), Session.id.desc()
+    others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
+    excess = others.offset(most - 1).correlate(None).scalar_subquery()  # uncorrelated, or it is about one session
+    evicted = ended(Session.id == any_(func.array(excess)), now, "evicted").cte("evicted")
+    return select(begun.c.id).add_cte(evicted)
+
+
+@query(one(lambda record: Lineage(*record)))
+def lock(session_id: UUID, *, now: datetime) -> Sql:
+    """The session, if it is live and its account active; nobody else changes it before the transaction ends."""
+    live = select(*LINEAGE).join(User, User.id == Session.user_id).where(Session.id == session_id, User.is_active)
+    return live.where(*alive(now)).with_for_update(of=Session)
+
+
+@query(lambda records: Lineage(*records[0]))
+def rotate(session_id: UUID, *, now: datetime) -> Sql:
+    """The session, on to its next refresh token."""
+    values = {"generation": Session.generation + 1, "rotated_at": now, "last_used_at": now}
+    return update(Session).where(Session.id == session_id).values(values).returning(*LINEAGE)
+
+
+@query(bool)
+def end(session_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
+    """End a session, whoever's it is."""
+    return ended(Session.id == session_id, now, reason).returning(Session.id)
+
+
+@query(seen(lambda _: None))
+def revoke(session_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
+    """End one of the caller's live sessions."""
+    return mine(by, lambda me: own(me, by, reason, Session.id == session_id))
+
+
+def ours_too(records: list[Record]) -> UUID:
+    """The id of a session that ended. Raises SessionOver when somebody else ended it at the same time."""
+    if not records or records[0][0] is None:
+        raise SessionOver
+    ended: UUID = records[0][0]
+    return ended
+
+
+@query(ours_too)
+def revoke_this(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End the session that the caller is in."""
+    return mine(by, lambda me: own(me, by, reason, Session.id == by.session_id))
+
+
+@query(ours_too)
+def revoke_all(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End every live session of the caller."""
+    return mine(by, lambda me: own(me, by, reason))
+
+
+@query(lambda _: None)
+def revoke_others(*, by: Caller, reason: Shape[str]) -> Sql:
+    """End every live session of the caller but this one."""
+    return mine(by, lambda me: own(me, by, reason, Session.id != by.session_id))
+
+
+@query(lambda _: None)
+def end_others(user_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
+    """End every session of a user but the one that the caller is in."""
+    another = when(by.session_id, lambda session_id: Session.id != session_id)
+    return ended(and_(Session.user_id == user_id, another), by.now, reason)
+
+
+@query(bool)
+def end_all(user_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
+    """End every session of a user."""
+    return ended(Session.user_id == user_id, now, reason).returning(Session.id)
+
+
+@query(permitted(keyset.read))
+def list_of(user_id: UUID, *, by: Caller, after: After | MISSING, limit: int) -> Sql:
+    """A page of a user's live sessions, newest first, for superusers."""
+    page = keyset.answered(NEWEST_FIRST.slice(live_of(user_id, by), Session.id, after, limit), limit)
+    return for_superusers(by, page.having(exists().where(User.id == user_id)))
+
+
+def live_of(user_id: UUID, by: Caller) -> Rows:
+    same = literal_column("false") if by.session_id is MISSING else Session.id == by.session_id
+    return select(*LISTED, same.label("is_current")).where(Session.user_id == user_id, *alive(by.now))
+
+
+@query(listed)
+def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
+    """A page of the caller's live sessions, newest first."""
+    rows = live_of(by.id, by)
+    return listed_mine(rows, Session.id, by=by, order=NEWEST_FIRST, after=after, limit=limit)
+
+
+def own(me: ColumnElement[UUID], by: Caller, reason: str, *conditions: ColumnElement[bool]) -> Update:
+    change = ended(and_(Session.user_id == me, *alive(by.now), *conditions), by.now, reason)
+    return change.returning(Session.id)
+
+
+def ended(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
+    return (
+        update(Session).where(which, Session.revoked_at.is_(None)).values(revoked_at=now, revoke_reason=literal(reason))
+    )
+
+
+def alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Session.revoked_at.is_(None), Session.expires_at > now

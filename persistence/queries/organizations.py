@@ -1,0 +1,117 @@
+"""Queries about organizations. Whoever changes one, or its members, locks it first and then looks who may."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from pydantic import MISSING
+from sqlalchemy import ColumnElement, Update, func, literal, select, true
+from sqlalchemy import delete as delete_from
+from sqlalchemy import insert as insert_into
+from sqlalchemy import update as update_of
+
+from generated import models
+from persistence.authorization import Caller, listed, listed_mine, me, seen, seen_with_role
+from persistence.engine.keyset import After, Order
+from persistence.engine.statements import Sql, given, query, trusted, typed
+from persistence.tables import Member, Organization, Task
+
+NAMES = tuple(models.Organization.model_fields)
+BATCH = 50_000  # tasks; to delete one only marks a row
+BY_NAME = Order(Organization.name.expression)
+whole = trusted(models.Organization)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An organization, and the caller's role there. `may_imply`: the caller may ask again, as a superuser."""
+
+    organization: models.Organization
+    role: str
+    may_imply: bool
+
+
+def shown(member_count: ColumnElement[Any], my_role: ColumnElement[Any], stored: Any = Organization) -> list[Any]:
+    """The columns of the contract's Organization; what is not said is `stored`."""
+    said = {"member_count": member_count, "my_role": my_role}
+    return [said[name].label(name) if name in said else getattr(stored, name) for name in NAMES]
+
+
+def seen_by_member(by: Caller) -> list[Any]:
+    """An organization with the role that the caller has as a member, if as any."""
+    members = select(func.count()).where(Member.organization_id == Organization.id).correlate(Organization)
+    mine = select(Member.role).where(Member.organization_id == Organization.id, Member.user_id == by.id)
+    return shown(members.scalar_subquery(), mine.correlate(Organization).scalar_subquery())
+
+
+def place(record: Record) -> Place:
+    return Place(whole(record), record["caller_role"], record.get("may_imply", False))
+
+
+@query(seen(place))
+def find(organization_id: UUID, *, by: Caller) -> Sql:
+    rows = select(*seen_by_member(by)).where(Organization.id == organization_id)
+    return seen_with_role(by, rows, within=Organization.id)
+
+
+@query(listed)
+def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
+    """A page of those that the caller is a member of, by name."""
+    rows = select(*seen_by_member(by)).join(Member, Member.organization_id == Organization.id)
+    mine = rows.where(Member.user_id == by.id)
+    return listed_mine(mine, Organization.id, by=by, order=BY_NAME, after=after, limit=limit)
+
+
+@query(seen(whole))
+def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by: Caller) -> Sql:
+    """A team whose owner is the caller, in one statement."""
+    caller, moments = me(by), {"created_at": by.now, "updated_at": by.now}
+    team = {"id": organization_id, "kind": literal("team")} | given(organization) | moments
+    rows = select(*typed(Organization, team).values()).select_from(caller)
+    stored = [getattr(Organization, name) for name in NAMES if name in Organization.__table__.columns]
+    founded = insert_into(Organization).from_select([*team], rows).returning(*stored).cte("founded")
+    owner = {"organization_id": founded.c.id, "user_id": caller.c.id, "role": literal("owner")} | moments
+    rows = select(*typed(Member, owner).values()).select_from(founded.join(caller, true()))
+    joined = insert_into(Member).from_select([*owner], rows).cte("joined")
+    return select(*shown(literal(1), literal("owner"), founded.c)).select_from(founded).add_cte(joined)
+
+
+@query(lambda _: None)
+def lock(organization_id: UUID) -> Sql:
+    """Nobody else changes the organization or its members before the transaction ends: what is read next stays true."""
+    return select(Organization.id).where(Organization.id == organization_id).with_for_update(key_share=True)
+
+
+@query(lambda records: whole(records[0]))
+def update(organization_id: UUID, patch: models.OrganizationPatch, *, by: Caller) -> Sql:
+    """The organization with these values. It must be locked, and the caller allowed to change it."""
+    return grown(organization_id, by, **typed(Organization, given(patch))).returning(*seen_by_member(by))
+
+
+@query(lambda records: int(records[0][0]))
+def delete_tasks(organization_id: UUID) -> Sql:
+    """How many tasks of the organization are gone: all, or the first `BATCH` when there are more."""
+    here = Task.organization_id == organization_id
+    following = select(Task.id).where(here).order_by(Task.id).offset(BATCH).limit(1).scalar_subquery()
+    end = func.coalesce(following, literal(UUID(int=2**128 - 1), Task.id.type))
+    gone = delete_from(Task).where(here, Task.id < end).returning(Task.id).cte("gone")
+    return select(func.count()).select_from(gone)
+
+
+@query(lambda _: None)
+def hold(organization_id: UUID) -> Sql:
+    """Nothing refers to the organization anew before the transaction ends: no membership, no task."""
+    return select(Organization.id).where(Organization.id == organization_id).with_for_update()
+
+
+@query(lambda _: None)
+def delete(organization_id: UUID) -> Sql:
+    """The organization ends. It must be held and without members and tasks, and the caller allowed to do it."""
+    return delete_from(Organization).where(Organization.id == organization_id)
+
+
+def grown(organization_id: UUID, by: Caller, **values: Any) -> Update:
+    """The organization at its next version, with these values."""
+    next_version = {"version": Organization.version + 1, "updated_at": by.now}
+    return update_of(Organization).where(Organization.id == organization_id).values(values | next_version)

@@ -1,0 +1,78 @@
+"""Which tasks a list or a search keeps, as SQL."""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import MISSING
+from sqlalchemy import ColumnElement, and_, any_, or_, tuple_, type_coerce
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from generated.models import TaskPriority, TaskStatus
+from persistence.engine.statements import unindexed, when
+from persistence.tables import Task
+
+LEAST, GREATEST = UUID(int=0), UUID(int=2**128 - 1)
+INSTANTS = {"due": Task.due_date, "created": Task.created_at, "updated": Task.updated_at}
+"""What the filters `<name>_before` and `<name>_after` compare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What narrows a list. None: nothing. `after` and `before` are half-open: from an instant on, up to an instant.
+
+    `first` and `last` say again what bounds the column that the list is sorted by, where a filter does.
+    """
+
+    status: Sequence[TaskStatus] | None = None
+    completed: bool | None = None
+    priority: Sequence[TaskPriority] | None = None
+    due_before: datetime | None = None
+    due_after: datetime | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+    updated_before: datetime | None = None
+    updated_after: datetime | None = None
+    user_id: UUID | None = None
+    first: datetime | MISSING = MISSING
+    last: datetime | MISSING = MISSING
+
+    def match(self) -> ColumnElement[bool]:
+        """True for what the filters keep: one SQL for all of them, so that few statements are kept prepared.
+
+        PostgreSQL, which plans without the values, would take some filter for the best way in, and sort what it finds
+        there.
+        """
+        everything = and_(
+            among(Task.status, self.status),
+            among(Task.priority, self.priority),
+            kept(Task.completed, operator.eq, self.completed),
+            kept(Task.user_id, operator.eq, self.user_id),
+            *[kept(column, operator.ge, getattr(self, f"{name}_after")) for name, column in INSTANTS.items()],
+            *[kept(column, operator.lt, getattr(self, f"{name}_before")) for name, column in INSTANTS.items()],
+        )
+        return unindexed(everything)
+
+    def ends(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+        """Where in the index that begins with this column the list begins and ends.
+
+        Two bounds of one column PostgreSQL takes for a short range, worth sorting; of rows it does not think so.
+        """
+        here = tuple_(column, Task.id)
+        return [
+            when(self.first, lambda first: here >= tuple_(type_coerce(first, column.type), LEAST)),
+            when(self.last, lambda last: here <= tuple_(type_coerce(last, column.type), GREATEST)),
+        ]
+
+
+def kept(column: Any, compare: Callable[[Any, Any], ColumnElement[bool]], value: Any) -> ColumnElement[bool]:
+    typed = type_coerce(value, column.type)
+    return or_(typed.is_(None), compare(column, typed))
+
+
+def among(column: Any, values: Any) -> ColumnElement[bool]:
+    typed: Any = type_coerce(values, ARRAY(column.type))
+    return or_(typed.is_(None), column == any_(typed))

@@ -1,0 +1,194 @@
+"""Queries about tasks."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import MISSING
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy import delete as delete_from
+from sqlalchemy import insert as insert_into
+from sqlalchemy import update as update_of
+
+from generated import models
+from generated.models import TaskSort, TaskStatus
+from persistence.authorization import (
+    Caller,
+    Roles,
+    Target,
+    changed,
+    listed,
+    listed_everywhere,
+    listed_in,
+    seen,
+    seen_by,
+)
+from persistence.engine.keyset import After, Order, read_item
+from persistence.engine.statements import Shape, Sql, given, one_of, query, when
+from persistence.queries.audit import Entry, insert_after
+from persistence.queries.task_filters import Filters
+from persistence.tables import Organization, Task
+
+TASK = [getattr(Task, name) for name in models.Task.model_fields]
+STORED = [column for column in Task.__table__.c if column.computed is None]
+INSTANT = DateTime(timezone=True)
+LAST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'infinity'"), type_=INSTANT)
+FIRST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'-infinity'"), type_=INSTANT)
+ORDERS: dict[TaskSort, Order] = {
+    TaskSort.created_at_ascending: Order(Task.created_at.expression),
+    TaskSort.created_at_descending: Order(Task.created_at.expression, descending=True),
+    TaskSort.updated_at_ascending: Order(Task.updated_at.expression),
+    TaskSort.updated_at_descending: Order(Task.updated_at.expression, descending=True),
+    TaskSort.due_date_ascending: Order(LAST),
+    TaskSort.due_date_descending: Order(FIRST, descending=True),
+    TaskSort.priority_ascending: Order(Task.priority_rank.expression),
+    TaskSort.priority_descending: Order(Task.priority_rank.expression, descending=True),
+    TaskSort.title_ascending: Order(Task.title.expression),
+    TaskSort.title_descending: Order(Task.title.expression, descending=True),
+}
+
+
+@query(seen(read_item))
+def find(task_id: UUID, *, by: Caller) -> Sql:
+    return seen_by(by, select(*TASK).where(Task.id == task_id), within=Task.organization_id)
+
+
+@query(listed)
+def list_in(
+    organization_id: UUID | MISSING,
+    *,
+    by: Caller,
+    filters: Filters | MISSING,
+    sort: Shape[TaskSort],
+    after: After | MISSING,
+    limit: int,
+    total: Shape[bool] = False,
+) -> Sql:
+    """A page of an organization's tasks; MISSING: of those of all that the caller is a member of.
+
+    MISSING filters keep everything, in the cheapest way.
+    """
+    order = ORDERS[sort]
+    rows = select(*TASK).where(*([] if filters is MISSING else [filters.match(), *filters.ends(order.column)]))
+    if organization_id is MISSING:
+        within = Task.organization_id
+        return listed_everywhere(
+            rows, Task.id, within=within, by=by, order=order, after=after, limit=limit, total=total
+        )
+    rows = rows.where(Task.organization_id == organization_id)
+    return listed_in(organization_id, rows, Task.id, by=by, order=order, after=after, limit=limit, total=total)
+
+
+@query(changed)
+def insert(task_id: UUID, task: models.TaskCreate, *, organization_id: UUID, by: Caller, roles: Shape[Roles]) -> Sql:
+    """A task as the contract's `TaskCreate` says it; its status and priority must be there."""
+    target = Target(
+        select(Organization.id).where(Organization.id == organization_id), within=Organization.id, by=by, roles=roles
+    )
+    values = given(task) | {
+        "id": task_id,
+        "organization_id": organization_id,
+        "user_id": by.id,
+        "completed_at": case((is_completed(task.status), type_coerce(by.now, INSTANT))),
+        "created_at": by.now,
+        "updated_at": by.now,
+    }
+    return target.after(target.insert(Task, **values).returning(*TASK))
+
+
+@query(changed)
+def update(
+    task_id: UUID, patch: models.TaskPatch, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles]
+) -> Sql:
+    return change(target(task_id, by, roles), by, versions, given(patch))
+
+
+@query(changed)
+def move(
+    task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: Shape[Roles], left: Entry, arrived: Entry
+) -> Sql:
+    """The task in another organization, where it is a row anew; in its old one it must be locked already.
+
+    Both organizations have an audit log of it.
+    """
+    keys = select(Organization.id).where(Organization.id == destination)
+    target = Target(keys, within=Organization.id, by=by, roles=roles)
+    here = Task.id == task_id, Task.organization_id == source, target.allowed
+    gone = delete_from(Task).where(*here).returning(*STORED).cte("gone")
+    now = type_coerce(by.now, INSTANT)
+    values: dict[str, Any] = {column.name: gone.c[column.name] for column in STORED} | {
+        "organization_id": type_coerce(destination, Task.organization_id.type),
+        "version": case((gone.c.updated_at == now, gone.c.version), else_=gone.c.version + 1),  # grows once in a call
+        "updated_at": now,
+    }
+    moved = insert_into(Task).from_select(list(values), select(*[value.label(n) for n, value in values.items()]))
+    return target.after(moved.returning(*TASK), lambda gone: [insert_after(gone, each) for each in (left, arrived)])
+
+
+@query(changed)
+def set_completed(
+    task_id: UUID,
+    *,
+    completed: Shape[bool | MISSING],
+    versions: Sequence[int] | MISSING,
+    by: Caller,
+    roles: Shape[Roles],
+) -> Sql:
+    """Completed, not completed, or the other of the two. A task that is not completed keeps its status when told so."""
+    if completed is MISSING:
+        status: Any = case((Task.completed, TaskStatus.pending.value), else_=TaskStatus.completed.value)
+    elif completed:
+        status = TaskStatus.completed.value
+    else:
+        status = case((Task.completed, TaskStatus.pending.value), else_=Task.status)
+    return change(target(task_id, by, roles), by, versions, {"status": status})
+
+
+@query(changed)
+def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles], entry: Entry) -> Sql:
+    """The task as it was. Its organization has an audit log of it."""
+    mine = target(task_id, by, roles)
+    gone = delete_from(Task).where(*selected(mine, versions)).returning(*TASK)
+    return mine.after(gone, lambda gone: [insert_after(gone, entry, organization_id=gone.c.organization_id)])
+
+
+def target(task_id: UUID, by: Caller, roles: Roles) -> Target:
+    """The task, locked until the statement ends."""
+    keys = select(Task.organization_id, Task.id, Task.version).where(Task.id == task_id)
+    return Target(keys.with_for_update(of=Task, key_share=True), within=Task.organization_id, by=by, roles=roles)
+
+
+def selected(mine: Target, versions: Sequence[int] | MISSING) -> list[ColumnElement[bool]]:
+    return [mine.is_(Task, "organization_id", "id"), when(versions, lambda versions: one_of(Task.version, versions))]
+
+
+def change(mine: Target, by: Caller, versions: Sequence[int] | MISSING, values: dict[str, Any]) -> Sql:
+    """The task with these values. Its version grows when one of them is new; otherwise everything stays as it is."""
+    typed: dict[str, ColumnElement[Any]] = {
+        name: type_coerce(value, getattr(Task, name).type) for name, value in values.items()
+    }
+    differs = or_(
+        literal_column("false"), *[getattr(Task, name).is_distinct_from(value) for name, value in typed.items()]
+    )
+    if "status" in typed:
+        typed["completed_at"] = case(
+            (is_completed(typed["status"]), func.coalesce(Task.completed_at, type_coerce(by.now, INSTANT)))
+        )
+    grown = {
+        "version": case((differs, Task.version + 1), else_=Task.version),
+        "updated_at": case((differs, type_coerce(by.now, INSTANT)), else_=Task.updated_at),
+    }
+    return mine.after(update_of(Task).where(*selected(mine, versions)).values(typed | grown).returning(*TASK))
+
+
+def is_completed(status: Any) -> ColumnElement[bool]:
+    return type_coerce(status, Task.status.type) == TaskStatus.completed.value

@@ -1,0 +1,1 @@
+"""The database as operators know it: connections, migrations, drift, backups."""

@@ -1,0 +1,104 @@
+"""Which database a server uses, that of DATABASE_URL or the embedded one under DATA_DIR, and what keeps us from it."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+
+import asyncpg
+from sqlalchemy import make_url
+
+from persistence.embedded.server import Embedded
+from persistence.engine.hosts import NoHostAnswers, connect_to_first, place_of, split_hosts
+from persistence.engine.pool import Database, Pool, Watch
+from server.complaints import CommandError
+from server.settings.settings import Settings
+
+
+class Unreachable(CommandError):  # noqa: N818 - it says what is the case
+    """No server answers where the database should be."""
+
+
+PATIENCE = 5  # seconds to wait for a connection
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[str]:
+    """The URL of the database, which answers as long as the context lasts. Raises EmbeddedError."""
+    if settings.url is not None:
+        yield settings.url
+        return
+    embedded = Embedded(settings.data_dir)
+    embedded.open()
+    try:
+        yield embedded.url()
+    finally:
+        embedded.close()
+
+
+def pooled(settings: Settings, watch: Watch | None = None) -> Callable[[], AbstractAsyncContextManager[Database]]:
+    """Opens the connections of one process; an embedded server is brought back whenever it dies meanwhile."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Database]:
+        embedded = Embedded(settings.data_dir) if settings.url is None else None
+        if embedded is not None:
+            await embedded.start()
+        url = settings.url or (embedded.url() if embedded else "")
+        lent = settings.database_pooler is not None
+        pool = Pool(url, size=settings.pool_size, lent=lent, watch=watch)
+        try:
+            yield pool
+        finally:
+            await pool.close()
+            if embedded is not None:
+                await embedded.stop()
+
+    return opened
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for an operator's command. Raises CommandError when the database refuses it, or what it is told.
+
+    It keeps no statements, so that a pooler may stand between.
+    """
+    try:
+        connection = await connect_to_first(url, PATIENCE, statement_cache_size=0)
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=PATIENCE)
+    except (OSError, UnicodeError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        kind = Unreachable if isinstance(error, OSError) else CommandError
+        raise kind(complaint(url, error)) from error
+
+
+def complaint(url: str, error: Exception) -> str:
+    """One line about what the database refuses, without the password."""
+    urls = split_hosts(url)
+    parts, place = make_url(urls[0]), " or ".join(map(place_of, urls))
+    said = str(error).partition("\n")[0]
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return f"PostgreSQL at {place} turns us away ({said}): correct DATABASE_URL"
+        case asyncpg.InvalidCatalogNameError():
+            return f"PostgreSQL at {place} has no database {parts.database}: create it, or correct DATABASE_URL"
+        case asyncpg.UndefinedTableError():
+            return "The database is not migrated: run `python -m server migrate apply`"
+        case TimeoutError():
+            return f"PostgreSQL at {place} does not answer within {PATIENCE} s: see whether it runs"
+        case OSError():
+            return silence(place, error, by_tcp=parts.host is not None)
+        case _:
+            return f"PostgreSQL at {place} refuses: {said}"
+
+
+def silence(place: str, error: OSError, *, by_tcp: bool) -> str:
+    """One line about a database that was not reached."""
+    if isinstance(error, NoHostAnswers):
+        return f"None of the hosts of DATABASE_URL will do ({error}): start one, or correct DATABASE_URL"
+    if by_tcp and isinstance(error, FileNotFoundError):
+        return "DATABASE_URL names a file that is not there, as `sslrootcert` or the like: correct it"
+    said = error.strerror or str(error).partition("\n")[0]
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else said
+    return f"No PostgreSQL answers at {place} ({reason}): start it, or correct DATABASE_URL"

@@ -1,0 +1,109 @@
+"""Whom a request is made by: who bears an access token or the refresh cookie, ours or another issuer's token."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pydantic import MISSING
+from typing_extensions import override
+
+from contract.exchange import Exchange, Principal
+from generated.operations import CrossSite, ServiceUnavailable
+from handlers.accounts import provisioning
+from handlers.shared.call import Call, Process, PublicCall
+from persistence.authorization import Caller
+from security.external_tokens import KeysUnavailable, Outsider, Outsiders
+from security.tokens import ExpiredToken, InvalidToken
+from server.errors import unauthorized
+from server.middleware import csrf
+
+REMEMBERED = 4096  # tokens of other issuers whose accounts are known
+
+
+class Guest(Principal):
+    """A verified token of another issuer. Its account is looked for when an operation needs it."""
+
+    __slots__ = ("outsider",)
+
+    def __init__(self, outsider: Outsider) -> None:
+        super().__init__(None, None)
+        self.outsider = outsider
+
+    @property
+    @override
+    def name(self) -> str:
+        return self.outsider.name
+
+
+class Callers:
+    """Tells callers by their credentials. `outsiders`: None takes our own tokens only; without `accounts` none of them.
+
+    Cookies count only from `origins` and from our own pages.
+    """
+
+    def __init__(
+        self, process: Process, outsiders: Outsiders | None, origins: Collection[str], *, accounts: bool
+    ) -> None:
+        self.process, self.outsiders, self.origins, self.accounts = process, outsiders, origins, accounts
+        self.known: dict[tuple[str, datetime], UUID] = {}
+
+    async def identify(self, exchange: Exchange) -> None:
+        name = exchange.operation.cookie if exchange.operation else None
+        token = csrf.cookie(exchange, name) if name else None
+        if token is not None and not csrf.is_ours(exchange, self.origins):
+            exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")
+            return
+        exchange.cookie = token
+        credentials = exchange.header("authorization")
+        try:
+            if credentials is not None:
+                exchange.principal = await self.bearer(credentials)
+            elif token is not None:
+                exchange.principal = self.principal_of(token)
+        except ExpiredToken:
+            exchange.refusal = unauthorized("token_expired")
+        except InvalidToken:
+            exchange.refusal = unauthorized("invalid_token")
+        except KeysUnavailable as error:
+            detail = "The issuer of the access token does not answer, so that it cannot be verified. Try again."
+            exchange.refusal = ServiceUnavailable(detail=detail, retry_after=60)
+            exchange.refusal.__cause__ = error
+
+    async def bearer(self, credentials: str) -> Principal | None:
+        """Whom an `Authorization` stands for; nobody when it has another scheme.
+
+        Raises InvalidToken, ExpiredToken, KeysUnavailable.
+        """
+        scheme, _, rest = credentials.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token, now = rest.strip(" "), datetime.now(UTC)
+        if self.outsiders is None or (self.accounts and self.is_ours(token, self.outsiders)):
+            claims = self.process.tokens.verify_access(token, now)
+            return Principal(claims.user_id, claims.session_id)
+        return Guest(await self.outsiders.verify(token, now))
+
+    def is_ours(self, token: str, outsiders: Outsiders) -> bool:
+        return not outsiders.remembers(token) and self.process.tokens.recognises(token)
+
+    def principal_of(self, refresh_token: str) -> Principal:
+        """Whom a refresh token stands for. Raises InvalidToken."""
+        claims = self.process.tokens.verify_refresh(refresh_token)
+        return Principal(claims.user_id, claims.session_id)
+
+    async def arrived(self, call: PublicCall, guest: Guest) -> Call:
+        """The call by the account of a guest, made at first sight. Raises SessionOver when it was deleted since.
+
+        What is known of a token stays true: should its account be deleted, a token of the same time brings none back.
+        """
+        outsider = guest.outsider
+        token = outsider.name, outsider.issued_at
+        user_id = self.known.get(token)
+        if user_id is None:
+            user_id = await provisioning.account_of(call, outsider)
+            if len(self.known) >= REMEMBERED:
+                del self.known[next(iter(self.known))]
+            self.known[token] = user_id
+        guest.user_id = user_id
+        caller = Caller(user_id, MISSING, call.now, outsider.authenticated_at, outsider.issued_at)
+        return Call(call.db, call.now, call.process, call.client, caller, count_changes=call.count_changes)

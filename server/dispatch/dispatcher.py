@@ -1,0 +1,280 @@
+"""From a request to a result: who calls, whether once too often, and the handler, run again where that is safe."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from asyncpg import InterfaceError, InvalidCachedStatementError, PostgresError
+from asyncpg.exceptions import InternalClientError
+from pydantic import MISSING
+from typing_extensions import override
+
+from contract import binding
+from contract.binding import Handler
+from contract.exchange import Exchange
+from contract.types import ContractError, Operation, Problem, Result
+from generated.models import AuditAction, AuditOutcome, Environment
+from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, ServiceUnavailable, SessionNotFound
+from handlers.shared.audit_trail import record
+from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
+from persistence.authorization import Caller, NotAllowed
+from persistence.engine.pool import Database
+from persistence.queries.accounts import user_lists
+from security.tokens import InvalidToken
+from server.dispatch.authentication import Callers, Guest
+from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
+from server.dispatch.idempotency import Once
+from server.dispatch.implied_ownership import as_superuser_if_needed, target_of
+from server.errors import MethodNotAllowed, problem_of, unauthorized
+from server.observability.metrics import Metrics
+from server.observability.outages import Outages
+from server.rate_limiting.limiter import Limits
+
+TRIES = 5
+PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
+UNDONE = (  # SQLSTATEs or their beginnings with which a server says that it did nothing
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "25006",  # it may not write: another one may, to which the next connection leads
+    "26000",  # a statement that it does not know any more, or knows already, as behind a pooler
+    "42P05",
+    "53300",  # it took no more connections
+    "57P03",  # it is not up yet
+)
+LOST = ("08", "57P")  # the connection is gone: the server may have done it
+SAFE = ("GET", "HEAD")
+LONGEST_USER_AGENT = 500  # characters that are kept
+READ_METRICS = "getMetrics"
+FOR_SUPERUSERS = ("superuser",)
+log = structlog.get_logger("calls")
+
+
+class Calls(binding.Server):
+    """What the server does for the operations of the contract. `limits`: None counts nothing.
+
+    `features` are those of the contract's that are on. `bulkheads`: None bounds nothing.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        metrics: Metrics,
+        limits: Limits | None,
+        callers: Callers,
+        features: Collection[str] = (),
+        *,
+        bulkheads: Bulkheads | None = None,
+    ) -> None:
+        self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
+        self.bulkheads, self.features = bulkheads, features
+        self.once = Once(process.keys)
+        self.outages = Outages()
+        self.db: Database | None = None
+
+    @override
+    async def identify(self, exchange: Exchange) -> None:
+        await self.callers.identify(exchange)
+
+    @override
+    async def admit(self, exchange: Exchange) -> None:
+        if self.limits is not None:
+            await self.limits.count(exchange)
+
+    @override
+    async def permit(self, exchange: Exchange) -> None:
+        if exchange.operation is not None and exchange.operation.roles == FOR_SUPERUSERS:
+            await self.call(exchange, be_superuser, {})
+
+    @override
+    async def admit_body(self, exchange: Exchange, body: Any) -> None:
+        if self.limits is None or exchange.operation is None:
+            return
+        for partition in self.limits.classes[exchange.operation.rate_class]:
+            if partition == "identifier":
+                self.limits.announce(
+                    exchange, partition
+                )  # handlers/accounts/lockout.py counts it, once whose it is is known
+            elif partition == "session" and (session := self.session_of(exchange, body)) is not None:
+                await self.limits.count_by(exchange, partition, session)
+
+    def session_of(self, exchange: Exchange, body: Any) -> str | None:
+        """What a refresh counts by: the session of its token, if it has one that can be read."""
+        given = getattr(body, "refresh_token", MISSING)
+        token = exchange.cookie if given is MISSING else given
+        try:
+            return str(self.callers.principal_of(token or "").session_id)
+        except InvalidToken:
+            return None
+
+    @override
+    async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
+        call = self.made(exchange)
+        if self.bulkheads is None or not is_behind_bulkhead(exchange, arguments):
+            return await self.repeated(call, exchange, handler, arguments)
+        compartment = self.bulkheads.enter(exchange, call.db)
+        result = await self.repeated(replace(call, db=compartment), exchange, handler, arguments)
+        compartment.has_begun = True
+        return result
+
+    async def repeated(
+        self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result, at the first try that comes to one."""
+        safe = exchange.method in SAFE
+        attempt = 1
+        while True:
+            try:
+                if isinstance(guest := exchange.principal, Guest) and needs_caller(exchange):
+                    call = await self.callers.arrived(call, guest)
+                return await self.answered(call, exchange, handler, arguments)
+            except Problem:
+                raise
+            except Exception as error:
+                late = datetime.now(UTC) - call.now > PATIENCE
+                if attempt == TRIES or late or not can_be_repeated(error, safe=safe):
+                    problem = problem_of(error)
+                    if problem is None:
+                        raise
+                    if isinstance(problem, ServiceUnavailable):
+                        self.outages.refuse(error, call.db)
+                    raise problem from error
+                attempt += not isinstance(error, InvalidCachedStatementError)  # each connection has its own plans
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret
+
+    async def answered(
+        self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result. What a signed-in user is forbidden is written down."""
+        run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
+        try:
+            return await as_superuser_if_needed(call, exchange.operation, arguments, run)
+        except (Forbidden, NotAllowed) as refusal:
+            operation = exchange.operation
+            if isinstance(call, Call) and operation is not None and Forbidden in operation.problems:
+                await record(
+                    call.db,
+                    call,
+                    AuditAction.access_denied,
+                    AuditOutcome.denied,
+                    target=target_of(operation, arguments),
+                    organization_id=place_of(refusal, arguments),
+                    reason=operation.id,
+                )
+            raise
+
+    async def run(
+        self, call: PublicCall, *, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result, or that of the same request before it."""
+        key, operation = exchange.idempotency_key, exchange.operation
+        if key is MISSING or operation is None or not isinstance(call, Call):
+            return await handler(call, **arguments)
+        return await self.once.run(call, exchange, operation, key, lambda again: handler(again, **arguments))
+
+    def made(self, exchange: Exchange) -> PublicCall:
+        if self.db is None:
+            raise RuntimeError("the application was not started: run its lifespan")
+        now = datetime.now(UTC)
+        agent = exchange.header("user-agent")
+        agent = agent and agent[:LONGEST_USER_AGENT]
+        accept, left = exchange.header("accept"), exchange.left
+        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, accept, left)
+        principal = exchange.principal
+        if principal is None or principal.user_id is None or principal.session_id is None or not needs_caller(exchange):
+            return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))
+        caller = Caller(principal.user_id, principal.session_id, now)
+        return Call(self.db, now, self.process, client, caller, count_changes=self.counting(exchange))
+
+    def counting(self, exchange: Exchange) -> Callable[[Collection[str]], Awaitable[None]]:
+        """How the handler counts a request by what it changes, once however often the handler runs."""
+        limits, operation = self.limits, exchange.operation
+        if limits is None or operation is None or not operation.rate_class_when:
+            return uncounted
+
+        async def count_changes(members: Collection[str]) -> None:
+            for member, rate_class in operation.rate_class_when.items():
+                if member in members and rate_class not in exchange.counted_as:
+                    exchange.counted_as += (rate_class,)
+                    await limits.count(exchange, rate_class)
+
+        return count_changes
+
+    @override
+    def not_found(self) -> Problem:
+        return NotFound(detail="There is nothing at this path.")
+
+    @override
+    def method_not_allowed(self, allow: str) -> Problem:
+        return MethodNotAllowed(allow)
+
+    def is_off(self, operation: Operation) -> bool:
+        """Whether the server does not have what the operation is about: accounts, or a feature."""
+        without_accounts = operation.local is not None and not self.callers.accounts
+        return without_accounts or not (operation.feature is None or operation.feature in self.features)
+
+    @override
+    def refused(self, exchange: Exchange) -> Problem | None:
+        operation, principal = exchange.operation, exchange.principal
+        if operation is not None and self.is_off(operation):
+            return disabled(operation)
+        if isinstance(exchange.refusal, CrossSite):
+            return exchange.refusal
+        if needs_caller(exchange) and principal is None:
+            return exchange.refusal or unauthorized("authentication_required")
+        if operation is not None and operation.local == "session" and isinstance(principal, Guest):
+            return disabled(operation)
+        if operation is not None and operation.id == READ_METRICS:
+            return self.metrics.refusal(exchange.header("authorization"))
+        return None
+
+    @override
+    def mismatched(self, operation: Operation, error: ContractError) -> None:
+        """Production would rather send the body, and tell its operator."""
+        if self.process.environment is not Environment.production:
+            raise error
+        self.metrics.mismatches.labels(operation.id).inc()
+        log.error("contract_mismatch", operation=operation.id, reason=str(error))
+
+
+async def be_superuser(call: Call, /) -> Result:
+    """Nothing is done for a superuser, whose statement will ask again. Raises SessionOver, NotAllowed."""
+    await user_lists.demand_superuser(call.db, by=call.caller)
+    return Result()
+
+
+def needs_caller(exchange: Exchange) -> bool:
+    return exchange.operation is not None and exchange.operation.roles is not None
+
+
+def disabled(operation: Operation) -> Problem:
+    """The problem that an operation declares for being off."""
+    return FeatureDisabled() if FeatureDisabled in operation.problems else SessionNotFound("feature_disabled")
+
+
+def place_of(refusal: Forbidden | NotAllowed, arguments: Mapping[str, Any]) -> UUID | None:
+    """The organization whose member may not do this: the one that the verdict was about, or that the path names."""
+    told = refusal.organization_id if isinstance(refusal, NotAllowed) else None
+    return told or arguments.get("organization_id")
+
+
+def can_be_repeated(error: Exception, *, safe: bool) -> bool:
+    """Whether the call may run again. `safe`: doing it twice is doing it once."""
+    match error:
+        case InvalidCachedStatementError():  # of another schema; it is made anew
+            return True
+        case PostgresError():
+            return (error.sqlstate or "").startswith(UNDONE + LOST if safe else UNDONE)
+        case InterfaceError() | InternalClientError():  # the connection was dead already: nothing was sent
+            return True
+        case TimeoutError():
+            return safe
+        case OSError():  # nobody listened: nothing was sent
+            return True
+        case _:
+            return False

@@ -1,0 +1,207 @@
+"""The first and the last of every request: its id, its answer whatever happens, its line in the log."""
+
+import re
+import time
+from collections.abc import Collection
+
+import structlog
+from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
+
+from contract.binding import Answer, Binding
+from contract.exchange import ClientGone, Exchange
+from contract.types import Problem, Streamed
+from generated.operations import InternalError
+from handlers.shared.call import Life
+from security.passwords import ClientLeft
+from server.errors import MethodNotAllowed
+from server.middleware.common_headers import Common, encoded
+from server.middleware.trusted_hosts import PROBES, Gate
+from server.observability.logs import current
+from server.observability.metrics import Metrics
+from server.observability.outages import met, reason
+from server.observability.telemetry import Telemetry, new_id
+from server.protocol.client_address import Proxies
+from server.protocol.connections import SEND_WHOLE
+from server.protocol.streams import send_pieces
+from server.rate_limiting.limiter import Limits
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+READING = ("GET", "HEAD", "OPTIONS")
+CONTENT_TOO_LARGE = 413
+INTERNAL_ERROR = 500
+SERVICE_UNAVAILABLE = 503
+CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
+NONE = "none"  # the operation of a request that belongs to none
+log = structlog.get_logger("access")
+
+
+class Edge:
+    """The outermost application. It has the contract's operations answered by their binding, `pages` by the shell.
+
+    `proxies` say where a request comes from, `gate` whether it may go on, `limits` whether it is one page too many;
+    `common` are the headers of every answer.
+    """
+
+    def __init__(
+        self,
+        shell: FastAPI,
+        *,
+        metrics: Metrics,
+        telemetry: Telemetry,
+        life: Life,
+        binding: Binding,
+        pages: Collection[str],
+        proxies: Proxies,
+        limits: Limits | None,
+        gate: Gate,
+        common: Common,
+    ) -> None:
+        self.shell, self.metrics, self.life, self.binding, self.pages = shell, metrics, life, binding, pages
+        self.proxies, self.gate, self.common, self.telemetry = proxies, gate, common, telemetry
+        self.limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.shell(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, "", None)
+        exchange.request_id = request_id(exchange)
+        before = current.set(exchange)
+        self.metrics.under_way += 1
+        try:
+            await self.take(scope, exchange, send)
+        finally:
+            self.metrics.under_way -= 1
+            current.reset(before)
+            if exchange.on_end is not None:
+                exchange.on_end()
+
+    async def take(self, scope: Scope, exchange: Exchange, send: Send) -> None:
+        """Answer a request, count it and log it."""
+        began = time.perf_counter()
+        ended = self.telemetry.begin(exchange)
+        client = scope.get("client")
+        exchange.address, exchange.scheme = self.proxies.origin(
+            client[0] if client else None, exchange.scheme, exchange
+        )
+        refusal = self.refusal(exchange)
+        is_page = refusal is None and exchange.path in self.pages and self.common.cors.preflight(exchange) is None
+        if is_page:
+            refusal = await self.excess(exchange)
+        if is_page and refusal is None:
+            status = await self.show(scope, exchange, send)
+        else:
+            answer = await self.answer(exchange, refusal)
+            status = await self.send(answer, scope, exchange, send) if answer else CLIENT_CLOSED_REQUEST
+        operation, principal = exchange.operation, exchange.principal
+        seconds = time.perf_counter() - began
+        self.metrics.answer(operation.id if operation else NONE, status, seconds)
+        tell = log.debug if exchange.path in PROBES and status != INTERNAL_ERROR else log.info
+        tell(
+            "request",
+            operation=operation.id if operation else None,
+            method=exchange.method,
+            path=scope.get("raw_path", b"").decode("latin-1"),
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            user_id=str(principal.user_id) if principal and principal.user_id else None,
+            address=exchange.address,
+        )
+        if ended is not None:
+            ended(status)
+
+    def refusal(self, exchange: Exchange) -> Problem | None:
+        """What is wrong with a request whatever its operation."""
+        if refusal := self.gate.refusal(exchange):
+            return refusal
+        if exchange.path in self.pages and exchange.method not in READING:
+            return MethodNotAllowed(", ".join(READING))
+        return None
+
+    async def excess(self, exchange: Exchange) -> Problem | None:
+        """What there is to say of a page that is asked for too often: it counts as an operation of class `default`."""
+        try:
+            if self.limits is not None:
+                await self.limits.count(exchange)
+        except Problem as problem:
+            return problem
+        return None
+
+    async def answer(self, exchange: Exchange, refusal: Problem | None) -> Answer | None:
+        """The refusal, or else the answer; None when the client has left."""
+        try:
+            if refusal is not None:
+                raise refusal  # noqa: TRY301 - it is told, counted and logged as every other
+            return await self.answer_of(exchange)
+        except Problem as problem:
+            if problem.code == "rate_limit_exceeded":
+                self.metrics.refused.labels(exchange.operation.rate_class if exchange.operation else "default").inc()
+            if problem.status == SERVICE_UNAVAILABLE:
+                operation, cause = exchange.operation, problem.__cause__ or problem
+                name = operation.id if operation else None
+                log.warning("unavailable", operation=name, reason=reason(cause), **met(cause))
+            return written(problem, exchange)
+        except (ClientGone, ClientLeft):
+            return None
+        except Exception as error:
+            log.exception("error")
+            self.telemetry.report(error, exchange)
+            return written(InternalError(), exchange)
+
+    async def send(self, answer: Answer, scope: Scope, exchange: Exchange, send: Send) -> int:
+        """Send the answer. What comes back is the status."""
+        status, own, body = answer
+        headers = [*self.common.of(exchange), *encoded((*exchange.answer_headers, *own))]
+        if status not in (204, 304) and not isinstance(body, Streamed):
+            headers.append((b"content-length", str(len(body)).encode()))
+        closing = status == CONTENT_TOO_LARGE or self.life.ending  # the rest is not worth reading; there is no next one
+        body = b"" if exchange.method == "HEAD" else body
+        send_whole = scope.get("extensions", {}).get(SEND_WHOLE)
+        if send_whole is not None and not isinstance(body, Streamed):
+            await send_whole(status, headers, body, closing=closing)
+            return status
+        if closing:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if isinstance(body, Streamed):
+            return status if await send_pieces(body, exchange, send, self.telemetry) else CLIENT_CLOSED_REQUEST
+        await send({"type": "http.response.body", "body": body})
+        return status
+
+    async def answer_of(self, exchange: Exchange) -> Answer:
+        """What a browser asks before it asks, or else what the binding answers."""
+        return self.common.cors.preflight(exchange) or await self.binding.answer(exchange)
+
+    async def show(self, scope: Scope, exchange: Exchange, send: Send) -> int:
+        """Let the application answer, with the headers that every answer carries."""
+        status = 0
+
+        async def send_more(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = {name for name, _ in message["headers"]}
+                common = [*self.common.of(exchange), *encoded(tuple(exchange.answer_headers))]
+                missing = [(name, value) for name, value in common if name not in own or name == b"vary"]
+                closing = [(b"connection", b"close")] if self.life.ending else []
+                message["headers"] = [*missing, *closing, *message["headers"]]
+            await send(message)
+
+        await self.shell(scope, exchange.receive, send_more)
+        return status
+
+
+def request_id(exchange: Exchange) -> str:
+    """The id that the caller gave the request, if it is one, or a new one."""
+    given = exchange.header("x-request-id")
+    if given is not None and REQUEST_ID.fullmatch(given):
+        return given
+    return new_id()
+
+
+def written(problem: Problem, exchange: Exchange) -> Answer:
+    headers = (*problem.constant_headers, *problem.headers, ("Content-Type", problem.media_type))
+    if not problem.constant_headers:  # the errors of RFC 6749 have it of their own
+        headers = (*headers, ("Cache-Control", "no-store"))
+    return Answer(problem.status, headers, problem.content(exchange.request_id))

@@ -1,0 +1,1 @@
+"""How often somebody may call: sliding windows, counted in the process or in Redis."""

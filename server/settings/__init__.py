@@ -1,0 +1,1 @@
+"""The settings: what there is, where it comes from, and what is wrong or doubtful about it."""

@@ -1,0 +1,26 @@
+"""The golden contract, and what the generator makes of it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contract.generator.__main__ import generate
+from tests.contract.generator.golden.__main__ import GOLDEN
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def golden() -> str:
+    """The text of the golden contract."""
+    return (GOLDEN / "openapi.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of its own for the code of the golden contract, beside the package that it is written in."""
+    folder = tmp_path_factory.mktemp("golden")
+    shutil.copytree(ROOT / "contract", folder / "contract", ignore=shutil.ignore_patterns("__pycache__"))
+    generate(GOLDEN / "openapi.yaml", folder / "generated")
+    return folder / "generated"

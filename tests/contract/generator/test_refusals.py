@@ -1,0 +1,420 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract.generator.__main__ import generate
+from contract.generator.document import InvalidContract
+from contract.generator.security import TAKEN
+from tests.contract.generator.conftest import ROOT
+
+LIST, GET = "#/paths/~1books/get", "#/paths/~1books~1{book_id}/get"
+INLINE = "an inline object has no name: put it into components/schemas"
+EXAMPLE = "the example does not say what x-problems says of this code"
+TAG = "needs exactly one tag, declared in the document's tags"
+STATUS = "is no status: ranges and `default` are too vague to generate from"
+PATCH = "#/paths/~1books~1{book_id}/patch"
+AN = "#/paths/~1a/get"
+NO_ALTERNATIVES = "is no list of alternatives, each an object of scheme names with a list of roles or scopes"
+UNAUTHORIZED = "#/components/responses/Unauthorized/content/application~1problem+json"
+ANOTHER_PATH = """
+  {path}:
+    get:
+      tags: [books]
+      operationId: another
+      summary: Another
+      description: Another.
+      x-rate-limit: default
+      {more}
+      responses: {{'204': {{description: Nothing.}}}}
+components:
+  securitySchemes:"""
+
+
+def clash(name: str) -> str:
+    return f"the name would be {name!r} in Python, which clashes: choose another"
+
+
+def nowhere(reference: str) -> str:
+    return f"the $ref {reference} leads nowhere in this document"
+
+
+def unchecked(name: str) -> str:
+    return f"demands {name}, which the server does not check: {TAKEN}"
+
+
+def same(name: str, other: str) -> str:
+    return f"is called {name!r} in Python, as {other} is: choose another name"
+
+
+def path(path: str, more: str = "security: []") -> tuple[str, str]:
+    """The change that adds a path."""
+    return "\ncomponents:\n  securitySchemes:", ANOTHER_PATH.format(path=path, more=more)
+
+
+def parameter(name: str, place: str = "query") -> str:
+    return f"parameters: [{{name: {name}, in: {place}, required: true, schema: {{type: string}}}}]"
+
+
+REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
+    # what an operation needs
+    "no operationId": (("operationId: listBooks", "x-nothing: 1"), LIST, "has no operationId"),
+    "a bulkhead with no such parameter": (
+        ("operationId: listBooks", "operationId: listBooks\n      x-bulkhead: sometimes"),
+        f"{LIST}/x-bulkhead",
+        "is neither `always` nor a boolean parameter of the query",
+    ),
+    "about what is not local": (
+        ("operationId: listBooks", "operationId: listBooks\n      x-local: books"),
+        f"{LIST}/x-local",
+        "is none of accounts, session",
+    ),
+    "no tag": (("tags: [books]\n      operationId: listBooks", "operationId: listBooks"), LIST, TAG),
+    "two tags": (
+        ("tags: [books]\n      operationId: listB", "tags: [books, sign-in]\n      operationId: listB"),
+        LIST,
+        TAG,
+    ),
+    "an undeclared tag": (("- name: sign-in", "- name: sign-out"), "#/paths/~1sign-in/post", TAG),
+    "no summary": (("summary: List books", "x-nothing: 1"), LIST, "has no summary"),
+    "an empty summary": (("summary: List books", "summary: ''"), LIST, "has no summary"),
+    "no description": (("description: All of them, as JSON or as a page.", "x-nothing: 1"), LIST, "has no description"),
+    "a class without addresses": (
+        ("exempt: {}", "exempt: {user: {limit: 1, window: 60}}"),
+        f"{LIST}/x-rate-limit",
+        "counts no address, where anybody may call",
+    ),
+    "an undeclared rate class": (
+        ("x-rate-limit: exempt", "x-rate-limit: generous"),
+        f"{LIST}/x-rate-limit",
+        "names no class of x-rate-limits",
+    ),
+    "no role": (
+        ("bearer: [owner, admin]", "bearer: []"),
+        "#/paths/~1books~1{book_id}/patch/security",
+        "names no role beside `bearer`",
+    ),
+    "no role by default": (("bearer: [user]", "bearer: []"), f"{GET}/security", "names no role beside `bearer`"),
+    # what the server would not hold callers to
+    "two schemes at once": (
+        path("/a", "security: [{bearer: [user], password: []}]"),
+        f"{AN}/security/0",
+        "demands bearer and password at once, of which the server would check one: make them alternatives",
+    ),
+    "an undeclared scheme": (
+        path("/a", "security: [{bearer: [user]}, {key: []}]"),
+        f"{AN}/security/1",
+        "names key, which is no scheme of components/securitySchemes",
+    ),
+    "a bearer that is optional": (
+        path("/a", "security: [{}, {bearer: [user]}]"),
+        f"{AN}/security/1",
+        unchecked("bearer"),
+    ),
+    "scopes of a password": (
+        path("/a", "security: [{bearer: [user]}, {password: [read]}]"),
+        f"{AN}/security/1",
+        unchecked("password"),
+    ),
+    "bearer twice": (
+        path("/a", "security: [{bearer: [user]}, {bearer: [owner]}]"),
+        f"{AN}/security",
+        "has `bearer` twice: name all roles at once",
+    ),
+    "a scheme that is no list": (path("/a", "security: {bearer: [user]}"), f"{AN}/security", NO_ALTERNATIVES),
+    "a scheme that is a text": (path("/a", "security: bearer"), f"{AN}/security", NO_ALTERNATIVES),
+    "a scheme without scopes": (path("/a", "security: [{bearer: user}]"), f"{AN}/security", NO_ALTERNATIVES),
+    "a scheme of the whole document": (
+        ("security:\n  - bearer: [user]", "security:\n  - bearer: [user]\n    password: []"),
+        "#/security/0",
+        "demands bearer and password at once, of which the server would check one: make them alternatives",
+    ),
+    "two request media types": (
+        ("application/x-www-form-urlencoded:", "application/json: {schema: {type: string}}\n          text/plain:"),
+        "#/paths/~1sign-in/post/requestBody",
+        "takes more than one media type: make an operation of each",
+    ),
+    "problems only": (
+        ("'204':\n          description: Gone.", "'412': {$ref: '#/components/responses/Stale'}"),
+        "#/paths/~1books~1{book_id}/delete/responses",
+        "declares problems only",
+    ),
+    # places that are missing, or are not what they should be
+    "an unknown $ref": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "schema: {$ref: '#/components/schemas/Shelves'}"),
+        f"{LIST}/responses/200/content/application~1json/schema",
+        nowhere("#/components/schemas/Shelves"),
+    ),
+    "an unknown $ref deep in a schema": (
+        ("items: {$ref: '#/components/schemas/Book'}", "items: {$ref: '#/components/schemas/Novel'}"),
+        "#/components/schemas/Shelf/properties/items/items",
+        nowhere("#/components/schemas/Novel"),
+    ),
+    "a $ref to another file": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "schema: {$ref: 'shelf.yaml#/Shelf'}"),
+        f"{LIST}/responses/200/content/application~1json/schema",
+        nowhere("shelf.yaml#/Shelf"),
+    ),
+    "a $ref to another host": (
+        ("- $ref: '#/components/parameters/Limit'", "- $ref: https://docket.example/limit.yaml"),
+        f"{LIST}/parameters/0",
+        nowhere("https://docket.example/limit.yaml"),
+    ),
+    "a $ref cycle": (
+        ("    NotModified:\n", "    Round: {$ref: '#/components/responses/Round'}\n    NotModified:\n"),
+        "#/components/responses/Round",
+        "the $ref #/components/responses/Round refers to itself",
+    ),
+    "a path by $ref": (
+        ("  /sign-in:\n", "  /other: {$ref: '#/paths/~1books'}\n  /sign-in:\n"),
+        "#/paths/~1other",
+        "a path stands here in full, not by $ref",
+    ),
+    "a parameter without schema": (
+        ("in: query\n      schema: {type: integer, minimum: 1, maximum: 100, default: 20}", "in: query"),
+        "#/components/parameters/Limit",
+        "has no schema",
+    ),
+    "a body without schema": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "x-nothing: 1"),
+        f"{LIST}/responses/200/content/application~1json",
+        "has no schema",
+    ),
+    "an empty member": (("description: Sessions.", "description:"), "#/tags/1/description", "is empty"),
+    "a problem type without title": (
+        ("title: Stale, description", "description"),
+        "#/x-problems/stale",
+        "has no title",
+    ),
+    "a rate without window": (
+        ("user: {limit: 1000, window: 60}", "user: {limit: 1000}"),
+        "#/x-rate-limits/default/user",
+        "has no window",
+    ),
+    "a tag without name": (("- name: sign-in", "- title: sign-in"), "#/tags/1", "has no name"),
+    "no title": (("title: A lending", "name: A lending"), "#/info", "has no title"),
+    # objects without a name
+    "an inline object in an answer": (
+        ("schema: {$ref: '#/components/schemas/Shelf'}", "schema: {type: object}"),
+        f"{LIST}/responses/200/content/application~1json/schema",
+        INLINE,
+    ),
+    "an inline object in a request": (
+        ("schema: {$ref: '#/components/schemas/Grant'}", "schema: {properties: {password: {type: string}}}"),
+        "#/paths/~1sign-in/post/requestBody/content/application~1x-www-form-urlencoded/schema",
+        INLINE,
+    ),
+    "an inline object in a parameter": (
+        ("schema: {type: string, maxLength: 20}", "schema: {type: object}"),
+        f"{LIST}/parameters/3/schema",
+        INLINE,
+    ),
+    "an inline object deep in a schema": (
+        ("items: {$ref: '#/components/schemas/Book'}", "items: {type: object}"),
+        "#/components/schemas/Shelf/properties/items/items",
+        INLINE,
+    ),
+    # names that clash in Python
+    "an operation named by a keyword": (("operationId: listBooks", "operationId: import"), LIST, clash("import")),
+    "an operation named by a number": (("operationId: listBooks", "operationId: 2books"), LIST, clash("2books")),
+    "an operation named by no letter": (("operationId: listBooks", "operationId: --"), LIST, clash("")),
+    "two operations alike": (
+        ("operationId: updateBook", "operationId: list-books"),
+        "#/paths/~1books~1{book_id}/patch",
+        same("list_books", LIST),
+    ),
+    "a parameter named by a keyword": (path("/a", parameter("from")), "#/paths/~1a/get/parameters/0", clash("from")),
+    "a parameter named self": (path("/a", parameter("self")), "#/paths/~1a/get/parameters/0", clash("self")),
+    "a parameter named body": (path("/a", parameter("Body", "header")), "#/paths/~1a/get/parameters/0", clash("body")),
+    "two parameters alike": (
+        ("- name: Accept-Language", "- name: Limit"),
+        f"{LIST}/parameters/3/schema",
+        same("limit", "#/components/parameters/Limit/schema"),
+    ),
+    "a header named like a member": (
+        ("            X-Total:", "            Status:"),
+        "#/components/headers/Total",
+        clash("status"),
+    ),
+    "two headers alike": (
+        ("            X-Total:", "            LINK:"),
+        f"{LIST}/responses/200/headers/LINK",
+        same("link", f"{LIST}/responses/200/headers/Link"),
+    ),
+    "a header of another type": (
+        ("Total: {schema: {type: integer}}", "Total: {schema: {type: boolean}}"),
+        "#/components/headers/Total",
+        "is neither a string nor an integer",
+    ),
+    # paths and statuses
+    "two paths alike": (
+        path("/books/{number}", parameter("number", "path")),
+        "#/paths/~1books~1{number}",
+        "matches the same requests as /books/{book_id}",
+    ),
+    "two paths that differ by a slash": (path("/books/"), "#/paths/~1books~1", "matches the same requests as /books"),
+    "two paths that overlap": (
+        path("/{shelf}/new", parameter("shelf", "path")),
+        "#/paths/~1{shelf}~1new",
+        "matches the same requests as /books/{book_id}",
+    ),
+    "two paths that overlap within a segment": (
+        path("/books/v{book_id}: {}\n  /books/{book_id}.csv"),
+        "#/paths/~1books~1{book_id}.csv",
+        "matches the same requests as /books/v{book_id}",
+    ),
+    "a path whose braces are not balanced": (
+        path("/books/{book_id"),
+        "#/paths/~1books~1{book_id",
+        "is no template of paths: the braces of {book_id are not balanced",
+    ),
+    "two parameters with nothing between them": (
+        path("/books/{a}{b}"),
+        "#/paths/~1books~1{a}{b}",
+        "is no template of paths: nothing tells where the first of the parameters of {a}{b} ends",
+    ),
+    "a path without its parameter": (
+        path("/a/{b}"),
+        "#/paths/~1a~1{b}/get",
+        "the path and its parameters name different things",
+    ),
+    "a path parameter of no path": (
+        path("/a", parameter("b", "path")),
+        "#/paths/~1a/get",
+        "the path and its parameters name different things",
+    ),
+    "a range of statuses": (("'404':", "4XX:"), f"{GET}/responses/4XX", STATUS),
+    "any other status": (("'404':", "default:"), f"{GET}/responses/default", STATUS),
+    "a status of its own": (("'404':", "'099':"), f"{GET}/responses/099", STATUS),
+    # problems
+    "an example of another code": (
+        ("status: 401, code: missing_token", "status: 401, code: expired_token"),
+        f"{UNAUTHORIZED}/examples/missing_token",
+        EXAMPLE,
+    ),
+    "an example of another status": (
+        ("status: 401, code: missing_token", "status: 403, code: missing_token"),
+        f"{UNAUTHORIZED}/examples/missing_token",
+        EXAMPLE,
+    ),
+    "an example without title": (
+        ("title: Missing token, status: 401, code", "status: 401, code"),
+        f"{UNAUTHORIZED}/examples/missing_token",
+        EXAMPLE,
+    ),
+    "a code of another status": (
+        ("expired_token: {status: 401", "expired_token: {status: 403"),
+        f"{UNAUTHORIZED}/examples/expired_token",
+        EXAMPLE,
+    ),
+    "an undeclared code": (
+        ("  expired_token: {status: 401", "  spoilt_token: {status: 401"),
+        f"{UNAUTHORIZED}/examples/expired_token",
+        "is no code of x-problems",
+    ),
+    "a problem without example": (
+        ("examples:\n            stale:", "x-nothing:\n            stale:"),
+        "#/components/responses/Stale",
+        "a shared response from 400 on needs a problem with an example for each of its codes",
+    ),
+    "an OAuth error of another name": (
+        ("invalid_grant: {value: {error: invalid_grant}}", "invalid_grant: {value: {error: invalid_request}}"),
+        "#/components/responses/GrantRefused/content/application~1json/examples/invalid_grant",
+        "the example is not named by its error",
+    ),
+    "a problem named like a word of ours": (
+        ("Stale", "Problem"),
+        "#/components/responses/Problem",
+        clash("Problem"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "{type: apiKey, in: header, name: X-API-Key}",
+        "{type: apiKey, in: query, name: key}",
+        "{type: http, scheme: basic}",
+        "{type: http, scheme: bearer}",
+        "{type: mutualTLS}",
+        "{type: openIdConnect, openIdConnectUrl: 'https://docket.example'}",
+        "{type: oauth2, flows: {clientCredentials: {tokenUrl: /token, scopes: {}}}}",
+        "{type: oauth2, flows: {password: {tokenUrl: /token, scopes: {}}, implicit: {tokenUrl: /token, scopes: {}}}}",
+    ],
+)
+def test_a_scheme_that_the_server_does_not_check_is_refused(golden: str, tmp_path: Path, scheme: str) -> None:
+    changed = golden.replace(*path("/a", "security: [{bearer: [user]}, {other: []}]"))
+    changed = changed.replace("securitySchemes:", f"securitySchemes:\n    other: {scheme}")
+
+    with pytest.raises(InvalidContract) as invalid:
+        generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated")
+
+    assert places(invalid.value) == [(f"{AN}/security/1", unchecked("other"))]
+
+
+@pytest.mark.parametrize(("change", "place", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_contract_is_refused_by_place_and_reason(
+    golden: str, tmp_path: Path, change: tuple[str, str], place: str, reason: str
+) -> None:
+    source = write(tmp_path / "openapi.yaml", golden.replace(*change))
+    assert change[0] in golden
+
+    with pytest.raises(InvalidContract) as invalid:
+        generate(source, tmp_path / "generated")
+
+    assert (place, reason) in places(invalid.value)
+    assert {told for _, told in places(invalid.value)} == {reason}
+    assert not (tmp_path / "generated").exists()
+
+
+def test_the_command_tells_every_place_by_its_line_and_leaves_what_was_there(golden: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "openapi.yaml", tmp_path / "generated"
+    generate(write(source, golden), out)
+    before = (out / "operations.py").read_bytes()
+    changed = golden.replace("operationId: updateBook", "operationId: import").replace("'404':", "4XX:", 1)
+    write(source, changed.replace("Total: {schema: {type: integer}}", "Total: {schema: {type: boolean}}"))
+
+    command = [sys.executable, "-m", "contract.generator", str(source), str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    lines = changed.splitlines()
+    told = [("      4XX:", f"{GET}/responses/4XX", STATUS), ("    patch:", PATCH, clash("import"))]
+    told.append(("    Total:", "#/components/headers/Total", "is neither a string nor an integer"))
+    numbers = [next(n for n, line in enumerate(lines, 1) if text in line) for text, *_ in told]
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"openapi.yaml:{number}: {place}: {reason}" for number, (_, place, reason) in zip(numbers, told, strict=True)
+    ]
+    assert (out / "operations.py").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "template", ["/books/v{{{}}}", "/books/{{{}}}:lend", "/books/{{{}}}/history", "/{{{}}}/old/editions"]
+)
+def test_a_path_may_call_what_it_shares_with_another_one_differently(
+    golden: str, tmp_path: Path, template: str
+) -> None:
+    another = template.format("number")
+    changed = golden.replace(*path(another, parameter("number", "path")))
+
+    generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated")
+
+    assert f'"{another}"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
+
+
+def test_a_path_with_a_literal_where_another_has_a_parameter_is_no_clash(golden: str, tmp_path: Path) -> None:
+    generate(write(tmp_path / "openapi.yaml", golden.replace(*path("/books/new"))), tmp_path / "generated")
+
+    assert '"/books/new"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
+
+
+def places(invalid: InvalidContract) -> list[tuple[str, str]]:
+    return [(refused.place, refused.reason) for refused in invalid.found]
+
+
+def write(source: Path, contract: str) -> Path:
+    source.write_text(contract, encoding="utf-8")
+    return source
