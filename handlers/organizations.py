@@ -21,6 +21,7 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.permissions import Action, permit
 from handlers.shared.preconditions import etag, guard
+from handlers.shared.task_deletion import delete_tasks
 from persistence.engine.pool import Database
 from persistence.queries import members, organizations
 
@@ -79,15 +80,6 @@ async def delete_organization(
         target, deleted = audit_trail.organization(organization_id), AuditAction.organization_deleted
         await record(db, call, deleted, SUCCESS, target=target, organization_id=organization_id, task_count=task_count)
     return DeleteOrganization204()
-
-
-async def delete_tasks(db: Database, organization_id: UUID) -> int:
-    """How many tasks of the organization there were."""
-    count = batch = await organizations.delete_tasks(db, organization_id)
-    while batch == organizations.BATCH:
-        batch = await organizations.delete_tasks(db, organization_id)
-        count += batch
-    return count
 
 
 async def managed(

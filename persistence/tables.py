@@ -28,7 +28,7 @@ UNLIKE, LIKE = "łŁøØđĐħĦı", "lLoOdDhHi"  # letters that Unicode does no
 
 
 def words(column: str, weight: str) -> str:
-    """The words of a text without case and accents, in SQL. persistence/queries/search.py folds what is looked for alike."""
+    """The words of a text without case and accents, in SQL; persistence/queries/search.py folds a search alike."""
     apart = f"regexp_replace(normalize(coalesce({column}, ''), NFKD), '{MARKS}', '', 'g')"
     return f"setweight(to_tsvector('simple', translate({apart}, '{UNLIKE}', '{LIKE}')), '{weight}')"
 

@@ -1,4 +1,4 @@
-"""Write docs/permissions.md: what every operation answers to whom, from the contract and handlers/shared/permissions.py.
+"""Write docs/permissions.md: what every operation answers to each role, by handlers/shared/permissions.py.
 
 tests/api/test_permissions.py sends every one of these requests and compares; so the page says what is the case.
 """

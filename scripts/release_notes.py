@@ -1,7 +1,7 @@
 """Print what CHANGELOG.md says of the version of the contract: the notes of a release.
 
-`python -m scripts.release_notes v1.2.3` refuses a tag that is not that version, and a version that is not dated. It takes
-nothing but the standard library, so that a release needs no environment.
+`python -m scripts.release_notes v1.2.3` refuses a tag that is not that version, and a version that is not dated.
+It takes nothing but the standard library, so that a release needs no environment.
 """
 
 import re

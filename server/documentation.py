@@ -8,16 +8,14 @@ from functools import cache, cached_property
 from hashlib import file_digest, sha256
 from html import escape
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from contract.conditional_requests import is_named
-
-CspMode: TypeAlias = Literal["strict", "relaxed", "disabled"]
-Page: TypeAlias = Literal["docs", "redoc", "problem"]
+from server.middleware.content_security_policy import CspMode, content_security_policy
 
 FOLDER: Final = Path(__file__).parent / "assets"
 ASSETS: Final = {
@@ -32,24 +30,6 @@ ASSETS: Final = {
     "swagger-ui.css": "text/css",
 }
 OF_PROBLEMS: Final = {"favicon.svg", "problem.css"}
-
-# docs/decisions/0012-pages-and-their-policy.md tells why each source is here.
-EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
-NOTHING: Final = {
-    "default-src": "'none'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-    "img-src": "'self'",
-    "style-src": "'self'",
-}
-SCRIPTED: Final = NOTHING | {"connect-src": "'self'", "img-src": "'self' data:", "script-src": "'self'"}
-POLICIES: Final[dict[Page, dict[str, str]]] = {
-    "docs": SCRIPTED,
-    "redoc": SCRIPTED | {"font-src": "data:", "style-src": f"'self' {EMPTY_STYLE}"},
-    "problem": NOTHING,
-}
-RELAXED: Final = {"img-src": "'self' data: https:", "style-src": "'self' 'unsafe-inline'"}
 
 
 @dataclass(frozen=True)
@@ -123,16 +103,6 @@ def described(contract: bytes, document: bytes, csp_mode: CspMode, *, password_g
         ),
         "/redoc": File(redoc_page(title), "text/html", policy=content_security_policy("redoc", csp_mode)),
     }
-
-
-def content_security_policy(page: Page, mode: CspMode) -> str | None:
-    """The value of `Content-Security-Policy` for a page; None for no such header."""
-    if mode == "disabled":
-        return None
-    policy = POLICIES[page]
-    if mode == "relaxed" and page != "problem":
-        policy = policy | RELAXED
-    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
 
 
 @cache

@@ -8,10 +8,10 @@ from generated.operations import DeletionConflict
 from handlers.accounts import lockout
 from handlers.accounts.provisioning import graves_of
 from handlers.accounts.updates import is_last_superuser
-from handlers.organizations import delete_tasks
 from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
+from handlers.shared.task_deletion import delete_tasks
 from persistence.engine.pool import Database
 from persistence.queries import members, organizations
 from persistence.queries.accounts import deletions, identities

@@ -3,16 +3,10 @@
 from contract.exchange import Exchange
 from contract.types import Headers
 from generated.operations import VERSION
-from server.documentation import CspMode, content_security_policy
+from server.middleware.content_security_policy import CspMode, content_security_policy
 from server.middleware.cors import Cors
+from server.protocol.security_headers import SECURITY
 
-SECURITY: Headers = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
 OVER_TLS: Headers = (("Cross-Origin-Opener-Policy", "same-origin"),)  # elsewhere browsers ignore it, and complain
 TLS_ONLY: Headers = (("Strict-Transport-Security", "max-age=63072000; includeSubDomains"),)
 

@@ -16,11 +16,12 @@ from handlers.shared.call import Life
 from security.passwords import ClientLeft
 from server.errors import MethodNotAllowed
 from server.middleware.common_headers import Common, encoded
-from server.middleware.trusted_hosts import PROBES, Gate
+from server.middleware.trusted_hosts import Gate
 from server.observability.logs import current
 from server.observability.metrics import Metrics
 from server.observability.outages import met, reason
 from server.observability.telemetry import Telemetry, new_id
+from server.protocol.capacity import PROBES
 from server.protocol.client_address import Proxies
 from server.protocol.connections import SEND_WHOLE
 from server.protocol.streams import send_pieces

@@ -1,24 +1,12 @@
 """What a request must be whatever its operation: for a host of ours, and over TLS."""
 
-import re
 from collections.abc import Collection
-from functools import lru_cache
 
 from contract.exchange import Exchange
 from contract.types import Problem
 from server.errors import BadHost, HttpsRequired
-
-PROBES = frozenset(path + slash for path in ("/health", "/livez", "/readyz", "/metrics") for slash in ("", "/"))
-"""What the machines ask that watch a server: by its address, and without TLS."""
-HOST = re.compile(rb"(?:\[[0-9a-f:.]+\]|[a-z0-9._~!$&'()*+,;=%-]*)(?::(?P<port>[0-9]{0,5}))?", re.IGNORECASE)
-HIGHEST_PORT = 65535
-
-
-@lru_cache(maxsize=1024)
-def is_host(given: bytes) -> bool:
-    """Whether it is a host, with a port or without (RFC 9110, 7.2): no user, no blank, no port that is none."""
-    found = HOST.fullmatch(given.strip(b" \t"))
-    return found is not None and int(found["port"] or 0) <= HIGHEST_PORT
+from server.protocol.capacity import PROBES
+from server.protocol.host_header import is_host
 
 
 class Gate:

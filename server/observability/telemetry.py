@@ -3,18 +3,14 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from collections.abc import Callable
 from threading import Thread
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from contract.exchange import Exchange
-from server.complaints import Finding
 from server.settings.settings import Settings
 
 PATIENCE = 2.0  # seconds that the last spans and reports have at the end
-INSTALL = "is not installed: `pip install --require-hashes -r requirements-telemetry.txt`"
 TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
@@ -88,34 +84,3 @@ def telemetry_of(settings: Settings) -> Telemetry:
 
         reports = SentryReports(settings.sentry_dsn.get_secret_value(), settings.environment)
     return Telemetry(spans, reports)
-
-
-def check_telemetry(settings: Settings) -> Iterator[Finding]:
-    if settings.otel_exporter_otlp_endpoint is not None:
-        name = "OTEL_EXPORTER_OTLP_ENDPOINT"
-        if not is_url(settings.otel_exporter_otlp_endpoint):
-            yield Finding("wrong", name, "is no URL of a collector: write http://127.0.0.1:4318")
-        if not is_installed("opentelemetry.exporter.otlp.proto.http"):
-            yield Finding("wrong", name, f"is set, but opentelemetry-exporter-otlp-proto-http {INSTALL}")
-    if settings.sentry_dsn is not None:
-        if not is_url(settings.sentry_dsn.get_secret_value(), dsn=True):
-            yield Finding("wrong", "SENTRY_DSN", "is no DSN: write https://KEY@HOST/PROJECT, as Sentry shows it")
-        if not is_installed("sentry_sdk"):
-            yield Finding("wrong", "SENTRY_DSN", f"is set, but sentry-sdk {INSTALL}")
-
-
-def is_url(text: str, *, dsn: bool = False) -> bool:
-    try:
-        url = urlsplit(text)
-        fit = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False
-    return fit and (not dsn or bool(url.username and url.path.rpartition("/")[2].isdecimal()))
-
-
-def is_installed(module: str) -> bool:
-    """Whether a module is there, which is not loaded for that."""
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

@@ -6,9 +6,10 @@ from time import monotonic
 from typing import Protocol
 
 from security.networks import SITE, network_of
-from server.middleware.trusted_hosts import PROBES
 from server.protocol.client_address import Proxies
 
+PROBES = frozenset(path + slash for path in ("/health", "/livez", "/readyz", "/metrics") for slash in ("", "/"))
+"""What the machines ask that watch a server: by its address, and without TLS."""
 CAPACITY = "docket.capacity"
 """Where the state of the application has it, which each connection is given."""
 SPARE = 32  # connections without a place, which may ask for a probe

@@ -26,10 +26,10 @@ from generated.operations import (
     UriTooLong,
 )
 from server.errors import Unreadable
-from server.middleware.common_headers import SECURITY
-from server.middleware.trusted_hosts import is_host
 from server.observability.telemetry import new_id
 from server.protocol.capacity import CAPACITY, Capacity, is_probe
+from server.protocol.host_header import is_host
+from server.protocol.security_headers import SECURITY
 
 HEAD_SECONDS = 3.0
 BODY_SECONDS = 6.0

@@ -49,16 +49,6 @@ def connections(redis_url: str) -> BlockingConnectionPool:
     )
 
 
-def is_url(redis_url: str) -> bool:
-    """Whether the client of Redis takes it. Nothing is connected."""
-    try:
-        pool = connections(redis_url)
-        pool.connection_class(**pool.connection_kwargs)
-    except (RedisError, TypeError, ValueError):
-        return False
-    return True
-
-
 def read(answer: Sequence[Any]) -> Hit:
     """What Redis says of a counter."""
     passed, *counted = answer

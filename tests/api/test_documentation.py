@@ -14,12 +14,11 @@ from fastapi import FastAPI
 from server.documentation import (
     ASSETS,
     FOLDER,
-    CspMode,
     asset_path,
-    content_security_policy,
     documentation,
     problem_page,
 )
+from server.middleware.content_security_policy import CspMode, content_security_policy
 from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.conftest import Bench

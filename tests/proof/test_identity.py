@@ -234,7 +234,7 @@ async def test_the_time_of_a_404_does_not_tell_whether_there_is_such_a_user(
 
 @pytest.fixture
 def frozen() -> Iterator[None]:
-    """As in a worker (server/workers/worker.py), garbage is not looked for in what stays: the tests' own modules, here."""
+    """As in a worker (server/workers/worker.py), garbage is not looked for in what stays: here the tests' modules."""
     gc.collect()
     gc.freeze()
     yield

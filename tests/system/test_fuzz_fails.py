@@ -21,7 +21,8 @@ def test_the_fuzzing_finds_an_undeclared_status(tmp_path: Path) -> None:
 
 
 def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> None:
-    copy = broken(tmp_path, "persistence/authorization.py", "rows.where(role_in(within, caller).is_not(None))", "rows")
+    right = "rows.where(role_in(within, by, caller).is_not(None)).lateral"
+    copy = broken(tmp_path, "persistence/authorization.py", right, "rows.lateral")
 
     run = fuzzed(copy, "getTask")
 
