@@ -67,6 +67,17 @@ class Transaction:
             yield self
 
 
+class Lent(Connection):
+    """A connection over a pooler. What it gives up it hangs up on, and asks nobody to cancel the statement.
+
+    A request to cancel is a connection of its own, which may wait in the pooler until another statement runs where ours
+    did. pgbouncer 1.18 ends when we leave meanwhile. PostgreSQL ends the statement by the timeout of the role.
+    """
+
+    def _cancel_current_command(self, *_waiters: asyncio.Future[None]) -> None:
+        asyncio.get_running_loop().call_soon(self.terminate)
+
+
 class Slots(NamedTuple):
     """Where the slots of a pool are. `missing` is above 0 only where one was lost, which is a mistake of ours."""
 
@@ -303,9 +314,14 @@ async def connect(url: str, *, lent: bool = False, seconds: float = 60) -> Conne
 
     A pooler has `lent` it until each transaction ends: nothing can be kept in a session, and SESSION is our role's.
     """
-    kept, session = (0, None) if lent else (256, SESSION)
+    kept, session, kind = (0, None, Lent) if lent else (256, SESSION, Connection)
     connection = await connect_to_first(
-        url, seconds, command_timeout=COMMAND_SECONDS, statement_cache_size=kept, server_settings=session
+        url,
+        seconds,
+        command_timeout=COMMAND_SECONDS,
+        statement_cache_size=kept,
+        server_settings=session,
+        connection_class=kind,
     )
     try:
         await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")

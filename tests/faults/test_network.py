@@ -8,15 +8,22 @@ import psutil
 from sqlalchemy import make_url
 
 from tests.faults.conftest import Database
-from tests.faults.servers import docket
+from tests.faults.servers import POOL_SIZE, docket
 from tests.faults.trial import Trial
-from tests.faults.wire import wired
+from tests.faults.wire import Wire, wired
+from tests.system.postgres import pgbouncer
 
 STOPS = 8  # seconds, longer than a statement and its ROLLBACK are waited for
 
 
 def through(url: str, port: int) -> str:
     return make_url(url).set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+
+
+async def stop_for(wire: Wire, seconds: float) -> None:
+    wire.stop()
+    await asyncio.sleep(seconds)
+    wire.go()
 
 
 async def test_a_network_stops(trial: Trial, database: Database) -> None:
@@ -27,12 +34,32 @@ async def test_a_network_stops(trial: Trial, database: Database) -> None:
         trial(f"network that stops for {STOPS} s", server, database.url) as people,
     ):
         async for _ in people.rounds():
-            wire.stop()
-            await asyncio.sleep(STOPS)
-            wire.go()
+            await stop_for(wire, STOPS)
     told = " ".join(people.said)
     assert "The database does not answer" in told
     assert "The database answers again" in told
+
+
+async def test_a_network_stops_behind_a_pooler(trial: Trial, database: Database) -> None:
+    async with wired("127.0.0.1", database.postgres.port) as wire:
+        with pgbouncer(through(database.url, wire.port), POOL_SIZE) as pooled:
+            async with (
+                docket(pooled, DATABASE_POOLER="transaction") as server,
+                trial(f"network behind pgbouncer that stops for {STOPS} s", server, database.url) as people,
+            ):
+                async for _ in people.rounds():
+                    await stop_for(wire, STOPS)
+
+
+async def test_a_network_stops_before_a_pooler(trial: Trial, database: Database) -> None:
+    with pgbouncer(database.url, POOL_SIZE) as pooled:
+        async with (
+            wired("127.0.0.1", make_url(pooled).port or 0) as wire,
+            docket(through(pooled, wire.port), DATABASE_POOLER="transaction") as server,
+            trial(f"network before pgbouncer that stops for {STOPS} s", server, database.url) as people,
+        ):
+            async for _ in people.rounds():
+                await stop_for(wire, STOPS)
 
 
 async def test_a_backend_is_frozen(trial: Trial, database: Database) -> None:

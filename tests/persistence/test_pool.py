@@ -38,7 +38,7 @@ async def onlooker(fresh_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def until_active(onlooker: asyncpg.Connection, count: int) -> None:
-    await until(lambda: onlooker.fetchval(f"SELECT count(*) {OTHERS} AND state = 'active'"), count)
+    await until(lambda: onlooker.fetchval(f"SELECT count(*) {OTHERS} AND wait_event = 'PgSleep'"), count)
 
 
 class TestSlots:
@@ -239,6 +239,23 @@ class TestTrouble:
         await until_active(onlooker, 0)
         assert list(fresh.free) == [None] * fresh.size
         assert await pid(fresh)
+
+    async def test_over_a_pooler_a_statement_is_left_to_itself(
+        self, fresh_url: str, onlooker: asyncpg.Connection
+    ) -> None:
+        pool = Pool(fresh_url, size=1, lent=True)
+        sleeper = asyncio.create_task(pool.fetch(SLEEP, []))
+        await until_active(onlooker, 1)
+
+        sleeper.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeper
+        await asyncio.gather(*pool.closing)  # had the server been asked to cancel it, this waited for that
+
+        [ended] = await onlooker.fetch(f"SELECT pg_terminate_backend(pid) {OTHERS} AND wait_event = 'PgSleep'")
+        assert ended[0]
+        assert await pid(pool)
+        await pool.close()
 
     async def test_a_refused_statement_keeps_its_connection(self, fresh: Pool) -> None:
         before = await pid(fresh)
