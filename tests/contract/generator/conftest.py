@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from contract.generator.__main__ import generate
-from tests.contract.generator.golden.__main__ import GOLDEN
 
 ROOT = Path(__file__).parents[3]
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ import pytest
 
 from contract.generator.__main__ import generate
 from contract.generator.document import InvalidContract, load
-from tests.contract.generator.conftest import ROOT
-from tests.contract.generator.golden.__main__ import FILES, GOLDEN, expected
+from tests.contract.generator.conftest import GOLDEN, ROOT
 
 USE_IT = r"""
 from generated.operations import OPERATIONS, TITLE, BooksOperations, Unauthorized
@@ -27,11 +26,6 @@ def run(*command: str, cwd: Path) -> tuple[int, str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_the_golden_contract_becomes_what_is_expected(generated: Path, name: str) -> None:
-    assert (generated / name).read_text(encoding="utf-8") == expected(name).read_text(encoding="utf-8")
 
 
 def test_the_json_is_the_same_document(generated: Path) -> None:
