@@ -7,17 +7,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import httpx
+import pytest
 
 from tests.api.test_real_server import PASSWORD, Running, running
 from tests.ports import free_port
 from tests.system.conftest import ROOT
-from tests.system.services import process, program
+from tests.system.services import PATIENCE, process, program
 from tests.waiting import until
 
 SIZE = 3
@@ -86,17 +87,47 @@ def nginx(ports: Sequence[int]) -> Iterator[str]:
 
 @contextmanager
 def haproxy(ports: Sequence[int]) -> Iterator[str]:
-    """The URL of Debian's haproxy before these ports, with the file of ours."""
+    """The URL of Debian's haproxy before these ports, with the files of ours."""
     with certified() as folder:
         file, listens = placed("haproxy.cfg", folder, ports)
+        placed("haproxy.lua", folder, ports)
         with process([program("haproxy"), "-db", "-f", str(file)], folder / "log", listens=(PROXY, listens)):
             yield f"https://{PROXY}:{listens}"
+
+
+@contextmanager
+def caddy(ports: Sequence[int]) -> Iterator[str]:
+    """The URL of Debian's Caddy before the first of these ports, with the file of ours."""
+    with certified() as folder:
+        file, listens = placed("Caddyfile", folder, ports)
+        told = file.read_text(encoding="utf-8").replace("127.0.0.1:8000", f"{PROXY}:{ports[0]}")
+        mine = f"https://{PROXY}:{listens} {{\n\tbind {PROXY}\n\ttls {folder}/tls_certificate {folder}/tls_key\n"
+        told = told.replace("api.example.com {\n", mine)
+        file.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + told, encoding="utf-8")
+        command = [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(file)]
+        home = {"HOME": str(folder)}
+        with process(command, folder / "log", listens=(PROXY, listens), environment=home):
+            wait_for_certificate(listens)
+            yield f"https://{PROXY}:{listens}"
+
+
+def wait_for_certificate(port: int) -> None:
+    """Caddy may listen before it has read it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(ssl.SSLError):
+            ssl.get_server_certificate((PROXY, port))
+            return
+        time.sleep(0.05)
+    pytest.fail("Caddy has no certificate")
 
 
 def placed(name: str, folder: Path, ports: Sequence[int]) -> tuple[Path, int]:
     """A file of deploy/ with our addresses and paths in the place of its own, and the port where it has TLS."""
     listens = free_port()
     ours = {f"172.28.0.{number}:8000": f"{PROXY}:{port}" for number, port in enumerate(ports, 11)}
+    once = free_port()
+    ours |= {"172.28.0.10:8081": f"{PROXY}:{once}", "8081 $": f"{once} $"}
     ours |= {"172.28.0.10:8443": f"{PROXY}:{listens}", "172.28.0.10:8080": f"{PROXY}:{free_port()}"}
     ours |= {"172.28.0.10": PROXY, " /tmp": f" {folder}", "/run/secrets": str(folder), "/etc/haproxy": str(folder)}
     told = (ROOT / "deploy" / name).read_text(encoding="utf-8")

@@ -1,10 +1,34 @@
 """Three instances behind Debian's nginx and haproxy: whose request it is, and restarts that nobody notices."""
 
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
 import httpx
 import pytest
 
-from tests.system.fleet import BEHIND, LIE, PERSON, PROXY, Proxy, fleet, haproxy, nginx, working
+from tests.api.test_real_server import Running
+from tests.conftest import Server
+from tests.ports import free_port
+from tests.system.fleet import (
+    BEHIND,
+    LIE,
+    PEOPLE,
+    PERSON,
+    PROXY,
+    Proxy,
+    Seen,
+    fleet,
+    haproxy,
+    nginx,
+    working,
+)
+from tests.system.postgres import server_of
 from tests.waiting import until
+
+HANGING, SLOW = 25, 8  # seconds
 
 
 @pytest.mark.alone
@@ -18,6 +42,65 @@ async def test_nobody_notices_that_three_instances_are_restarted_one_by_one(fres
         assert seen.failures == []
         assert seen.statuses.keys() == {200, 201}
         await until(three.addresses, {PERSON})
+
+
+@contextmanager
+def stopped(instance: Running) -> Iterator[None]:
+    """The time of an instance stands still: its system accepts connections, and it answers none."""
+    os.killpg(instance.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(instance.process.pid, signal.SIGCONT)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("proxy", [nginx, haproxy])
+async def test_of_three_instances_one_hangs(fresh_url: str, proxy: Proxy, capsys: pytest.CaptureFixture[str]) -> None:
+    """What changes nothing is answered by another. Of the rest fails what it had, and what nginx tries on it."""
+    async with fleet(fresh_url, **BEHIND) as three:
+        with proxy(three.ports) as url:
+            async with working(url) as seen:
+                await until(answered(seen, 100), True)
+                with stopped(three.instances[0]):
+                    before = seen.statuses.total()
+                    await asyncio.sleep(HANGING)
+                during = seen.statuses.total() - before
+                await until(answered(seen, seen.statuses.total() + 100), True)
+
+    with capsys.disabled():
+        print(f"\n{proxy.__name__}: {len(seen.failures)} of {during} failed in {HANGING} s")  # noqa: T201
+    assert during > 0
+    assert len(seen.failures) <= PEOPLE
+    assert {failure[:9] for failure in seen.failures} <= {"POST: 504", "PUT: 504 "}
+
+
+def answered(seen: Seen, number: int) -> Callable[[], Awaitable[bool]]:
+    async def enough() -> bool:
+        return seen.statuses.total() >= number
+
+    return enough
+
+
+@pytest.mark.parametrize("proxy", [nginx, haproxy])
+async def test_a_slow_database_takes_no_instance_away(proxy: Proxy) -> None:
+    """Docket says itself what is the matter, as long as it lasts, and serves as soon as it is over."""
+    with server_of(PROXY, free_port(), role="docket", password="a-secret") as postgres:
+        template = await Server(postgres.admin, postgres.url("docket")).migrated()
+        postgres.ask(f"CREATE DATABASE ours TEMPLATE {template} OWNER docket")
+        async with fleet(postgres.url("ours"), **BEHIND) as three:
+            with proxy(three.ports) as url:
+                async with working(url) as seen:
+                    await until(answered(seen, 100), True)
+                    postgres.freeze()
+                    await asyncio.sleep(SLOW)
+                    postgres.thaw()
+                    served = seen.statuses[200]
+                    await until(answered(seen, seen.statuses.total() + 10), True)
+
+    assert seen.statuses.keys() <= {200, 201, 503}
+    assert all("database" in failure for failure in seen.failures), seen.failures
+    assert seen.statuses[200] > served
 
 
 @pytest.mark.parametrize("proxy", [nginx, haproxy])
