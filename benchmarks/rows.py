@@ -1,11 +1,15 @@
 """The rows every server is given: 200 users with 500 tasks each, the same in each database."""
 
+import csv
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from io import BytesIO, StringIO
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+
+from persistence.search.vectors import write_tagged_vector
 
 USERS, TASKS = 200, 500
 BORN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -34,8 +38,10 @@ async def fill(connection: asyncpg.Connection, tables: Mapping[str, str]) -> Non
     for kind, table in tables.items():
         rows = list(KINDS[kind]())
         columns = [name for name in await _columns(connection, table) if name in rows[0]]
-        records = [tuple(row[name] for name in columns) for row in rows]
-        await connection.copy_records_to_table(table, columns=columns, records=records)
+        text = StringIO()
+        csv.writer(text).writerows([row[name] for name in columns] for row in rows)  # binary COPY knows no tsvector
+        source = BytesIO(text.getvalue().encode())
+        await connection.copy_to_table(table, source=source, columns=columns, format="csv")
     await connection.execute("VACUUM ANALYZE")
 
 
@@ -91,9 +97,11 @@ def _tasks() -> Iterator[Row]:
             turn, created, owner = task + user, _created(user, task), user_id(user)
             status, changed = STATUSES[turn % 4], created + timedelta(hours=1)
             done = status == "completed"
+            title, description = f"{TITLES[turn % 3]} {task:07}", TEXT if turn % 5 else None
             yield {
                 "id": task_id(user, task), "organization_id": owner, "user_id": owner, "owner_id": owner,
-                "title": f"{TITLES[turn % 3]} {task:07}", "description": TEXT if turn % 5 else None,
+                "title": title, "description": description,
+                "search_vector": write_tagged_vector(owner, title, description),
                 "status": status, "priority": PRIORITIES[turn // 4 % 4],
                 "due_date": created + timedelta(days=30) if turn % 7 else None,
                 "completed": done, "completed_at": changed if done else None,

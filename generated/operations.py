@@ -2457,6 +2457,14 @@ class TasksOperations(Protocol[Call_contra]):
         One page of the tasks that have the words of `q` in title or description, the best first: a title counts more than
         a description. Where to look and what to keep is said as for `listTasks`.
 
+        Words are compared as people read them. All that is neither letter, mark nor digit stands between two words:
+        `report` finds `/home/ada/report.txt`, and `1.2` is two words in a row. Compatibility forms, case (NFKD, then full
+        case folding: `STRASSE` finds `Straße`) and accents make no difference, nor do the points of Hebrew and Arabic,
+        nukta, tatweel, joiners and what else is not seen. Latin letters count as what they are made of (`lodz` finds
+        `Łódź`; `æ` is `ae`, `þ` is `th`), the forms of alef, yeh, kaf and heh as one letter each, and digits of all
+        scripts alike (`١٢` is `12`). Vowel signs are letters. In Chinese, Japanese, Thai, Lao, Khmer and Burmese, which
+        write no spaces, the letters of `q` are found wherever they follow each other.
+
         Source: GET /api/v1/tasks/search
         Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """

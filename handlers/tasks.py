@@ -31,6 +31,7 @@ from persistence.authorization import Caller, NotVisible
 from persistence.engine.keyset import Item
 from persistence.engine.pool import Database
 from persistence.queries import search, tasks
+from persistence.search.vectors import write_vector
 
 WRITERS = ROLES[Action.write_tasks]
 SUCCESS = AuditOutcome.success
@@ -126,7 +127,7 @@ async def search_tasks(
     page = await search.search_in(
         call.db,
         where,
-        search.asked(q),
+        search.write_wanted(q),
         by=call.caller,
         filters=task_filters.filters(narrowed),
         after=listing.after(cursor, call.process.cursors),
@@ -142,7 +143,10 @@ async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask20
     status = TaskStatus.pending if body.status is MISSING else body.status
     priority = TaskPriority.medium if body.priority is MISSING else body.priority
     whole = body.model_copy(update={"status": status, "priority": priority})
-    task = await tasks.insert(call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
+    vector = write_vector(whole)
+    task = await tasks.insert(
+        call.db, uuid7(), whole, vector=vector, organization_id=where, by=call.caller, roles=WRITERS
+    )
     return CreateTask201(body=written(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))
 
 
@@ -179,7 +183,8 @@ async def changed(
 ) -> Item:
     """The task with the patch, in the organization that it shall be in."""
     wanted, by = versions(if_match), call.caller
-    update = partial(tasks.update, patch=patch, versions=wanted, by=by, roles=WRITERS)
+    vector = write_vector(patch)
+    update = partial(tasks.update, patch=patch, vector=vector, versions=wanted, by=by, roles=WRITERS)
     if destination is MISSING:
         return await found(call.db, task_id, by, update)
     async with call.db.transaction() as db:

@@ -253,7 +253,7 @@ def paged(
     scope = select(role.label("role"), *told).select_from(caller).cte("scope")
     scope = scope.prefix_with("MATERIALIZED")  # else once for each row
     allowed = scope.c.role.is_not(None) if roles is None else scope.c.role.in_(roles)
-    answer = keyset.answered(page, limit).lateral("answer")
+    answer = keyset.answered(page, limit).where(allowed).lateral("answer")  # else rows are read that are not shown
     total = [] if count is None else [case((allowed, count.scalar_subquery())).label("total")]
     shown = select(*scope.c, allowed.label("allowed"), *answer.c, *total)
     return shown.select_from(scope.outerjoin(answer, allowed))

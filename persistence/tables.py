@@ -28,7 +28,7 @@ UNLIKE, LIKE = "łŁøØđĐħĦı", "lLoOdDhHi"  # letters that Unicode does no
 
 
 def words(column: str, weight: str) -> str:
-    """The words of a text without case and accents, in SQL; persistence/queries/search.py folds a search alike."""
+    """The words of a text without case and accents, in SQL; persistence/search/unfilled.py folds a search alike."""
     apart = f"regexp_replace(normalize(coalesce({column}, ''), NFKD), '{MARKS}', '', 'g')"
     return f"setweight(to_tsvector('simple', translate({apart}, '{UNLIKE}', '{LIKE}')), '{weight}')"
 
@@ -210,6 +210,8 @@ class Task(Row):
         Index("ix_tasks_priority", "organization_id", "priority_rank", "id"),
         Index("ix_tasks_title", "organization_id", "title", "id"),
         Index("ix_tasks_search", "search", postgresql_using="gin"),
+        Index("ix_tasks_search_vector", "search_vector", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        Index("ix_tasks_unsearchable", "organization_id", postgresql_where=text("search_vector IS NULL")),
     )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"), primary_key=True)
@@ -229,6 +231,9 @@ class Task(Row):
     search: Mapped[str] = mapped_column(
         TSVECTOR, Computed(f"{words('title', 'A')} || {words('description', 'B')}", persisted=True)
     )
+    """What the release before finds the task by; dropped by the next one."""
+    search_vector: Mapped[str | None] = mapped_column(TSVECTOR)
+    """What the task is found by, as persistence/search/vectors.py writes it; null: what `search` has."""
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -297,5 +302,18 @@ BEGIN
 END $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_logs
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION empty_search_vector() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.search_vector := NULL;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER outdated_search_vector BEFORE UPDATE OF title, description, organization_id ON tasks
+    FOR EACH ROW WHEN (
+        NEW.search_vector = OLD.search_vector AND (NEW.title, NEW.description, NEW.organization_id)
+            IS DISTINCT FROM (OLD.title, OLD.description, OLD.organization_id)
+    ) EXECUTE FUNCTION empty_search_vector();
 """
-"""What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction."""
+"""What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction.
+
+The release before changes tasks and knows no search_vector.
+"""

@@ -16,6 +16,7 @@ from persistence.engine.pool import Database
 from persistence.engine.statements import Dialect
 from persistence.queries.accounts.users import key, words
 from persistence.queries.audit import Entry
+from persistence.search.vectors import write_tagged_vector
 from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
 
 NOW = datetime.now(UTC)
@@ -118,11 +119,13 @@ class Factory:
         await self.row(Member, {"organization_id": organization_id, "user_id": user_id, "role": role})
 
     async def task(self, organization_id: UUID, author: Caller, **values: Any) -> UUID:
-        """A pending task; one that is completed was so at NOW."""
+        """A pending task; one that is completed was so at NOW. `search_vector=None`: one of the release before."""
         task_id = uuid4()
         plain: dict[str, Any] = {"title": "A task", "status": "pending", "priority": "medium"} | values
         if plain["status"] == "completed":
             plain = {"completed_at": NOW} | plain
+        vector = write_tagged_vector(organization_id, plain["title"], plain.get("description"))
+        plain = {"search_vector": vector} | plain
         await self.row(Task, {"organization_id": organization_id, "id": task_id, "user_id": author.id} | plain)
         return task_id
 

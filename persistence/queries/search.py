@@ -1,80 +1,99 @@
-"""Full text search: how the words of a task are kept, what a search asks for, and the query."""
+"""Full text search: the query for what a caller may see, which reads the words of the caller's organizations alone."""
 
-import re
+from dataclasses import dataclass
 from typing import Any
-from unicodedata import normalize
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlalchemy import REAL, ColumnElement, and_, cast, func, literal_column, select
-from sqlalchemy.dialects.postgresql import REGCONFIG
+from sqlalchemy import (
+    REAL,
+    CompoundSelect,
+    Uuid,
+    and_,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from generated import models
-from persistence.authorization import Caller, listed, listed_in, listed_mine, of_the_caller
+from persistence.authorization import Caller, listed, listed_in, listed_mine
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, query, unindexed
 from persistence.queries.task_filters import Filters
-from persistence.tables import LIKE, MARKS, UNLIKE, Task
+from persistence.search import unfilled
+from persistence.search.folding import Run, is_unspaced, pair_units, split_runs
+from persistence.search.terms import Group, Term, join_groups, read_groups
+from persistence.search.vectors import UNTAGGED, tagged
+from persistence.tables import Member, Task
 
-LONGEST_TERM = 300  # characters; PostgreSQL refuses lexemes from 2 KiB on
-TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
-SIMPLE: ColumnElement[Any] = cast(literal_column("'simple'"), REGCONFIG)
-FOLDED = str.maketrans(UNLIKE, LIKE)
+MOST = 100  # lexemes that are looked for; each is read once for each organization
 FOUND = [getattr(Task, name) for name in models.Task.model_fields]
+ANY = f"'{UNTAGGED}'"
+"""What every task has."""
 
 
-def folded(text: str) -> str:
-    """The text without accents, as the column `search` is made of it."""
-    return re.sub(MARKS, "", normalize("NFKD", text)).translate(FOLDED)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A search as three texts of a tsquery: what matches, what it is ranked by, and both for the column `search`."""
+
+    match: str
+    rank: str
+    unfilled: str
 
 
-def asked(text: str) -> str:
-    """What `to_tsquery` takes for a search, whatever the text is; a text without words asks for nothing."""
-    terms = [
-        (minus, phrase, word)
-        for minus, phrase, word in TERM.findall(text)
-        if folded(phrase).strip() or folded(word).strip("-")  # of an accent alone nothing is left
-    ]
-    written: list[str] = []
-    for at, (minus, phrase, word) in enumerate(terms):
-        last = at == len(terms) - 1
-        if word.lower() == "or" and not minus and written and not last and written[-1] != "|":
-            written.append("|")
-            continue
-        if written and written[-1] != "|":
-            written.append("&")
-        prefix = ":*" if last and word and not minus and not text[-1].isspace() else ""
-        written.append(f"{'!' if minus else ''}{quoted(phrase or word)}{prefix}")
-    return " ".join(written)
+def write_wanted(text: str) -> Wanted:
+    """What the text asks for, whatever it is; a text without words asks for nothing."""
+    left = MOST
+
+    def read_runs(part: str) -> list[Run]:
+        nonlocal left
+        runs = [run[: left + 1] for run in split_runs(part)[:left]]
+        left = max(left - sum(map(len, runs)), 0)
+        return runs
+
+    groups = read_groups(text, read_runs)
+    rank = join_groups(groups, write_term)
+    match = " | ".join([write_group(group) for group in groups if group])
+    return Wanted(match, rank, unfilled.write_query(text))
 
 
-def quoted(term: str) -> str:
-    text = folded(term)[:LONGEST_TERM].replace("\\", "\\\\").replace("'", "''")
-    return f"'{text}'"
+def write_group(group: Group[list[Run]]) -> str:
+    """One of the alternatives. Of one that only excludes, GIN would read every organization's words."""
+    written = join_groups([group], write_term)
+    return f"{ANY} & {written}" if all(term.negated for term in group) else written
+
+
+def write_term(term: Term[list[Run]]) -> str:
+    """The words in a row. A letter of a text without spaces is looked for together with any that follows."""
+    *before, last = term.words
+    pairs = pair_units(last)
+    lexemes = [lexeme for run in before for lexeme in pair_units(run)] + (pairs[:-1] or pairs)
+    is_beginning = term.is_beginning or (len(last) == 1 and is_unspaced(last))
+    written = " <-> ".join([f"'{UNTAGGED}{lexeme}'" for lexeme in lexemes])
+    return f"{'!' if term.negated else ''}({written}{':*' if is_beginning else ''})"
 
 
 @query(listed)
 def search_in(
     organization_id: UUID | MISSING,
-    wanted: str,
+    wanted: Wanted,
     *,
     by: Caller,
     filters: Filters | MISSING,
     after: After | MISSING,
     limit: int,
 ) -> Sql:
-    """A page of an organization's tasks that have what `asked` wants, the best first; MISSING: of the caller's all.
+    """A page of an organization's tasks that have what is wanted, the best first; MISSING: of the caller's all.
 
     To rank and sort what matches takes its ids only: the tasks of the page are read afterwards.
     """
-    words = select(func.to_tsquery(SIMPLE, wanted).label("words")).cte("asked").prefix_with("MATERIALIZED")
-    inside = of_the_caller(Task.organization_id, by) if organization_id is MISSING else is_in(organization_id)
-    kept = [] if filters is MISSING else [filters.match()]
-    rank = func.ts_rank(Task.search, words.c.words, type_=REAL).label("rank")
-    matching = select(Task.organization_id, Task.id, rank).where(
-        Task.search.bool_op("@@")(words.c.words), unindexed(inside), *kept
-    )
-    found = matching.offset(literal_column("0")).subquery("found")  # else PostgreSQL ranks twice what a page is after
+    ranked = list_matching(organization_id, wanted, by, filters)
+    found = ranked.offset(literal_column("0")).subquery("found")  # else PostgreSQL ranks twice what a page is after
     best = Order(found.c.rank, descending=True).first(select(found), found.c.id, after, limit).subquery("best")
     here = and_(Task.organization_id == best.c.organization_id, Task.id == best.c.id)
     rows = select(*FOUND, best.c.rank).join(best, here)
@@ -84,5 +103,31 @@ def search_in(
     return listed_in(organization_id, rows, Task.id, by=by, order=order, after=MISSING, limit=limit)
 
 
-def is_in(organization_id: UUID) -> ColumnElement[bool]:
-    return Task.organization_id == organization_id
+def list_matching(
+    organization_id: UUID | MISSING, wanted: Wanted, by: Caller, filters: Filters | MISSING
+) -> CompoundSelect[Any]:
+    """The ids of all tasks that match, with their rank.
+
+    Each organization of the caller is looked for by its own tag: what it costs is a matter of its tasks alone. A task
+    without a vector is found by an index of those, which are few.
+    """
+    if organization_id is MISSING:
+        own = select(Member.organization_id.label("id")).where(Member.user_id == by.id).subquery("own")
+    else:
+        own = select(type_coerce(organization_id, Uuid).label("id")).subquery("own")
+    queries = [
+        cast(tagged(text, own.c.id), TSQUERY).label(name)
+        for name, text in (("match", wanted.match), ("rank", wanted.rank))
+    ]
+    asked = select(own.c.id, *queries).cte("asked").prefix_with("MATERIALIZED")
+    before = select(unfilled.to_query(wanted.unfilled).label("rank")).cte("before").prefix_with("MATERIALIZED")
+    kept = [] if filters is MISSING else [filters.match()]
+    here = Task.organization_id == asked.c.id
+    return union_all(
+        select(Task.organization_id, Task.id, func.ts_rank(Task.search_vector, asked.c.rank, type_=REAL).label("rank"))
+        .select_from(asked.join(Task, Task.search_vector.bool_op("@@")(asked.c.match)))
+        .where(unindexed(here), *kept),
+        select(Task.organization_id, Task.id, func.ts_rank(Task.search, before.c.rank, type_=REAL))
+        .select_from(asked.join(Task, and_(here, Task.search_vector.is_(None))).join(before, true()))
+        .where(unindexed(Task.search.bool_op("@@")(before.c.rank)), *kept),
+    )

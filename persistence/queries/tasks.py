@@ -36,6 +36,7 @@ from persistence.engine.keyset import After, Order, read_item
 from persistence.engine.statements import Shape, Sql, given, one_of, query, when
 from persistence.queries.audit import Entry, insert_after
 from persistence.queries.task_filters import Filters
+from persistence.search.vectors import DESCRIPTION, TITLE, changed_vector, moved_vector, whole_vector
 from persistence.tables import Organization, Task
 
 TASK = [getattr(Task, name) for name in models.Task.model_fields]
@@ -89,8 +90,16 @@ def list_in(
 
 
 @query(changed)
-def insert(task_id: UUID, task: models.TaskCreate, *, organization_id: UUID, by: Caller, roles: Shape[Roles]) -> Sql:
-    """A task as the contract's `TaskCreate` says it; its status and priority must be there."""
+def insert(
+    task_id: UUID,
+    task: models.TaskCreate,
+    *,
+    vector: str | MISSING,
+    organization_id: UUID,
+    by: Caller,
+    roles: Shape[Roles],
+) -> Sql:
+    """A task as the contract's `TaskCreate` says it; its status and priority must be there. `vector`: of its texts."""
     target = Target(
         select(Organization.id).where(Organization.id == organization_id), within=Organization.id, by=by, roles=roles
     )
@@ -99,6 +108,7 @@ def insert(task_id: UUID, task: models.TaskCreate, *, organization_id: UUID, by:
         "organization_id": organization_id,
         "user_id": by.id,
         "completed_at": case((is_completed(task.status), type_coerce(by.now, INSTANT))),
+        "search_vector": whole_vector(vector, organization_id),
         "created_at": by.now,
         "updated_at": by.now,
     }
@@ -107,9 +117,26 @@ def insert(task_id: UUID, task: models.TaskCreate, *, organization_id: UUID, by:
 
 @query(changed)
 def update(
-    task_id: UUID, patch: models.TaskPatch, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles]
+    task_id: UUID,
+    patch: models.TaskPatch,
+    *,
+    vector: str | MISSING,
+    versions: Sequence[int] | MISSING,
+    by: Caller,
+    roles: Shape[Roles],
 ) -> Sql:
-    return change(target(task_id, by, roles), by, versions, given(patch))
+    """The task with what is given. `vector`: of the texts that are."""
+    values = given(patch)
+    found_by = {"search_vector": found_by_texts(values, vector)} if values.keys() & {"title", "description"} else {}
+    return change(target(task_id, by, roles), by, versions, values, found_by)
+
+
+def found_by_texts(values: dict[str, Any], vector: str | MISSING) -> ColumnElement[Any]:
+    if "title" not in values:
+        return changed_vector(vector, kept=TITLE)
+    if "description" not in values:
+        return changed_vector(vector, kept=DESCRIPTION)
+    return whole_vector(vector, Task.organization_id)
 
 
 @query(changed)
@@ -128,6 +155,7 @@ def move(
     values: dict[str, Any] = {column.name: gone.c[column.name] for column in STORED} | {
         "organization_id": type_coerce(destination, Task.organization_id.type),
         "version": case((gone.c.updated_at == now, gone.c.version), else_=gone.c.version + 1),  # grows once in a call
+        "search_vector": moved_vector(gone.c.search_vector, source, destination),
         "updated_at": now,
     }
     moved = insert_into(Task).from_select(list(values), select(*[value.label(n) for n, value in values.items()]))
@@ -171,7 +199,13 @@ def selected(mine: Target, versions: Sequence[int] | MISSING) -> list[ColumnElem
     return [mine.is_(Task, "organization_id", "id"), when(versions, lambda versions: one_of(Task.version, versions))]
 
 
-def change(mine: Target, by: Caller, versions: Sequence[int] | MISSING, values: dict[str, Any]) -> Sql:
+def change(
+    mine: Target,
+    by: Caller,
+    versions: Sequence[int] | MISSING,
+    values: dict[str, Any],
+    derived: dict[str, ColumnElement[Any]] | None = None,
+) -> Sql:
     """The task with these values. Its version grows when one of them is new; otherwise everything stays as it is."""
     typed: dict[str, ColumnElement[Any]] = {
         name: type_coerce(value, getattr(Task, name).type) for name, value in values.items()
@@ -187,7 +221,9 @@ def change(mine: Target, by: Caller, versions: Sequence[int] | MISSING, values: 
         "version": case((differs, Task.version + 1), else_=Task.version),
         "updated_at": case((differs, type_coerce(by.now, INSTANT)), else_=Task.updated_at),
     }
-    return mine.after(update_of(Task).where(*selected(mine, versions)).values(typed | grown).returning(*TASK))
+    return mine.after(
+        update_of(Task).where(*selected(mine, versions)).values(typed | grown | (derived or {})).returning(*TASK)
+    )
 
 
 def is_completed(status: Any) -> ColumnElement[bool]:

@@ -18,13 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import asyncpg
 from typing_extensions import override
 
 from generated import models
 from persistence.embedded.server import EmbeddedError
+from persistence.search.vectors import write_tagged_vector
 from persistence.tables import AuditLog, Member, Organization, Task, User
 from scripts.seed import rows
 from scripts.seed.contract import Contract
@@ -176,9 +177,14 @@ async def add_tasks(begun: Writing, contract: Contract, everything: Iterator[mod
         while batch := list(islice(everything, BATCH)):
             for task in batch:
                 contract.check_task(task)
-            added += await begun.add(Task, [task.model_dump() for task in batch])
+            added += await begun.add(Task, [as_row(task) for task in batch])
             advance(len(batch))
     return added
+
+
+def as_row(task: models.Task) -> dict[str, Any]:
+    vector = write_tagged_vector(task.organization_id, task.title, task.description)
+    return task.model_dump() | {"search_vector": vector}
 
 
 def report(done: dict[str, tuple[int, int]], seconds: float) -> None:

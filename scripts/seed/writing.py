@@ -44,7 +44,7 @@ class Writing:
         await self.connection.execute(f"TRUNCATE seeding_{name}")
         await self.connection.copy_records_to_table(f"seeding_{name}", columns=columns, records=records)
         done = await self.connection.execute(
-            f"INSERT INTO {name} ({listed}) SELECT {listed} FROM seeding_{name} AS new"  # noqa: S608 - names of ours
+            f"INSERT INTO {name} ({listed}) SELECT {cast(columns)} FROM seeding_{name} AS new"  # noqa: S608 - names of ours
             f" WHERE {missing(table)} ON CONFLICT DO NOTHING"
         )
         if table in CLAIMED:
@@ -77,13 +77,18 @@ async def writing(connection: asyncpg.Connection) -> AsyncIterator[Writing]:
     async with connection.transaction():
         await connection.execute(SETTINGS)
         for table, columns in COLUMNS.items():
-            like = f"SELECT {', '.join(columns)} FROM {table.__tablename__}"  # noqa: S608 - names of ours
+            like = f"SELECT {cast(columns, 'text')} FROM {table.__tablename__}"  # noqa: S608 - names of ours
             await connection.execute(
                 f"CREATE TEMPORARY TABLE seeding_{table.__tablename__} ON COMMIT DROP AS {like} WITH NO DATA"
             )
         begun = Writing(connection)
         yield begun
         await begun.finish()
+
+
+def cast(columns: Sequence[str], vector: str = "tsvector") -> str:
+    """The columns; a vector is text on its way, since COPY takes no other."""
+    return ", ".join(f"CAST({name} AS {vector}) AS {name}" if name == "search_vector" else name for name in columns)
 
 
 def missing(table: type[Row]) -> str:

@@ -18,6 +18,7 @@ from persistence.authorization import Caller, NotAllowed, NotVisible, SessionOve
 from persistence.engine.pool import Pool
 from persistence.queries import idempotency, members, organizations, tasks
 from persistence.queries.accounts import deletions
+from persistence.search.vectors import write_vector
 from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import ApiClient
@@ -184,7 +185,9 @@ async def test_what_somebody_writes_in_a_team_while_his_account_goes_has_no_auth
 ) -> None:
     team, people = await commit.organization({"ada": "owner", "bob": "admin"})
     async with fresh.transaction() as writing:
-        task = await tasks.insert(writing, uuid4(), TASK, organization_id=team, by=people["bob"], roles=WRITERS)
+        task = await tasks.insert(
+            writing, uuid4(), TASK, vector=write_vector(TASK), organization_id=team, by=people["bob"], roles=WRITERS
+        )
         going = asyncio.create_task(statuses(live, [(people["bob"], "DELETE", "/users/me", None)]))
         await somebody_waits(fresh)
 
@@ -223,7 +226,9 @@ async def test_a_request_with_a_key_waits_for_a_deletion_of_its_user_before_the_
     async def write_with_a_key() -> None:
         async with fresh.transaction() as writing:
             await idempotency.reserve(writing, "once", fingerprint=b"", old=NOW, by=bob)
-            await tasks.insert(writing, uuid4(), TASK, organization_id=team, by=bob, roles=WRITERS)
+            await tasks.insert(
+                writing, uuid4(), TASK, vector=write_vector(TASK), organization_id=team, by=bob, roles=WRITERS
+            )
 
     async with fresh.transaction() as referring:  # to the account, for which the deletion waits, when it has left teams
         await referring.fetch("SELECT FROM users WHERE id = $1 FOR KEY SHARE", [bob.id])
@@ -292,13 +297,15 @@ async def test_nothing_is_written_after_a_removal_or_demotion(
 
 
 def write(db: Pool, team: UUID, by: SignedIn) -> Awaitable[object]:
-    return tasks.insert(db, uuid4(), TASK, organization_id=team, by=by, roles=WRITERS)
+    return tasks.insert(db, uuid4(), TASK, vector=write_vector(TASK), organization_id=team, by=by, roles=WRITERS)
 
 
 async def test_who_removes_a_member_waits_for_what_he_writes(commit: Factory, fresh: Pool) -> None:
     team, people = await commit.organization({"ada": "owner", "bob": "admin"})
     async with fresh.transaction() as writing:
-        await tasks.insert(writing, uuid4(), TASK, organization_id=team, by=people["bob"], roles=WRITERS)
+        await tasks.insert(
+            writing, uuid4(), TASK, vector=write_vector(TASK), organization_id=team, by=people["bob"], roles=WRITERS
+        )
         removal = asyncio.create_task(members.delete(fresh, team, people["bob"].id, by=people["ada"]))
         await somebody_waits(fresh)
         assert not removal.done()

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.script import Script, ScriptDirectory
 
 from persistence.queries.accounts.users import key, words
+from persistence.search.vectors import write_tagged_vector
 from server.complaints import CommandError
 from server.database.drift import differences, written_down
 from server.database.migrations import ROOT, configuration, require_head, schema, upgrade
@@ -36,6 +37,26 @@ PERSON = """
 INSERT INTO users (id, email, email_key, username, username_key, full_name, created_at, updated_at)
 VALUES ($1, $2, $3, $4::text, lower($4::text), $5, now(), now())
 """
+BEFORE_VECTORS = "c2f7708ae35d"
+MANY_TASKS = 1_100  # which are three batches
+TEXTS: list[tuple[str, str | None]] = [
+    ("Write /home/ada/report.txt", None),
+    ("Stra\xdfe \u0141\xf3d\u017a", "\u5951\u7d04\u3092\u66f8\u304f ' \\ : * \x01"),
+    ("\u3316" * 200, "\ufdfa" * 100),
+    ("\u0645\u064f\u062d\u064e\u0645\u0640\u0651\u062f \u06f1\u06f2", "x" * 2000),
+    ("!", ""),
+    ("\u0e20\u0e32\u0e29\u0e32\u0e44\u0e17\u0e22 mixed", "a_b-c 1.2.3 \U0001f680 \U0001d401\U00010414"),
+]
+TEAMS = """
+INSERT INTO organizations (id, kind, name, slug, created_at, updated_at)
+SELECT place, 'team', 'Team', place::text, now(), now() FROM unnest($1::uuid[]) AS place
+"""
+TASK = """
+INSERT INTO tasks (organization_id, id, title, description, status, priority, created_at, updated_at)
+VALUES ($1, $2, $3, $4, 'pending', 'low', now(), now())
+"""
+UNFILLED = "SELECT count(*) FROM tasks WHERE search_vector IS NULL"
+FOUND_BY = "SELECT id, organization_id, title, description, search_vector::text AS vector, version FROM tasks"
 SCRIPTS = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
 
 
@@ -83,6 +104,39 @@ async def test_accounts_of_before_are_found_by_the_words_of_today(empty_url: str
     assert len(found) == len(people)
     assert {row["version"] for row in found} == {1}
     assert [row["words"] for row in found] == [words(*list(row)[:3]) for row in found]
+
+
+async def test_tasks_of_before_are_found_by_the_words_of_today(empty_url: str) -> None:
+    """Batch after batch; one that somebody writes just now is not waited for, and one that has a vector keeps it."""
+    await go(empty_url, "upgrade", BEFORE_VECTORS)
+    connection, other = await asyncpg.connect(empty_url), await asyncpg.connect(empty_url)
+    places = sorted(uuid4() for _ in range(3))
+    await connection.execute(TEAMS, places)
+    tasks = [(places[number % 3], uuid4(), *TEXTS[number % len(TEXTS)]) for number in range(MANY_TASKS)]
+    await connection.executemany(TASK, tasks)
+    await go(empty_url, "upgrade", "b27f40c9e6d1")
+    kept, held = tasks[0][1], tasks[1][1]
+    await connection.execute("UPDATE tasks SET search_vector = 'kept' WHERE id = $1", kept)
+
+    async with other.transaction():
+        await other.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await other.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", held)
+        filling = asyncio.create_task(go(empty_url, "upgrade", "4d81c6f3a75e"))
+        await until(lambda: connection.fetchval(UNFILLED), 1)
+    await filling
+
+    found = await connection.fetch(FOUND_BY)
+    wanted = await connection.fetch(
+        "SELECT vector::tsvector::text FROM unnest($1::text[]) WITH ORDINALITY AS _ (vector, n) ORDER BY n",
+        [write_tagged_vector(*list(row)[1:4]) for row in found],
+    )
+    await connection.close()
+    await other.close()
+    vectors = {row["id"]: row["vector"] for row in found}
+    assert (vectors.pop(kept), vectors.pop(held)) == ("'kept'", None)
+    expected = {row["id"]: text["vector"] for row, text in zip(found, wanted, strict=True)}
+    assert vectors == {id_: expected[id_] for id_ in vectors}
+    assert {row["version"] for row in found} == {1}
 
 
 def test_migrations_are_one_line_of_descent() -> None:

@@ -16,10 +16,12 @@ from persistence.authorization import Caller, NotAllowed, NotVisible, OwnershipI
 from persistence.queries import tasks
 from persistence.queries.accounts import users
 from persistence.queries.task_filters import Filters
+from persistence.search.vectors import write_vector
 from tests.conftest import Bench
 from tests.factories import NOW, WRITERS, Factory, deletion
 
 NEW = TaskCreate(title="New", status=TaskStatus.pending, priority=TaskPriority.medium)
+AFTER = TaskPatch(title="After")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,13 @@ def list_in(db: Bench, place: Place, by: Caller) -> Awaitable[object]:
 
 
 def insert(db: Bench, place: Place, by: Caller) -> Awaitable[object]:
-    return tasks.insert(db, uuid4(), NEW, organization_id=place.organization_id, by=by, roles=WRITERS)
+    return tasks.insert(
+        db, uuid4(), NEW, vector=write_vector(NEW), organization_id=place.organization_id, by=by, roles=WRITERS
+    )
 
 
 def update(db: Bench, place: Place, by: Caller, versions: Versions = MISSING) -> Awaitable[object]:
-    return tasks.update(db, place.task_id, TaskPatch(title="After"), versions=versions, by=by, roles=WRITERS)
+    return tasks.update(db, place.task_id, AFTER, vector=write_vector(AFTER), versions=versions, by=by, roles=WRITERS)
 
 
 def set_completed(db: Bench, place: Place, by: Caller, versions: Versions = MISSING) -> Awaitable[object]:
@@ -237,7 +241,7 @@ class TestVersions:
         self, db: Bench, place: Place, people: Mapping[str, Caller], versions: Versions
     ) -> None:
         task = await tasks.update(
-            db, place.task_id, TaskPatch(title="After"), versions=versions, by=people["owner"], roles=WRITERS
+            db, place.task_id, AFTER, vector=write_vector(AFTER), versions=versions, by=people["owner"], roles=WRITERS
         )
 
         assert (json.loads(task.text)["title"], task.version) == ("After", 2)

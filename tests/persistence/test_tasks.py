@@ -16,6 +16,7 @@ from persistence.authorization import Caller, NotVisible, Stale
 from persistence.engine.keyset import Item
 from persistence.engine.pool import Database, Pool
 from persistence.queries import tasks
+from persistence.search.vectors import write_vector
 from tests.conftest import Bench
 from tests.factories import NOW, WRITERS, Factory, deletion
 
@@ -36,11 +37,16 @@ async def find(db: Database, task_id: UUID, by: Caller) -> Task:
 async def insert(db: Database, by: Caller, **values: Any) -> Task:
     plain: dict[str, Any] = {"title": "A task", "status": TaskStatus.pending, "priority": TaskPriority.medium}
     task = TaskCreate(**plain | values)
-    return read(await tasks.insert(db, uuid4(), task, organization_id=by.id, by=by, roles=WRITERS))
+    return read(
+        await tasks.insert(db, uuid4(), task, vector=write_vector(task), organization_id=by.id, by=by, roles=WRITERS)
+    )
 
 
 async def update(db: Database, task_id: UUID, by: Caller, **values: Any) -> Task:
-    return read(await tasks.update(db, task_id, TaskPatch(**values), versions=MISSING, by=by, roles=WRITERS))
+    patch = TaskPatch(**values)
+    return read(
+        await tasks.update(db, task_id, patch, vector=write_vector(patch), versions=MISSING, by=by, roles=WRITERS)
+    )
 
 
 async def complete(
@@ -81,7 +87,9 @@ class TestInsert:
         again = TaskCreate(title="Again", status=TaskStatus.pending, priority=TaskPriority.low)
 
         with pytest.raises(asyncpg.UniqueViolationError) as refused:
-            await tasks.insert(db, task_id, again, organization_id=ada.id, by=ada, roles=WRITERS)
+            await tasks.insert(
+                db, task_id, again, vector=write_vector(again), organization_id=ada.id, by=ada, roles=WRITERS
+            )
 
         assert refused.value.constraint_name == "pk_tasks"
 
@@ -224,7 +232,9 @@ class TestAtOnce:
 
         async def write(number: int) -> object:
             patch = TaskPatch(title=f"From {number}")
-            return await tasks.update(fresh, task_id, patch, versions=[1], by=ada, roles=WRITERS)
+            return await tasks.update(
+                fresh, task_id, patch, vector=write_vector(patch), versions=[1], by=ada, roles=WRITERS
+            )
 
         done = await asyncio.gather(*[write(number) for number in range(20)], return_exceptions=True)
 

@@ -16,6 +16,7 @@ from persistence.engine.keyset import After, Page
 from persistence.engine.pool import Pool
 from persistence.queries import search, tasks
 from persistence.queries.task_filters import Filters
+from persistence.search.vectors import DIGITS, TAGS
 from tests.factories import Factory
 from tests.persistence.test_keyset import FILTERS, generic_plan, index_of, planned
 
@@ -25,14 +26,18 @@ PAGES, SAMPLES = 1000, 40
 RARE, EVERYWHERE = 20.0, 150.0  # milliseconds, p95
 GROWTH = 20_000_000  # bytes
 ADDED = """
-    INSERT INTO tasks
-        (organization_id, id, user_id, title, description, status, priority, due_date, created_at, updated_at)
-    SELECT owner, gen_random_uuid(), $4::uuid, concat('Task ', n, CASE WHEN n % 100 = 0 THEN ' rare' END, ' ', word),
-        concat_ws(' ', 'It is about', md5(n::text), 'and', md5(owner::text || n)), 'pending',
+    INSERT INTO tasks (organization_id, id, user_id, title, description, status, priority, due_date, search_vector,
+        created_at, updated_at)
+    SELECT owner, gen_random_uuid(), $4::uuid, title, description, 'pending',
         (ARRAY['low', 'medium', 'high', 'urgent'])[n % 4 + 1], CASE WHEN n % 3 > 0 THEN now() + span END,
+        (SELECT string_agg(format('''%s%s'':%s', tag, part, place), ' ')
+            FROM regexp_split_to_table(lower(concat(' ', title, ' ', description)), ' +')
+            WITH ORDINALITY AS _ (part, place))::tsvector,
         now() + span, now() - span
     FROM unnest($1::uuid[], $2::integer[], $3::text[]) AS _ (owner, number, word),
-        LATERAL generate_series(1, number) AS n, LATERAL (SELECT n * interval '1 s') AS __ (span)
+        LATERAL translate(right(owner::text, 8), $5, $6) AS tag, LATERAL generate_series(1, number) AS n,
+        LATERAL (SELECT n * interval '1 s', concat('Task ', n, CASE WHEN n % 100 = 0 THEN ' rare' END, ' ', word),
+            concat_ws(' ', 'It is about', md5(n::text), 'and', md5(owner::text || n))) AS __ (span, title, description)
 """
 
 
@@ -53,7 +58,7 @@ async def ada(disk: Pool) -> Caller:
     numbers, words = [FEW] * SMALL + [MANY], [""] * SMALL + ["everywhere"]
     connection = await disk.take()
     await connection.execute("SET statement_timeout = 0")
-    await connection.fetch(ADDED, [*small, ada.id], numbers, words, ada.id, timeout=300)
+    await connection.fetch(ADDED, [*small, ada.id], numbers, words, ada.id, DIGITS, TAGS, timeout=300)
     await connection.execute("VACUUM ANALYZE", timeout=300)
     await connection.execute("RESET statement_timeout")
     disk.put(connection)
@@ -116,7 +121,7 @@ async def test_every_sort_is_read_from_one_index_and_page_1000_costs_what_page_1
 async def test_a_search_finds_a_rare_word_and_one_that_is_everywhere_in_time(disk: Pool, ada: Caller) -> None:
     async def find(wanted: str, after: After | MISSING = MISSING, *, everywhere: bool = False) -> Page:
         where = MISSING if everywhere else ada.id
-        asked = search.asked(wanted)
+        asked = search.write_wanted(wanted)
         return await search.search_in(disk, where, asked, by=ada, filters=MISSING, after=after, limit=50)
 
     for word, most in (("rare", RARE), ("everywhere", EVERYWHERE)):
@@ -127,9 +132,11 @@ async def test_a_search_finds_a_rare_word_and_one_that_is_everywhere_in_time(dis
         told(f"search {word!r}, page 2", second)
         assert max(p95(first), p95(second)) <= most
         for after in (MISSING, following):
-            asked = search.search_in.bind(ada.id, search.asked(word), by=ada, filters=MISSING, after=after, limit=50)
+            asked = search.search_in.bind(
+                ada.id, search.write_wanted(word), by=ada, filters=MISSING, after=after, limit=50
+            )
             plan = await planned(disk, *asked)
-            assert "Bitmap Index Scan on ix_tasks_search" in plan, plan
+            assert "Bitmap Index Scan on ix_tasks_search_vector" in plan, plan
     all_of_ada, in_every = await times(partial(find, "rare", everywhere=True), partial(find, "Task"))
     told("search 'rare' with scope=all", all_of_ada)
     told(f"search 'Task', a word of all {MANY + SMALL * FEW}", in_every)
@@ -157,7 +164,7 @@ async def test_memory_does_not_grow(disk: Pool, ada: Caller) -> None:
 
     async def work() -> None:
         for word in ("rare", "everywhere"):
-            asked = search.asked(word)
+            asked = search.write_wanted(word)
             await search.search_in(disk, ada.id, asked, by=ada, filters=MISSING, after=MISSING, limit=50)
         for sort in TaskSort:
             await lists(disk, ada, sort, total=True)

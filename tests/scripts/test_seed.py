@@ -100,7 +100,7 @@ async def run(url: str, *arguments: str, **settings: str) -> Ended:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(url, server_settings={"statement_timeout": "0"})
     try:
         yield connection
     finally:
