@@ -5,12 +5,18 @@ set -euo pipefail
 
 umask 077  # nobody else enters the folder; the containers get its files, under accounts of their own
 mkdir -p secrets && cd secrets
-for name in secret_key postgres_password; do
+for name in secret_key postgres_password metrics_token; do
   if [[ ! -e $name ]]; then
     openssl rand -hex 32 | tr -d '\n' >"$name.new"
     mv "$name.new" "$name"
   fi
 done
+if [[ ! -e redis_url ]]; then
+  password=$(openssl rand -hex 32)
+  printf 'requirepass %s\n' "$password" >redis_conf
+  printf 'redis://:%s@redis:6379/0' "$password" >redis_url.new
+  mv redis_url.new redis_url  # last, so that the one is never without the other
+fi
 if [[ ! -e tls_key ]]; then
   openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
     -keyout tls_key.new -out tls_certificate 2>/dev/null

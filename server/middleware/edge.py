@@ -18,7 +18,7 @@ from server.errors import MethodNotAllowed
 from server.middleware.common_headers import Common, encoded
 from server.middleware.trusted_hosts import Gate
 from server.observability.logs import current
-from server.observability.metrics import Metrics
+from server.observability.metrics import NONE, Metrics
 from server.observability.outages import met, reason
 from server.observability.telemetry import Telemetry, new_id
 from server.protocol.capacity import PROBES
@@ -33,7 +33,6 @@ CONTENT_TOO_LARGE = 413
 INTERNAL_ERROR = 500
 SERVICE_UNAVAILABLE = 503
 CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
-NONE = "none"  # the operation of a request that belongs to none
 log = structlog.get_logger("access")
 
 

@@ -27,6 +27,7 @@ from server.observability.shared_metrics import WORKER_DEATHS
 ACTIVE = timedelta(minutes=15)
 PATIENCE = 1.0  # seconds that a scrape waits for the database
 KEPT = 30.0  # seconds for which a number of sessions is good
+NONE = "none"  # the operation of a request that belongs to none
 EVERY = 1.0  # seconds between two looks at what a worker lets the others tell of it
 Encoder: TypeAlias = Callable[[CollectorRegistry], bytes]
 Mode: TypeAlias = Literal["livesum", "livemostrecent", "livemax"]
@@ -94,8 +95,9 @@ class Metrics:
         info.labels(VERSION, revision.head(), platform.python_version()).set(1)
         for operation in OPERATIONS:  # a series that begins with its first count has no increase
             self.mismatches.labels(operation.id)
+        for name in (NONE, *(operation.id for operation in OPERATIONS)):
             for status in (500, 503):
-                self.requests.labels(operation.id, status)
+                self.requests.labels(name, status)
         self.answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.counted = -KEPT
 

@@ -34,6 +34,7 @@ from tests.system.services import folder_for, mortal, process, program
 from tests.waiting import until
 
 INSTANCES = ("api1", "api2", "api3")
+ALERTS = {"docs/monitoring/alerts.yaml": "docket-alerts.yaml"}  # where Prometheus has them
 LIMIT = 100  # requests of an address in a minute
 FROM_ENV = {"ALLOWED_HOSTS": "docket.test,172.28.0.10,172.28.0.11"}  # what `.env` beside the compose file says
 
@@ -60,7 +61,8 @@ class Composed:
         text = text.replace("172.28.", self.network)
         names = re.compile(rf"\b({'|'.join(self.services)})(?=:\d|$)")
         text = names.sub(lambda found: self.address(found[1]), text)
-        return text.replace("/tmp/", f"{self.folder}/").replace("/run/secrets", f"{self.folder}/secrets")  # noqa: S108
+        text = text.replace("/tmp/", f"{self.folder}/").replace("/run/secrets", f"{self.folder}/secrets")  # noqa: S108
+        return text.replace("/etc/prometheus/", f"{self.folder}/").replace("=/prometheus", f"={self.folder}/measured")
 
     def environment(self, service: str) -> dict[str, str]:
         return {name: self.here(value) for name, value in self.services[service].get("environment", {}).items()}
@@ -82,7 +84,7 @@ class Composed:
     def start(self, service: str, *more: str, port: int, user: str | None = None) -> None:
         name, *arguments = self.services[service]["command"]
         log, listens = self.folder / f"{service}.log", (self.address(service), port)
-        command = [program(name), *map(str, arguments), *more]
+        command = [program(name), *(self.here(str(argument)) for argument in arguments), *more]
         self.running[service] = self.stack.enter_context(process(command, log, listens=listens, user=user))
 
     def start_docket(self, service: str, cwd: Path) -> None:
@@ -118,7 +120,7 @@ def composed(name: str) -> Iterator[Composed]:
 @pytest.fixture(scope="module")
 def production() -> Iterator[Composed]:
     with composed("compose.yaml") as these:
-        make_secrets(these.folder)
+        make_secrets(these)
         these.start_postgresql()
         these.start("redis", "--bind", these.address("redis"), port=6379)
         command, environment = these.docket("migrate")
@@ -128,14 +130,21 @@ def production() -> Iterator[Composed]:
         told = these.folder / "nginx.conf"
         told.write_text(these.here((ROOT / "deploy/nginx.conf").read_text(encoding="utf-8")), encoding="utf-8")
         these.start("nginx", "-c", str(told), "-e", "stderr", port=8443, user="postgres")
+        for source, name in {"deploy/prometheus.yaml": "prometheus.yaml", **ALERTS}.items():
+            text = these.here((ROOT / source).read_text(encoding="utf-8"))
+            (these.folder / name).write_text(text, encoding="utf-8")
+        these.start("prometheus", f"--web.listen-address={these.address('prometheus')}:9090", port=9090)
         yield these
 
 
-def make_secrets(folder: Path) -> None:
-    subprocess.run([ROOT / "scripts/secrets.sh"], cwd=folder, check=True)
-    (folder / "secrets").chmod(0o755)  # a container has these files, not their folder, and no other accounts
-    for name in ("secret_key", "postgres_password"):
-        (folder / "secrets" / name).chmod(0o400)
+def make_secrets(production: Composed) -> None:
+    subprocess.run([ROOT / "scripts/secrets.sh"], cwd=production.folder, check=True)
+    folder = production.folder / "secrets"
+    folder.chmod(0o755)  # a container has these files, not their folder, and no other accounts
+    for name in production.services["api1"]["secrets"]:
+        (folder / name).chmod(0o400)
+    url = folder / "redis_url"
+    url.write_text(production.here(url.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 @pytest.fixture
@@ -176,6 +185,30 @@ async def test_the_journey_passes_through_nginx_and_all_three_instances(
     await asyncio.to_thread(journey, client)
 
     await until(passed, list(INSTANCES))  # an instance writes its lines after its answers
+
+
+async def test_prometheus_asks_each_instance_by_itself_and_knows_the_alerts(production: Composed) -> None:
+    async with httpx.AsyncClient(base_url=f"http://{production.address('prometheus')}:9090/api/v1") as client:
+
+        async def answered() -> dict[str, str]:
+            targets = (await client.get("/targets")).json()["data"]["activeTargets"]
+            return {target["labels"]["instance"]: target["health"] for target in targets}
+
+        await until(answered, {f"{production.address(service)}:8000": "up" for service in INSTANCES}, seconds=60)
+        groups = (await client.get("/rules")).json()["data"]["groups"]
+
+    known = {rule["name"] for group in groups for rule in group["rules"]}
+    [source] = ALERTS
+    assert known == set(re.findall(r"alert: (\w+)", (ROOT / source).read_text(encoding="utf-8")))
+
+
+def test_who_has_no_token_or_password_learns_nothing(production: Composed) -> None:
+    refused = httpx.get(f"http://{production.address('api1')}:8000/metrics")
+    with socket.create_connection((production.address("redis"), 6379), timeout=5) as connection:
+        connection.sendall(b"DBSIZE\r\n")
+
+        assert connection.recv(100).startswith(b"-NOAUTH")
+    assert refused.status_code == httpx.codes.UNAUTHORIZED
 
 
 def test_without_tls_one_is_sent_to_where_there_is(production: Composed) -> None:

@@ -14,6 +14,7 @@ import pytest
 from generated.operations import VERSION
 from server.__main__ import COMMANDS
 from server.commands.serve import KEEP_ALIVE
+from server.settings.sources import SECRETS
 from tests.system.clones import clone
 from tests.system.conftest import ROOT
 from tests.system.services import INSTALLATION, program
@@ -40,6 +41,15 @@ def test_systemd_takes_the_units(folder: Path) -> None:
         (folder / name).write_text(text.replace("/opt/docket/.venv/bin/python", sys.executable), encoding="utf-8")
 
     judged(program("systemd-analyze"), "verify", *(folder / name for name in UNITS))
+
+
+@pytest.mark.parametrize("name", ["docket.service", "docket-daily.service"])
+def test_a_unit_hands_over_the_secrets_that_it_names_as_files(name: str) -> None:
+    text = (ROOT / "deploy" / name).read_text(encoding="utf-8")
+    named = dict(re.findall(r"(\w+)_FILE=%d/(\w+)", text))
+
+    assert {secret.lower() for secret in named} == set(named.values()) <= set(SECRETS)
+    assert set(re.findall(r"^LoadCredential=(\w+):/etc/docket/\1$", text, re.MULTILINE)) == set(named.values())
 
 
 def test_caddy_takes_its_file() -> None:

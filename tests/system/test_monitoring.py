@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
+from generated.operations import OPERATIONS
 from tests.conftest import ROOT
 from tests.system.services import program
 
@@ -98,3 +100,21 @@ def test_a_scrape_has_what_they_name_in_the_form_of_prometheus(server_url: str) 
     text = "".join(file.read_text(encoding="utf-8") for file in MONITORING.iterdir())
     measured = set(re.findall(r"^# TYPE (\w+)", scrape, re.MULTILINE))
     assert {name.removesuffix("_bucket") for name in re.findall(r"docket_\w+", text)} <= measured
+
+
+def test_what_an_alert_counts_is_there_before_it_happens(server_url: str) -> None:
+    """A series that begins with its first count has no increase: nothing would be alerted of."""
+    httpx.get(f"{server_url}/livez")
+    scrape = httpx.get(f"{server_url}/metrics").text
+    measured = [
+        (sample.name, sample.labels) for family in text_string_to_metric_families(scrape) for sample in family.samples
+    ]
+    rules = (MONITORING / "alerts.yaml").read_text(encoding="utf-8")
+    named = set(re.findall(r"(docket_\w+)(\{.*?\})?", rules))
+    assert len(named) > len(FAULTS) / 2
+    for name, selector in named:
+        wanted = dict(re.findall(r'(\w+)="(.*?)"', selector))
+        assert [labels for series, labels in measured if series == name and wanted.items() <= labels.items()], name
+
+    errors = {labels["operation"] for name, labels in measured if labels.get("status") == "500"}
+    assert errors == {"none", *(operation.id for operation in OPERATIONS)}
