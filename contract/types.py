@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from pydantic import MISSING, TypeAdapter
@@ -84,13 +85,21 @@ class Problem(Exception):  # noqa: N818 - the contract's word, after RFC 9457
     types: ClassVar[Mapping[str, ProblemType]]
 
     def __init__(
-        self, code: str, detail: str | None = None, *, errors: Sequence[Fault] = (), headers: Headers = ()
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        headers: Headers = (),
+        members: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.errors = errors
         self.headers = headers
+        self.members = members
+        """Those that the code has beside the others of a problem."""
 
     def content(self, request_id: str) -> bytes:
         """The body, in UTF-8."""
@@ -104,6 +113,7 @@ class Problem(Exception):  # noqa: N818 - the contract's word, after RFC 9457
                 "code": self.code,
                 "request_id": request_id,
                 "errors": [fault.document() for fault in self.errors],
+                **self.members,
             }
         )
 

@@ -18,12 +18,12 @@ class ApiInfo(BaseModel):
     """The name of the API."""
     version: str
     """The version of the contract (SemVer)."""
-    documentation: str
-    """Where to read the contract and try it out."""
-    reference: str
-    """Where to read the contract as one page."""
-    openapi: str
-    """The contract itself."""
+    documentation: str | MISSING = MISSING
+    """Where to read the contract and try it out; left out where the operator has switched the pages off."""
+    reference: str | MISSING = MISSING
+    """Where to read the contract as one page; left out likewise."""
+    openapi: str | MISSING = MISSING
+    """The contract itself; left out likewise."""
     health: str
     """How the server is."""
 
@@ -1268,6 +1268,8 @@ class Problem(BaseModel):
     """The `X-Request-ID` of the answer."""
     errors: list[Fault]
     """Every place that is wrong, of very many the first 50; empty when no place is."""
+    limit: Annotated[int | MISSING, Field(ge=1)] = MISSING
+    """How many there may be: with `quota_exceeded`, and with nothing else."""
 
 
 class ExportedMembership(BaseModel):

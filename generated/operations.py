@@ -109,6 +109,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Permission denied",
         "The caller sees the resource but may not do this with it.",
     ),
+    "quota_exceeded": ProblemType(
+        403,
+        "Quota exceeded",
+        "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization. `limit` says how many that is; delete some, or ask the operator.",
+    ),
     "account_disabled": ProblemType(
         403,
         "Account disabled",
@@ -959,6 +964,26 @@ class UserConflict(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class ForbiddenOrQuotaExceeded(Problem):
+    """403: The caller may not do this, or there are as many as there may be."""
+
+    status: ClassVar[int] = 403
+    codes = (
+        "permission_denied",
+        "quota_exceeded",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["permission_denied", "quota_exceeded"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class KeyInProgress(Problem):
     """409: A request with this key is being answered."""
 
@@ -1020,6 +1045,31 @@ class UnsupportedCompletionType(Problem):
                 ("Accept-Patch", str(accept_patch)),
                 *(() if accept_encoding is None else (("Accept-Encoding", str(accept_encoding)),)),
             ),
+        )
+
+
+class QuotaExceeded(Problem):
+    """403: There are as many as there may be."""
+
+    status: ClassVar[int] = 403
+    codes = ("quota_exceeded",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["quota_exceeded"] = "quota_exceeded",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        limit: int,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            members={
+                "limit": limit,
+            },
         )
 
 
@@ -2224,10 +2274,11 @@ class OrganizationsOperations(Protocol[Call_contra]):
     ) -> CreateOrganization201:
         """Create a team organization.
 
-        The caller becomes its owner. The `slug` names it for people, and no other organization has it.
+        The caller becomes its owner. The `slug` names it for people, and no other organization has it. Of the organizations
+        that a user made there are 100 at most, unless the operator says otherwise (`quota_exceeded`).
 
         Source: POST /api/v1/organizations
-        Raises: MalformedBodyOrHeader, Unauthorized, RequestTimeout, OrganizationNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, QuotaExceeded, RequestTimeout, OrganizationNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2316,10 +2367,11 @@ class MembersOperations(Protocol[Call_contra]):
         """Add a member to an organization.
 
         The account with this e-mail becomes a member, with the role `member` when none is sent. An address that no active
-        account has is `404`. Admins add members and admins; only owners add owners.
+        account has is `404`. Admins add members and admins; only owners add owners. There are 1,000 members at most, unless
+        the operator says otherwise (`quota_exceeded`).
 
         Source: POST /api/v1/organizations/{organization_id}/members
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberNotAdded, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, MemberNotAdded, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2424,10 +2476,11 @@ class TasksOperations(Protocol[Call_contra]):
         """Create a task.
 
         The task lives in the personal organization unless `organization_id` names another one. `status` is `pending` and
-        `priority` is `medium` when they are not sent.
+        `priority` is `medium` when they are not sent. An organization has 1,000,000 tasks at most, unless the operator says
+        otherwise (`quota_exceeded`).
 
         Source: POST /api/v1/tasks
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, KeyInProgress, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, KeyInProgress, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2502,7 +2555,7 @@ class TasksOperations(Protocol[Call_contra]):
         allowed to write in both organizations.
 
         Source: PUT /api/v1/tasks/{task_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2538,7 +2591,7 @@ class TasksOperations(Protocol[Call_contra]):
         leaves `version` and `ETag` alone. `organization_id` moves the task, for who may write in both organizations.
 
         Source: PATCH /api/v1/tasks/{task_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -4258,7 +4311,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             Unauthorized,
-            Forbidden,
+            ForbiddenOrQuotaExceeded,
             NotFound,
             RequestTimeout,
             KeyInProgress,
@@ -4554,7 +4607,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             Unauthorized,
-            Forbidden,
+            ForbiddenOrQuotaExceeded,
             NotFound,
             RequestTimeout,
             PreconditionFailed,
@@ -4676,7 +4729,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             Unauthorized,
-            Forbidden,
+            ForbiddenOrQuotaExceeded,
             NotFound,
             RequestTimeout,
             PreconditionFailed,
@@ -4850,6 +4903,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             Unauthorized,
+            QuotaExceeded,
             RequestTimeout,
             OrganizationNotCreated,
             ContentTooLarge,
@@ -5159,7 +5213,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             Unauthorized,
-            Forbidden,
+            ForbiddenOrQuotaExceeded,
             NotFound,
             RequestTimeout,
             MemberNotAdded,

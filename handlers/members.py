@@ -12,6 +12,7 @@ from generated.operations import (
     GetMember200,
     ListMembers200,
     MemberConflict,
+    QuotaExceeded,
     RemoveMember204,
     UpdateMember200,
 )
@@ -46,6 +47,9 @@ async def add_member(call: Call, /, *, organization_id: UUID, body: models.Membe
         action = Action.manage_owners if role == OWNER else Action.manage_members
         permit(place.role, action, may_imply=place.may_imply)
         refuse_personal(place.organization.kind)
+        most = call.process.quotas.members
+        if place.organization.member_count >= most:
+            raise QuotaExceeded(detail="The organization has as many members as it may have.", limit=most)
         try:
             added = await members.insert(db, organization_id, key(body.email), role, by=call.caller)
         except NotVisible:

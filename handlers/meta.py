@@ -22,19 +22,13 @@ from persistence.engine import health
 from persistence.engine.pool import Pool
 
 RETRY_AFTER = 2  # seconds
+PAGES = {"documentation": "/docs", "reference": "/redoc", "openapi": "/openapi.yaml"}
 LOST = "This process has lost places for connections to the database: replace it."
 
 
-async def get_api_info(_call: PublicCall, /) -> GetApiInfo200:
-    places = models.ApiInfo(
-        name=TITLE,
-        version=VERSION,
-        documentation="/docs",
-        reference="/redoc",
-        openapi="/openapi.yaml",
-        health="/health",
-    )
-    return GetApiInfo200(body=places)
+async def get_api_info(call: PublicCall, /) -> GetApiInfo200:
+    pages = PAGES if call.process.has_pages else {}
+    return GetApiInfo200(body=models.ApiInfo(name=TITLE, version=VERSION, health="/health", **pages))
 
 
 async def get_health(call: PublicCall, /) -> GetHealth200 | GetHealth503:

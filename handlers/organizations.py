@@ -14,6 +14,7 @@ from generated.operations import (
     GetOrganization200,
     ListOrganizations200,
     OrganizationConflict,
+    QuotaExceeded,
     UpdateOrganization200,
 )
 from handlers.shared import audit_trail, pagination
@@ -22,6 +23,7 @@ from handlers.shared.call import Call
 from handlers.shared.permissions import Action, permit
 from handlers.shared.preconditions import etag, guard
 from handlers.shared.task_deletion import delete_tasks
+from persistence.authorization import Full
 from persistence.engine.pool import Database
 from persistence.queries import members, organizations
 
@@ -40,10 +42,19 @@ async def list_organizations(call: Call, /, *, limit: int, cursor: str | MISSING
 async def create_organization(call: Call, /, *, body: models.OrganizationCreate) -> CreateOrganization201:
     await call.count_changes(body.model_fields_set)
     async with call.db.transaction() as db:
-        made = await organizations.insert(db, uuid7(), body, by=call.caller)
+        made = await founded(db, call, body)
         target = audit_trail.organization(made.id)
         await record(db, call, AuditAction.organization_created, SUCCESS, target=target, organization_id=made.id)
     return CreateOrganization201(body=made, location=f"/api/v1/organizations/{made.id}", etag=etag(made))
+
+
+async def founded(db: Database, call: Call, body: models.OrganizationCreate) -> models.Organization:
+    """The organization that the caller makes. Raises QuotaExceeded when that would be one too many."""
+    most = call.process.quotas.organizations
+    try:
+        return await organizations.insert(db, uuid7(), body, by=call.caller, most=most)
+    except Full:
+        raise QuotaExceeded(detail="You have made as many organizations as one may make.", limit=most) from None
 
 
 async def get_organization(call: Call, /, *, organization_id: UUID) -> GetOrganization200:

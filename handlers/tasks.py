@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from pydantic import MISSING
@@ -17,6 +17,7 @@ from generated.operations import (
     DeleteTask204,
     GetTask200,
     ListTasks200,
+    QuotaExceeded,
     ReplaceTask200,
     SearchTasks200,
     ToggleTaskCompletion200,
@@ -27,7 +28,7 @@ from handlers.shared.audit_trail import entry_of
 from handlers.shared.call import Call
 from handlers.shared.permissions import ROLES, Action
 from handlers.shared.preconditions import etag, versions
-from persistence.authorization import Caller, NotVisible
+from persistence.authorization import Caller, Full, NotVisible, Room
 from persistence.engine.keyset import Item
 from persistence.engine.pool import Database
 from persistence.queries import search, tasks
@@ -35,7 +36,14 @@ from persistence.search.vectors import write_vector
 
 WRITERS = ROLES[Action.write_tasks]
 SUCCESS = AuditOutcome.success
+FULL = "The organization has as many tasks as it may have."
 Write: TypeAlias = Callable[[Database, UUID], Awaitable[Item]]
+
+
+class Place(Protocol):
+    """Puts a task into an organization, if there is room."""
+
+    async def __call__(self, *, room: Room | MISSING) -> Item: ...
 
 
 async def list_tasks(
@@ -143,10 +151,8 @@ async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask20
     status = TaskStatus.pending if body.status is MISSING else body.status
     priority = TaskPriority.medium if body.priority is MISSING else body.priority
     whole = body.model_copy(update={"status": status, "priority": priority})
-    vector = write_vector(whole)
-    task = await tasks.insert(
-        call.db, uuid7(), whole, vector=vector, organization_id=where, by=call.caller, roles=WRITERS
-    )
+    insert = partial(tasks.insert, call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
+    task = await placed(call, where, partial(insert, vector=write_vector(whole)))
     return CreateTask201(body=written(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))
 
 
@@ -194,9 +200,8 @@ async def changed(
         source, target, moved = task.organization_id, audit_trail.task(task_id), AuditAction.task_moved
         left = entry_of(db, call, moved, SUCCESS, target=target, organization_id=source)
         arrived = entry_of(db, call, moved, SUCCESS, target=target, organization_id=destination)
-        return await tasks.move(
-            db, task_id, source=source, destination=destination, by=by, roles=WRITERS, left=left, arrived=arrived
-        )
+        move = partial(tasks.move, db, task_id, source=source, destination=destination, by=by, roles=WRITERS)
+        return await placed(call, destination, partial(move, left=left, arrived=arrived))
 
 
 async def toggle_task_completion(
@@ -226,6 +231,17 @@ async def found(db: Database, task_id: UUID, by: Caller, write: Write) -> Item:
             return await write(db, task_id)
         except NotVisible:
             await tasks.find(db, task_id, by=by)
+
+
+async def placed(call: Call, organization_id: UUID, write: Place) -> Item:
+    """The task that the write puts into the organization. Raises QuotaExceeded when it is full."""
+    counts = call.process.quotas.tasks
+    try:
+        task = await write(room=counts.room(organization_id))
+    except Full:
+        raise QuotaExceeded(detail=FULL, limit=counts.quota) from None
+    counts.learn(organization_id, task.counted)
+    return task
 
 
 def written(task: Item) -> Json[models.Task]:

@@ -73,6 +73,18 @@ class Stale(Exception):  # noqa: N818 - it says what is the case
         self.version = version
 
 
+class Full(Exception):  # noqa: N818 - it says what is the case
+    """There is no room for one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much there may be: so many rows to look at, and no room for one more when `most` of them are there."""
+
+    looks: int
+    most: int
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, in which session, and when. A caller of another issuer has no session."""
@@ -283,6 +295,16 @@ class Target:
         found = keys.add_columns(role, within.label("place")).select_from(self.caller)
         self.found = found.cte("target")
         self.allowed = self.found.c.role.in_(roles)
+        self.counted: CTE | None = None
+        self.has_room: ColumnElement[bool] = true()
+
+    def limit(self, rows: Rows, room: Room | MISSING) -> None:
+        """Add nothing where there is no room. `rows` are those that count, for callers who may add one."""
+        if room is not MISSING:
+            count = select(func.count()).select_from(rows.limit(room.looks).subquery()).scalar_subquery()
+            counted = select(case((self.allowed, count)).label("counted")).select_from(self.found)
+            self.counted = counted.cte("counted")
+            self.has_room = self.counted.c.counted < type_coerce(room.most, Member.version.type)
 
     def is_(self, table: type[Row], *keys: str) -> ColumnElement[bool]:
         """True for the row of `table` with these keys, if the caller may change it."""
@@ -290,7 +312,8 @@ class Target:
 
     def insert(self, table: type[Row], **values: Any) -> Insert:
         """A row of `table`, if the caller may add it."""
-        rows = select(*typed(table, values).values()).select_from(self.found).where(self.allowed)
+        place = self.found if self.counted is None else self.found.join(self.counted, true())
+        rows = select(*typed(table, values).values()).select_from(place).where(self.allowed, self.has_room)
         return insert(table).from_select(list(values), rows)
 
     def after(self, change: Insert | Update | Delete, log: Callable[[CTE], Sequence[Insert]] = lambda _: ()) -> Sql:
@@ -301,11 +324,14 @@ class Target:
         found = self.allowed.label("allowed"), self.found.c.place, version.label("current")
         told = self.caller.c.is_superuser if self.by.as_superuser is MISSING else literal_column("false")
         answer = select(*keyset.item(changed), *found, told.label("may_imply")).select_from(verdict)
+        if self.counted is not None:
+            answer = answer.add_columns(self.counted.c.counted, (~self.has_room).label("is_full"))
+            answer = answer.outerjoin(self.counted, true())
         return answer.add_cte(*[entry.cte(f"log_{number}") for number, entry in enumerate(log(changed))])
 
 
 def changed(records: list[Record]) -> Item:
-    """The row of `Target.after`. Raises SessionOver, NotVisible, NotAllowed, Stale."""
+    """The row of `Target.after`. Raises SessionOver, NotVisible, NotAllowed, Full, Stale."""
     if not records:
         raise SessionOver
     if (allowed := records[0]["allowed"]) is None:
@@ -313,8 +339,14 @@ def changed(records: list[Record]) -> Item:
     if not allowed:
         raise refusal(records[0], NotAllowed(records[0]["place"]))
     if records[0][0] is None:
-        raise Stale(records[0]["current"])
+        raise Full if records[0].get("is_full") else Stale(records[0]["current"])
     return keyset.read_item(records[0])
+
+
+def placed(records: list[Record]) -> Item:
+    """As `changed`, with how many there were where that was asked."""
+    item, counted = changed(records), records[0].get("counted")
+    return item if counted is None else item._replace(counted=counted)
 
 
 def for_superusers(by: Caller, rows: Rows) -> Sql:

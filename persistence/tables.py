@@ -163,6 +163,8 @@ class Organization(Row):
     name: Mapped[str] = mapped_column(String(255))
     slug: Mapped[str | None] = mapped_column(String(63), unique=True)
     description: Mapped[str | None] = mapped_column(String(2000))
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"), index=True)
+    """The user whose quota a team counts in."""
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -16,7 +16,7 @@ from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, RATE_CLASSES, TITLE, VERSION, Handlers
 from handlers import audit, auth, members, meta, organizations, profile, tasks, users
-from handlers.shared.call import Call, Life, Look, Process, PublicCall, Quota
+from handlers.shared.call import Call, Life, Look, Process, PublicCall, Quota, Quotas
 from persistence.engine.pool import Database
 from security.cursors import Cursors
 from security.keys import Keys
@@ -27,6 +27,7 @@ from server.database import connect, revision
 from server.dispatch.authentication import Callers
 from server.dispatch.bulkheads import Bulkheads
 from server.dispatch.dispatcher import Calls
+from server.dispatch.task_counts import TaskCounts
 from server.middleware.common_headers import Common
 from server.middleware.cors import Cors
 from server.middleware.edge import Edge
@@ -83,10 +84,10 @@ def create_app(
     metrics, telemetry = metrics_of(chosen), telemetry_of(chosen)
     limits, key_set = limits_of(chosen, metrics), external_issuers.key_set_of(chosen)
     outsiders = external_issuers.outsiders_of(chosen, key_set)
+    bulkheads = Bulkheads(max(1, chosen.pool_size // 2), OF_A_CALLER if chosen.rate_limits_enabled else None)
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
     accounts, proxies = chosen.auth_mode != "external", Proxies(chosen.trusted_proxies)
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
-    bulkheads = Bulkheads(max(1, chosen.pool_size // 2), OF_A_CALLER if chosen.rate_limits_enabled else None)
     calls = Calls(process, metrics, limits, callers, chosen.features, bulkheads=bulkheads)
     statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
@@ -94,7 +95,8 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Capacity]]:
         async with (opened or connect.pooled(chosen, statements))() as calls.db:
             await process.passwords.warm()
-            async with metrics.measuring(lambda: state(calls.db, process.passwords, lines)):
+            measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
+            async with measuring, process.quotas.tasks.counting_in(bulkheads.beside(calls.db)):
                 yield {CAPACITY: Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)}
             calls.outages.close()
         process.passwords.close()
@@ -174,6 +176,8 @@ def process_of(
         life=life,
         sessions_per_user=chosen.sessions_per_user,
         sign_ins=sign_ins_of(chosen),
+        has_pages=chosen.docs,
+        quotas=Quotas(TaskCounts(chosen.quota_tasks), chosen.quota_organizations, chosen.quota_members),
         looks=looks,
     )
 

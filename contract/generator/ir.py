@@ -60,6 +60,8 @@ class Response:
     headers: tuple[Header, ...]
     constants: tuple[tuple[str, str], ...]
     codes: tuple[str, ...]
+    members: tuple[str, ...]
+    """Integers that a problem has beside the others, whichever of its codes it is."""
     pointer: str
 
     @property

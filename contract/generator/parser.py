@@ -289,8 +289,23 @@ class Contract:
             codes = self.codes(node, pointer, int(status))
         description: str = member(node, "description", pointer)
         return Response(
-            name, int(status), description, media_types, body, schema, tuple(headers), tuple(constants), codes, pointer
+            name=name,
+            status=int(status),
+            description=description,
+            media_types=media_types,
+            body=body,
+            schema=schema,
+            headers=tuple(headers),
+            constants=tuple(constants),
+            codes=codes,
+            members=self.members(codes),
+            pointer=pointer,
         )
+
+    def members(self, codes: tuple[str, ...]) -> tuple[str, ...]:
+        """What a problem has beside the members of all: the same, whichever of the codes it is."""
+        each = [self.problem_types.get(code, {}).get("members", []) for code in codes]
+        return tuple(name for name in (each[0] if each else []) if all(name in others for others in each))
 
     def headers(self, node: Node, pointer: str) -> tuple[list[Header], list[tuple[str, str]]]:
         """The headers that the handler sets, and those that are always the same. The server's own are left out."""
@@ -330,7 +345,8 @@ class Contract:
             if kind is None:
                 raise Refused(child(at, code), "is no code of x-problems")
             said = {"code": code, "status": status, "title": kind["title"], "type": f"/problems/{code}"}
-            if not said.items() <= value.items() or kind["status"] != status:
+            more = all(isinstance(value.get(name), int) for name in kind.get("members", []))
+            if not said.items() <= value.items() or kind["status"] != status or not more:
                 raise Refused(child(at, code), "the example does not say what x-problems says of this code")
         return tuple(examples)
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from uuid import UUID
 
 from pydantic import MISSING
 
@@ -12,7 +14,7 @@ from contract.types import Text
 from generated.models import Environment
 from generated.operations import GetHealth200, GetHealth503, NotFound
 from handlers.shared.health_check import Glance
-from persistence.authorization import Caller
+from persistence.authorization import Caller, Room
 from persistence.engine.pool import Database
 from security.cursors import Cursors
 from security.keys import Keys
@@ -41,6 +43,32 @@ class Quota(NamedTuple):
     seconds: int
 
 
+class TaskCounts(Protocol):
+    """How many tasks organizations have, as far as it is known and has to be."""
+
+    quota: int
+
+    def room(self, organization_id: UUID, /) -> Room | MISSING:
+        """What the statement that puts a task there has to look at; MISSING: there is room."""
+        ...
+
+    def learn(self, organization_id: UUID, counted: int | None, /) -> None:
+        """One more is there, beside those that were counted, if they were."""
+        ...
+
+    def counting_in(self, db: Database, /) -> AbstractAsyncContextManager[None]:
+        """Count in this database, until it is closed."""
+        ...
+
+
+class Quotas(NamedTuple):
+    """How much there may be of what people make: tasks of an organization, organizations of a user, members."""
+
+    tasks: TaskCounts
+    organizations: int
+    members: int
+
+
 class Metrics(Protocol):
     """What monitoring reads."""
 
@@ -63,6 +91,9 @@ class Process:
     sessions_per_user: int
     sign_ins: Quota
     """Wrong passwords that an account, or an identifier of none, has from anywhere but the networks it knows."""
+    has_pages: bool
+    """Whether the contract and its pages are served."""
+    quotas: Quotas
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""
     health: Glance[GetHealth200 | GetHealth503] = field(default_factory=Glance)

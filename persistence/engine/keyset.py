@@ -39,6 +39,8 @@ class Item(NamedTuple):
     organization_id: UUID
     version: int
     text: bytes
+    counted: int | None = None
+    """How many the organization had before, where that was asked."""
 
 
 @dataclass(frozen=True, slots=True)

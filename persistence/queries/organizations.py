@@ -6,13 +6,13 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, Update, func, literal, select, true
+from sqlalchemy import ColumnElement, Update, func, literal, select, true, type_coerce
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 
 from generated import models
-from persistence.authorization import Caller, listed, listed_mine, me, seen, seen_with_role
+from persistence.authorization import Caller, Full, SessionOver, listed, listed_mine, me, seen, seen_with_role
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, given, query, trusted, typed
 from persistence.tables import Member, Organization, Task
@@ -63,18 +63,30 @@ def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(mine, Organization.id, by=by, order=BY_NAME, after=after, limit=limit)
 
 
-@query(seen(whole))
-def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by: Caller) -> Sql:
-    """A team whose owner is the caller, in one statement."""
+def founded(records: list[Record]) -> models.Organization:
+    """The row of `insert`. Raises SessionOver, Full."""
+    if not records:
+        raise SessionOver
+    if records[0][0] is None:
+        raise Full
+    return whole(records[0])
+
+
+@query(founded)
+def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by: Caller, most: int) -> Sql:
+    """A team whose owner is the caller, in one statement; none where `most` of those are there that the caller made."""
     caller, moments = me(by), {"created_at": by.now, "updated_at": by.now}
-    team = {"id": organization_id, "kind": literal("team")} | given(organization) | moments
-    rows = select(*typed(Organization, team).values()).select_from(caller)
+    made = select(Organization.id).where(Organization.created_by == by.id).limit(most).subquery()
+    has_room = select(func.count()).select_from(made).scalar_subquery() < type_coerce(most, Organization.version.type)
+    team = {"id": organization_id, "kind": literal("team"), "created_by": caller.c.id} | given(organization) | moments
+    rows = select(*typed(Organization, team).values()).select_from(caller).where(has_room)
     stored = [getattr(Organization, name) for name in NAMES if name in Organization.__table__.columns]
-    founded = insert_into(Organization).from_select([*team], rows).returning(*stored).cte("founded")
-    owner = {"organization_id": founded.c.id, "user_id": caller.c.id, "role": literal("owner")} | moments
-    rows = select(*typed(Member, owner).values()).select_from(founded.join(caller, true()))
+    new = insert_into(Organization).from_select([*team], rows).returning(*stored).cte("founded")
+    owner = {"organization_id": new.c.id, "user_id": caller.c.id, "role": literal("owner")} | moments
+    rows = select(*typed(Member, owner).values()).select_from(new.join(caller, true()))
     joined = insert_into(Member).from_select([*owner], rows).cte("joined")
-    return select(*shown(literal(1), literal("owner"), founded.c)).select_from(founded).add_cte(joined)
+    shown_to = caller.outerjoin(new, true())
+    return select(*shown(literal(1), literal("owner"), new.c)).select_from(shown_to).add_cte(joined)
 
 
 @query(lambda _: None)

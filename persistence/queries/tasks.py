@@ -24,11 +24,13 @@ from generated.models import TaskSort, TaskStatus
 from persistence.authorization import (
     Caller,
     Roles,
+    Room,
     Target,
     changed,
     listed,
     listed_everywhere,
     listed_in,
+    placed,
     seen,
     seen_by,
 )
@@ -89,7 +91,7 @@ def list_in(
     return listed_in(organization_id, rows, Task.id, by=by, order=order, after=after, limit=limit, total=total)
 
 
-@query(changed)
+@query(placed)
 def insert(
     task_id: UUID,
     task: models.TaskCreate,
@@ -98,11 +100,10 @@ def insert(
     organization_id: UUID,
     by: Caller,
     roles: Shape[Roles],
+    room: Room | MISSING = MISSING,
 ) -> Sql:
     """A task as the contract's `TaskCreate` says it; its status and priority must be there. `vector`: of its texts."""
-    target = Target(
-        select(Organization.id).where(Organization.id == organization_id), within=Organization.id, by=by, roles=roles
-    )
+    target = organization(organization_id, by, roles, room)
     values = given(task) | {
         "id": task_id,
         "organization_id": organization_id,
@@ -139,17 +140,24 @@ def found_by_texts(values: dict[str, Any], vector: str | MISSING) -> ColumnEleme
     return whole_vector(vector, Task.organization_id)
 
 
-@query(changed)
+@query(placed)
 def move(
-    task_id: UUID, *, source: UUID, destination: UUID, by: Caller, roles: Shape[Roles], left: Entry, arrived: Entry
+    task_id: UUID,
+    *,
+    source: UUID,
+    destination: UUID,
+    by: Caller,
+    roles: Shape[Roles],
+    left: Entry,
+    arrived: Entry,
+    room: Room | MISSING = MISSING,
 ) -> Sql:
     """The task in another organization, where it is a row anew; in its old one it must be locked already.
 
     Both organizations have an audit log of it.
     """
-    keys = select(Organization.id).where(Organization.id == destination)
-    target = Target(keys, within=Organization.id, by=by, roles=roles)
-    here = Task.id == task_id, Task.organization_id == source, target.allowed
+    target = organization(destination, by, roles, room)
+    here = Task.id == task_id, Task.organization_id == source, target.allowed, target.has_room
     gone = delete_from(Task).where(*here).returning(*STORED).cte("gone")
     now = type_coerce(by.now, INSTANT)
     values: dict[str, Any] = {column.name: gone.c[column.name] for column in STORED} | {
@@ -187,6 +195,23 @@ def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, role
     mine = target(task_id, by, roles)
     gone = delete_from(Task).where(*selected(mine, versions)).returning(*TASK)
     return mine.after(gone, lambda gone: [insert_after(gone, entry, organization_id=gone.c.organization_id)])
+
+
+@query(lambda records: (records[0]["count"], records[0]["last"]))
+def count_some(organization_id: UUID, *, after: UUID, most: int) -> Sql:
+    """How many tasks follow this one, `most` at most, and the id of the last of them."""
+    some = select(Task.id).where(Task.organization_id == organization_id, Task.id > after)
+    ids = some.order_by(Task.id).limit(most).cte()
+    last = select(ids.c.id).order_by(ids.c.id.desc()).limit(1).scalar_subquery()
+    return select(func.count().label("count"), last.label("last")).select_from(ids)
+
+
+def organization(organization_id: UUID, by: Caller, roles: Roles, room: Room | MISSING) -> Target:
+    """Where a task shall be, if there is room."""
+    keys = select(Organization.id).where(Organization.id == organization_id)
+    target = Target(keys, within=Organization.id, by=by, roles=roles)
+    target.limit(select(Task.id).where(Task.organization_id == organization_id), room)
+    return target
 
 
 def target(task_id: UUID, by: Caller, roles: Roles) -> Target:

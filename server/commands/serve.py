@@ -147,17 +147,24 @@ def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -
         http=Connection,
         lifespan="on",
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, heard)  # uvicorn raises them again when it is done; that must not end us
     tell = partial(say_ready, urls(listeners), docs=settings.docs)
     if reload:
         ChangeReload(config, Server(config, tell).run, listeners).run()
         return 0
     if settings.workers == 1:
         server = Server(config, tell)
+        hear(server.handle_exit)  # uvicorn would begin to later, and raises them again when it is done
         server.run(listeners)
         return 0 if server.started and not server.lifespan.shutdown_failed else 1
-    return supervise(config, listeners, settings, tell)
+    status = supervise(config, listeners, settings, tell)
+    hear(heard)
+    return status
+
+
+def hear(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Call this when we are told to end, instead of being interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def supervise(
@@ -179,7 +186,7 @@ def hung_up(_number: int, _frame: FrameType | None) -> None:
 
 
 def heard(_number: int, _frame: FrameType | None) -> None:
-    """A signal that uvicorn has acted upon."""
+    """A signal that comes when we are about to end."""
 
 
 def say_ready(addresses: list[str], *, docs: bool) -> None:

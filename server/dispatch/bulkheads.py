@@ -40,6 +40,12 @@ class Bulkheads:
         exchange.on_end = partial(self.leave, name)
         return Compartment(db, self.places)
 
+    def beside(self, db: Database) -> "Compartment":
+        """Where statements run that belong to no request: each waits for its place."""
+        compartment = Compartment(db, self.places)
+        compartment.has_begun = True
+        return compartment
+
     def leave(self, name: str) -> None:
         """Give up a place of the caller."""
         self.callers[name] -= 1
@@ -50,7 +56,8 @@ class Bulkheads:
 class Compartment:
     """The database with a place taken for each statement, or transaction: at once, or not at all.
 
-    Once `has_begun` is set the answer is being sent, which nothing can take back: then a statement waits for its place.
+    Once `has_begun` is set the answer is being sent, which nothing can take back, or there is none: then a statement
+    waits for its place.
     """
 
     def __init__(self, db: Database, places: asyncio.Semaphore) -> None:

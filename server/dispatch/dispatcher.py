@@ -52,6 +52,7 @@ SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
 READ_METRICS = "getMetrics"
 FOR_SUPERUSERS = ("superuser",)
+FORBIDDEN = Forbidden()
 log = structlog.get_logger("calls")
 
 
@@ -156,7 +157,7 @@ class Calls(binding.Server):
             return await as_superuser_if_needed(call, exchange.operation, arguments, run)
         except (Forbidden, NotAllowed) as refusal:
             operation = exchange.operation
-            if isinstance(call, Call) and operation is not None and Forbidden in operation.problems:
+            if isinstance(call, Call) and operation is not None and operation.declares(FORBIDDEN):
                 await record(
                     call.db,
                     call,

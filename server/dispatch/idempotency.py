@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 from contract.binding import text_of
 from contract.exchange import Exchange
 from contract.types import Json, Operation, Problem, Result
+from generated.operations import QuotaExceeded
 from handlers.shared.call import Aside, Call, NoSuchAccount
 from persistence.engine.pool import Database
 from persistence.queries import idempotency
@@ -81,13 +82,14 @@ def declared(operation: Operation, status: int, code: str, *headers: tuple[str, 
 async def rehearse(call: Call, handler: Again) -> None:
     """Do it once more and undo it: whoever would be refused is. That it conflicts with itself does not matter.
 
-    Nor does that what it names is gone, or what takes long: whoever gets so far may do it.
+    Nor does that what it names is gone, that there is no room for it again, or what takes long: whoever gets so far may
+    do it.
     """
     try:
         async with call.db.transaction() as db:
             await handler(replace(call, db=db))
             raise Undone  # noqa: TRY301 - only an exception rolls back
-    except (Undone, Aside, NoSuchAccount):
+    except (Undone, Aside, NoSuchAccount, QuotaExceeded):
         return
     except Exception as error:
         problem = problem_of(error)

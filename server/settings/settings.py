@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     sessions_per_user: int = Field(
         100, ge=1, le=10_000, description="Live sessions of an account; the longest unused one goes."
     )
+    quota_tasks: int = Field(1_000_000, ge=1, le=HIGHEST_LIMIT, description="Tasks of an organization at most,")
+    quota_organizations: int = Field(100, ge=1, le=HIGHEST_LIMIT, description="organizations that a user made, and")
+    quota_members: int = Field(1000, ge=1, le=HIGHEST_LIMIT, description="members of an organization.")
     backend_cors_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(origins_of)] = Field(
         frozenset(),
         validate_default=False,

@@ -257,7 +257,9 @@ async def test_switched_off_there_are_no_pages_but_those_of_problems(db: Bench) 
             status = 200 if path in ("/favicon.ico", asset_path("problem.css"), asset_path("favicon.svg")) else 404
             assert (await http.get(path)).status_code == status, path
         page = await http.get("/problems/not_found", headers={"Accept": "text/html"})
+        info = await api.get("//")
 
+    assert info.body.keys() == {"name", "version", "health"}
     assert '/docs"' not in page.text
     assert "problem.css" in page.text
 

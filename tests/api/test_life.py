@@ -27,6 +27,18 @@ if os.path.exists(os.environ["TROUBLE"]):
 
     ThreadPoolExecutor.submit = submit
 """
+EARLY = """
+import asyncio, os
+
+run = asyncio.Runner.run
+
+def interrupted(runner, coroutine, **more):
+    if coroutine.__qualname__ == "Server.serve":
+        os.kill(os.getpid(), int(os.environ["EARLY"]))
+    return run(runner, coroutine, **more)
+
+asyncio.Runner.run = interrupted
+"""
 HEAD = (
     b"POST /api/v1/auth/login HTTP/1.1\r\nHost: docket\r\nX-Forwarded-Proto: https\r\n"
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -162,6 +174,16 @@ async def test_sighup_ends_one_worker_as_sigterm_does(tmp_path: Path, fresh_url:
     async with asyncio.timeout(60), running(tmp_path, fresh_url, DRAIN_SECONDS="0.1") as server:
         server.process.send_signal(signal.SIGHUP)
 
+        assert await server.process.wait() == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_that_comes_before_uvicorn_listens_to_it_is_not_lost(
+    tmp_path: Path, fresh_url: str, sent: signal.Signals
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EARLY)
+    early = str(int(sent))
+    async with asyncio.timeout(120), running(tmp_path, fresh_url, PYTHONPATH=str(tmp_path), EARLY=early) as server:
         assert await server.process.wait() == 0
 
 

@@ -172,7 +172,7 @@ async def test_who_founds_a_team_while_his_account_goes_stays_with_it(
 ) -> None:
     bob = await commit.user()
     async with fresh.transaction() as founding:
-        team = await organizations.insert(founding, uuid4(), OrganizationCreate(name="New", slug="new"), by=bob)
+        team = await organizations.insert(founding, uuid4(), OrganizationCreate(name="New", slug="new"), by=bob, most=1)
         going = asyncio.create_task(statuses(live, [(bob, "DELETE", "/users/me", None)]))
         await somebody_waits(fresh)
 

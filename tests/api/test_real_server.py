@@ -7,8 +7,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,14 @@ class Running:
         return [json.loads(line) for line in self.output.read_bytes().rpartition(b"\n")[0].splitlines()]
 
 
+@contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """Have those whom we start hear of the signal: `nohup` has us ignore it, and so would they."""
+    before = signal.signal(number, lambda *_: None)
+    yield
+    signal.signal(number, before)
+
+
 @asynccontextmanager
 async def running(folder: Path, url: str, workers: int = 1, *options: str, **more: str) -> AsyncIterator[Running]:
     """`python -m server serve` as in production but for TLS, with more settings, once it says that it is ready."""
@@ -54,7 +62,7 @@ async def running(folder: Path, url: str, workers: int = 1, *options: str, **mor
     settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "ENVIRONMENT": "staging", "PORT": "0"}
     settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false", "DRAIN_SECONDS": "0"}
     settings |= more
-    with output.open("ab") as file:
+    with output.open("ab") as file, heard(signal.SIGHUP):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "server", "serve", *options,
             cwd=ROOT, env=os.environ | settings, stdout=file, stderr=asyncio.subprocess.PIPE, start_new_session=True,

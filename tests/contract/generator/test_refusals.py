@@ -12,6 +12,7 @@ from tests.contract.generator.conftest import ROOT
 LIST, GET = "#/paths/~1books/get", "#/paths/~1books~1{book_id}/get"
 INLINE = "an inline object has no name: put it into components/schemas"
 EXAMPLE = "the example does not say what x-problems says of this code"
+NO_CLASS = "names no other class of x-rate-limits that counts users"
 TAG = "needs exactly one tag, declared in the document's tags"
 STATUS = "is no status: ranges and `default` are too vague to generate from"
 PATCH = "#/paths/~1books~1{book_id}/patch"
@@ -64,6 +65,36 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         ("operationId: listBooks", "operationId: listBooks\n      x-bulkhead: sometimes"),
         f"{LIST}/x-bulkhead",
         "is neither `always` nor a boolean parameter of the query",
+    ),
+    "counted by a member that the body does not have": (
+        ("operationId: updateBook", "operationId: updateBook\n      x-rate-limit-when: {colour: default}"),
+        f"{PATCH}/x-rate-limit-when/colour",
+        "is no member of the body",
+    ),
+    "counted by a member where there is no body": (
+        ("operationId: listBooks", "operationId: listBooks\n      x-rate-limit-when: {title: default}"),
+        f"{LIST}/x-rate-limit-when/title",
+        "is no member of the body",
+    ),
+    "counted as a class that there is not": (
+        ("operationId: updateBook", "operationId: updateBook\n      x-rate-limit-when: {title: sensitive}"),
+        f"{PATCH}/x-rate-limit-when/title",
+        NO_CLASS,
+    ),
+    "counted as a class that counts no users": (
+        ("operationId: updateBook", "operationId: updateBook\n      x-rate-limit-when: {title: exempt}"),
+        f"{PATCH}/x-rate-limit-when/title",
+        NO_CLASS,
+    ),
+    "counted twice as the same": (
+        ("operationId: updateBook", "operationId: updateBook\n      x-rate-limit-when: {title: default}"),
+        f"{PATCH}/x-rate-limit-when/title",
+        NO_CLASS,
+    ),
+    "tells of others and does not count it": (
+        ("stale: {status: 412, title: Stale", "stale: {status: 412, taken: title, title: Stale"),
+        PATCH,
+        "declares stale, which tells of others: count title in x-rate-limit-when",
     ),
     "about what is not local": (
         ("operationId: listBooks", "operationId: listBooks\n      x-local: books"),
@@ -186,6 +217,11 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         ("title: Stale, description", "description"),
         "#/x-problems/stale",
         "has no title",
+    ),
+    "an example without a member of its problem": (
+        ("status: 503, code: busy, queue: 3}}", "status: 503, code: busy}}"),
+        "#/components/responses/Busy/content/application~1problem+json/examples/busy",
+        EXAMPLE,
     ),
     "a rate without window": (
         ("user: {limit: 1000, window: 60}", "user: {limit: 1000}"),
