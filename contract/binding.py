@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 
 from contract import validation
 from contract.conditional_requests import is_named
+from contract.directions import directed
 from contract.exchange import Exchange
 from contract.request_decoding import Reader
 from contract.routing import Routes
@@ -72,12 +73,13 @@ class Endpoint:
         self,
         operation: Operation,
         handler: Handler,
-        schemas: Schemas,
+        schemas: tuple[Schemas, Schemas],
         server: Server,
         page: Page | None,
     ) -> None:
-        self.operation, self.handler, self.server, self.page, self.schemas = operation, handler, server, page, schemas
-        self.reader = Reader(operation, schemas)
+        self.operation, self.handler, self.server, self.page = operation, handler, server, page
+        requests, self.schemas = schemas
+        self.reader = Reader(operation, requests)
         self.replies = {reply.result: reply for reply in operation.replies}
         self.bodies = {reply.result: reply.schema for reply in operation.replies if reply.schema is not None}
 
@@ -155,7 +157,7 @@ class Binding:
         pages: Mapping[str, Page],
         check_rate: float,
     ) -> None:
-        schemas = Schemas(document)
+        schemas = Schemas(directed(document, "request")), Schemas(directed(document, "answer"))
         self.server = server
         self.check_rate = check_rate
         self.routes: Routes[Endpoint] = Routes()

@@ -6,10 +6,13 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import jsonschema_rs
-from jsonschema_rs import RegexOptions
+from jsonschema_rs import FancyRegexOptions, RegexOptions
+
+from contract.formats import FORMATS
 
 BASE = "urn:docket"
 LINEAR = RegexOptions()  # takes time by the length of a text, whatever the pattern
+BOUNDED = FancyRegexOptions(backtrack_limit=10_000)  # knows look-around and back-references, and gives up
 ASSERTIONS = (
     "type",
     "const",
@@ -93,8 +96,12 @@ class Schemas:
         return node
 
     def compiled(self, schema: Mapping[str, Any]) -> Holds:
-        options = {"registry": self.registry, "validate_formats": True, "pattern_options": LINEAR}
-        return jsonschema_rs.validator_for(dict(schema), **options).is_valid  # type: ignore[arg-type]
+        options = {"registry": self.registry, "validate_formats": True, "formats": FORMATS}
+        try:
+            compiled = jsonschema_rs.validator_for(dict(schema), pattern_options=LINEAR, **options)  # type: ignore[arg-type]
+        except jsonschema_rs.ValidationError:
+            compiled = jsonschema_rs.validator_for(dict(schema), pattern_options=BOUNDED, **options)  # type: ignore[arg-type]
+        return compiled.is_valid
 
 
 def reference(place: str) -> dict[str, str]:
@@ -109,8 +116,8 @@ def escaped(name: object) -> str:
 def details_in(node: object) -> Iterator[tuple[str, str]]:
     """The patterns in a part of the document, each with its `x-pattern-detail`, where there is one."""
     if isinstance(node, dict):
-        if "x-pattern-detail" in node:
-            yield node["pattern"], node["x-pattern-detail"]
+        if isinstance(node.get("pattern"), str) and "x-pattern-detail" in node:
+            yield node["pattern"], str(node["x-pattern-detail"])
         node = list(node.values())
     for part in node if isinstance(node, list) else ():
         yield from details_in(part)

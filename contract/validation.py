@@ -46,6 +46,7 @@ SAYINGS = {
 }
 FORMATS = {"date-time": "date-time, like 2026-01-31T09:30:00Z"}
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+UNSENT = ("additionalProperties", "Is read-only: leave it out")
 TOO_MANY = ("maxItems", "maxProperties")
 
 
@@ -62,10 +63,12 @@ def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = 
     """
     if check.is_valid(value):
         return []
-    found = list(islice(Walk(where).broken(check, value, prefix), MOST_FAULTS))
+    walk = Walk(where)
+    found = list(islice(walk.broken(check, value, prefix), MOST_FAULTS))
     named = {("pattern", fault.pointer) for fault in found if fault.code == "format"}
     named |= {("enum", fault.pointer) for fault in found if fault.code in {"type", "not_null"}}
-    return [fault for fault in found if (fault.code, fault.pointer) not in named]
+    told = [fault for fault in found if (fault.code, fault.pointer) not in named]
+    return told or [walk.fault(prefix, "format")]  # what is refused is never without a reason
 
 
 class Walk:
@@ -167,7 +170,7 @@ class Walk:
             if keyword in node:
                 yield from self.chosen(check, keyword, value, at)
         if "not" in node and check.below("not").is_valid(value):
-            yield self.fault(at, "not")
+            yield self.fault(at, *UNSENT) if node.get("readOnly") else self.fault(at, "not")
         if "if" in node and (then := "then" if check.below("if").is_valid(value) else "else") in node:
             yield from self.judged(check.below(then), value, at)
         if "$ref" in node:

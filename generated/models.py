@@ -508,6 +508,9 @@ GrantType = TypeAliasType("GrantType", Literal["password"])
 class TokenRequest(BaseModel):
     """The password grant of RFC 6749, 4.3. Members that are not listed are ignored."""
 
+    model_config = ConfigDict(
+        extra="allow",
+    )
     grant_type: GrantType
     username: Annotated[str, Field(max_length=254, min_length=1, pattern="^[^\\x00]*$")]
     """The e-mail or the username."""

@@ -25,7 +25,7 @@ from contract.types import (
     Streamed,
     Text,
 )
-from generated import models
+from . import models
 
 VERSION = "0.2.0"
 TITLE = "Docket API"

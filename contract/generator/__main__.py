@@ -1,6 +1,8 @@
 """Write generated/ from openapi.yaml: models by datamodel-code-generator, the rest by our templates."""
 
 import argparse
+import contextlib
+import io
 import json
 import re
 import shlex
@@ -8,14 +10,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
+import datamodel_code_generator.__main__
 import jinja2
 from typing_extensions import override
 
-from contract.generator.document import InvalidContract, Node, Refused, line_of, load
+from contract.generator.discriminators import check_discriminators
+from contract.generator.document import Findings, InvalidContract, Node, Refused, line_of, load
+from contract.generator.grammar import Placed
+from contract.generator.judging import judge
+from contract.generator.modelling import Modelling
 from contract.generator.names import pascal, snake
+from contract.generator.normal_form import spell_out
 from contract.generator.parser import Contract
+from contract.generator.references import References, insert_path_items
+from contract.generator.values import check_values
+from contract.generator.versions import read_document
 
 MODELS = shlex.split("""
     --ignore-pyproject --input-file-type openapi --schema-version 3.1 --schema-version-mode strict
@@ -25,27 +37,32 @@ MODELS = shlex.split("""
     --no-allow-population-by-field-name --no-use-frozen-field --use-schema-description --use-field-description
     --use-single-line-docstring --enable-generated-header-marker
     --type-mappings string+email=string string+uri=string string+uri-reference=string string+password=string
+    string+byte=string string+duration=string string+time=string string+path=string string+idn-email=string
+    string+hostname=string string+decimal=string string+integer=string string+unixtime=string string+ulid=string
+    string+ipv4=string string+ipv6=string string+ipv4-network=string string+ipv6-network=string
+    string+date-time-local=string string+time-local=string
 """)
-# The document's own schemas hold the pattern; the model gets an instant, for which pydantic takes none.
-QUIET = "ignore:Pydantic does not take pattern on AwareDatetime"
-
 INIT = '"""Written by scripts/regen.sh from openapi.yaml; do not edit."""\n'
 
 
-def write_models(document: str, out: Path) -> dict[str, str]:
-    """Write models.py. Answers the name of each schema by its JSON Pointer."""
+def write_models(modelled: Node, out: Path) -> dict[str, str]:
+    """Write models.py. Answers the name of each schema by its JSON Pointer. Raises InvalidContract."""
     with tempfile.TemporaryDirectory() as folder:  # where no pyproject.toml is near that would change the layout
         source, models, metadata = (Path(folder) / name for name in ("openapi.yaml", "models.py", "models.json"))
-        source.write_text(document, encoding="utf-8")  # JSON is YAML, and leaves nothing to interpretation
-        command = [sys.executable, "-W", QUIET, "-m", "datamodel_code_generator", *MODELS]
-        command += ["--input", source.name, "--output", str(models), "--emit-model-metadata", str(metadata)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = done.stderr.strip() or done.stdout.strip()
-            place = re.search(r"openapi\.yaml(#/[^\s']*)", said)
-            reason = f"datamodel-code-generator makes no model of it: {' '.join(said.split())}"
+        source.write_text(json.dumps(modelled), encoding="utf-8")  # JSON is YAML, and leaves nothing to interpretation
+        options = [*MODELS, "--input", str(source), "--output", str(models), "--emit-model-metadata", str(metadata)]
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                done: int = datamodel_code_generator.__main__.main(options)
+            except Exception as error:  # noqa: BLE001 - what it meets is a document of others
+                print(f"{type(error).__name__}: {error}", file=said)
+                done = 1
+        if done:
+            place = re.search(r"openapi\.yaml(#/[^\s']*)", said.getvalue())
+            reason = f"datamodel-code-generator makes no model of it: {' '.join(said.getvalue().split())}"
             raise InvalidContract([Refused(place[1] if place else "#", reason)])
-        sys.stderr.write(done.stderr)
         shutil.copyfile(models, out / "models.py")
         described = json.loads(metadata.read_text(encoding="utf-8"))
     return {m["source_ref"][m["source_ref"].index("#") :]: m["class_name"] for m in described["models"]}
@@ -72,22 +89,39 @@ def render(contract: Contract) -> str:
 
 def generate(source: Path, out: Path) -> None:
     """Write models.py, operations.py, openapi.json. Raises InvalidContract, and then has written nothing."""
-    try:
-        document: Node = load(source)
-    except Refused as refused:
-        raise InvalidContract([refused]) from None
+    document = load(source)
+    findings = Findings()
+    placed = understand(document, findings)
     Contract(document, Everything())  # so that the place is named in the contract's own words
-    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    modelling = Modelling(document, placed, findings)
+    findings.close()
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "generated"
         made.mkdir()
-        contract = Contract(document, write_models(text, made))
+        names = write_models(modelling.result, made)
+        names |= {place: names[component] for place, component in modelling.classes.items()}
+        contract = Contract(document, names)
+        text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
         (made / "operations.py").write_text(render(contract), encoding="utf-8")
         (made / "openapi.json").write_text(text, encoding="utf-8")
         (made / "__init__.py").write_text(INIT, encoding="utf-8")
         layout = ["ruff", "format", "--quiet", "--no-cache", "--isolated", "--line-length", "120"]
         subprocess.run([sys.executable, "-m", *layout, "operations.py", "models.py"], cwd=made, check=True)
-        shutil.copytree(made, out, dirs_exist_ok=True)
+        judge(made, document, contract)
+        shutil.copytree(made, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def understand(document: Node, findings: Findings) -> list[Placed]:
+    """The nodes of the document, in the words of OpenAPI 3.1 and each in full. Raises InvalidContract."""
+    placed = read_document(document, findings)
+    References(document, placed, findings)
+    if insert_path_items(document, placed):
+        placed = read_document(document, findings)
+    spell_out(placed)
+    check_discriminators(document, placed, findings)
+    check_values(document, placed, findings)
+    findings.close()
+    return placed
 
 
 class Everything(dict[str, str]):

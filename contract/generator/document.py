@@ -1,5 +1,7 @@
 """Reads openapi.yaml as JSON would be read, and follows its references."""
 
+import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +13,6 @@ from typing_extensions import override
 P = ParamSpec("P")
 T = TypeVar("T")
 Node: TypeAlias = dict[str, Any]
-DATA = {"example", "examples", "default", "const", "enum"}
 
 
 class Refused(ValueError):  # noqa: N818 - what the generator does with a contract it cannot generate from
@@ -54,22 +55,33 @@ class Findings:
             raise InvalidContract(list({(one.place, one.reason): one for one in self.found}.values()))
 
 
-class JsonLoader(yaml.SafeLoader):
-    """YAML's JSON schema: no dates, no octal numbers, no yes and no; a key is a text and may stand once."""
+class JsonLoader(yaml.CSafeLoader):
+    """YAML's JSON schema: no dates, no octal numbers, no yes and no; a key is a text or a number, and stands once."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own class variable, emptied
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.found: list[Refused] = []
+
+    def refuse(self, node: yaml.Node, reason: str) -> None:
+        """Keep what is wrong with a node, which is read on."""
+        self.found.append(Refused(f"line {node.start_mark.line + 1}", reason))
 
     @override
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key_node, _ in node.value:
+        for index, (key_node, value) in enumerate(node.value):
             key: Any = self.construct_object(key_node, deep=True)
-            line = f"line {key_node.start_mark.line + 1}"
+            if isinstance(key, int) and not isinstance(key, bool):  # the status of an answer
+                key = key_node.value
+                node.value[index] = (yaml.ScalarNode("tag:yaml.org,2002:str", key, key_node.start_mark), value)
             if not isinstance(key, str):
-                raise Refused(line, f"the key {key!r} is no text: quote it")
-            if key in seen:
-                raise Refused(line, f"the key {key!r} stands twice")
-            seen.add(key)
+                self.refuse(key_node, f"the key {key!r} is no text: quote it")
+                node.value[index] = (yaml.ScalarNode("tag:yaml.org,2002:str", "", key_node.start_mark), value)
+            elif key in seen:
+                self.refuse(key_node, f"the key {key!r} stands twice")
+            seen.add(str(key))
         return super().construct_mapping(node, deep=deep)
 
 
@@ -82,18 +94,47 @@ for tag, pattern, first in [
     JsonLoader.add_implicit_resolver(tag, re.compile(pattern), list(first))
 
 
+PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
+"""A character beyond the first 65,536 as JSON escapes it, which YAML does not know."""
+DEEPEST = 100  # lists and objects, one in another
+
+
 def load(source: Path) -> Node:
-    """The document. Raises Refused when the file is not YAML, or not an object."""
+    """The document. Raises InvalidContract when the file is not YAML, or not an object."""
     try:
-        document = yaml.load(source.read_text(encoding="utf-8"), JsonLoader)  # noqa: S506 - a safe loader
+        loader = JsonLoader(PAIR.sub(paired, source.read_text(encoding="utf-8-sig")))
+        document: Any = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "#"
-        raise Refused(line, f"is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Refused("#", f"is not YAML: {error}") from None
+        raise InvalidContract([Refused(line, f"is not YAML: {error.problem}")]) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidContract([Refused("#", f"is not YAML: {error}")]) from None
+    except RecursionError:
+        raise InvalidContract([Refused("#", f"is nested deeper than {DEEPEST} levels")]) from None
+    if loader.found:
+        raise InvalidContract(loader.found)
     if not isinstance(document, dict):
-        raise Refused("#", "is not an object")
-    return document
+        raise InvalidContract([Refused("#", "is not an object")])
+    copied: Node = deep_copy(document, "#")
+    return copied
+
+
+def paired(found: re.Match[str]) -> str:
+    text: str = json.loads(f'"{found[2]}"')
+    return found[1] + text
+
+
+def deep_copy(value: Any, pointer: str) -> Any:
+    """The value without anything in it that stands at two places, as what an alias names does."""
+    if pointer.count("/") > DEEPEST:
+        raise InvalidContract([Refused(pointer, f"is nested deeper than {DEEPEST} levels, or in itself")])
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidContract([Refused(pointer, "is a number beyond all bounds")])
+    if isinstance(value, dict):
+        return {name: deep_copy(item, child(pointer, name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [deep_copy(item, child(pointer, index)) for index, item in enumerate(value)]
+    return value
 
 
 def line_of(text: str, place: str) -> int:
@@ -102,7 +143,7 @@ def line_of(text: str, place: str) -> int:
         return int(place.removeprefix("line "))
     if place == "#":
         return 1
-    line, node = 1, yaml.compose(text, yaml.CSafeLoader)
+    line, node = 1, yaml.compose(text.removeprefix("\ufeff"), yaml.CSafeLoader)
     for part in place.split("/")[1:]:
         following = dict(members_of(node)).get(part.replace("~1", "/").replace("~0", "~"))
         if following is None:
@@ -133,16 +174,16 @@ def member(node: Node, name: str, pointer: str) -> Any:
     return node[name]
 
 
-def walk(value: object, pointer: str = "#") -> Iterator[tuple[Node, str]]:
-    """Every object and where it stands, but for those that are examples and other data."""
-    if isinstance(value, dict):
-        yield value, pointer
-        for name, item in value.items():
-            if name not in DATA:
-                yield from walk(item, child(pointer, name))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from walk(item, child(pointer, index))
+def node_at(document: Node, pointer: str) -> Any:
+    """What stands at a JSON Pointer; None where nothing does."""
+    found: Any = document
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list):
+            found = found[int(name)] if name.isdecimal() and int(name) < len(found) else None
+        else:
+            found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def resolve(document: Node, node: Node, pointer: str) -> tuple[Node, str]:
@@ -153,10 +194,7 @@ def resolve(document: Node, node: Node, pointer: str) -> tuple[Node, str]:
         if target in seen:
             raise Refused(pointer, f"the $ref {target} refers to itself")
         seen.add(target)
-        found: Any = document
-        for part in target.removeprefix("#/").split("/"):
-            name = part.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, dict) else None
+        found = node_at(document, target)
         if not target.startswith("#/") or not isinstance(found, dict):
             raise Refused(pointer, f"the $ref {target} leads nowhere in this document")
         node, pointer = found, target

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Literal
 
 from contract.generator.bodies import most_bytes
-from contract.generator.document import DATA, Findings, Node, Refused, child, member, resolve, walk
+from contract.generator.document import Findings, Node, Refused, child, member, resolve
 from contract.generator.ir import Body, Header, Operation, Parameter, Response, Tag
 from contract.generator.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
 from contract.generator.security import cookie_of, read_security, roles_of
@@ -57,9 +57,6 @@ class Contract:
         self.problem_types: Node = document.get("x-problems", {})
         self.rate_classes: Node = document.get("x-rate-limits", {})
         self.paths: Node = document.get("paths", {})
-        for node, pointer in walk(document):
-            self.attempt(self.check_node, node, pointer)
-        self.findings.close()  # what follows relies on references
         info: Node = self.attempt(member, document, "info", "#") or {}
         self.version: str = self.attempt(member, info, "version", "#/info") or ""
         self.title: str = self.attempt(member, info, "title", "#/info") or ""
@@ -78,15 +75,6 @@ class Contract:
         self.attempt(refuse_doubles, [(response.name, response.pointer) for response in responses])
         self.findings.close()
 
-    def check_node(self, node: Node, pointer: str) -> None:
-        resolve(self.document, node, pointer)
-        for name, value in node.items():
-            if value is None and name not in DATA:
-                raise Refused(child(pointer, name), "is empty")
-        nameless = re.fullmatch("#/components/schemas/[^/]+", pointer) is None
-        if nameless and (node.get("type") == "object" or isinstance(node.get("properties"), dict)):
-            raise Refused(pointer, "an inline object has no name: put it into components/schemas")
-
     def check_extensions(self) -> None:
         for code, kind in self.problem_types.items():
             for name in ("status", "title", "description"):
@@ -97,16 +85,14 @@ class Contract:
                     self.attempt(member, quota, number, child("#/x-rate-limits", rate_class, name))
 
     def check_paths(self) -> None:
-        for path, item in self.paths.items():
-            self.attempt(self.check_path, path, item)
+        for path in self.paths:
+            self.attempt(self.check_path, path)
         self.findings.close()
         for one, other in combinations(self.paths, 2):
             if ambiguous(one, other):
                 self.findings.add(child("#/paths", other), f"matches the same requests as {one}")
 
-    def check_path(self, path: str, item: Node) -> None:
-        if "$ref" in item:
-            raise Refused(child("#/paths", path), "a path stands here in full, not by $ref")
+    def check_path(self, path: str) -> None:
         try:
             segments_of(path)
         except ValueError as error:
@@ -132,7 +118,7 @@ class Contract:
 
     def type(self, node: Node, pointer: str) -> str:
         """The Python type of a schema that has a name in `components`, or is a plain value."""
-        where = node.get("$ref", pointer)
+        where = pointer if pointer in self.names else node.get("$ref", pointer)
         if where not in self.names:
             raise Refused(
                 pointer, "datamodel-code-generator wrote no type for this schema: name it in components/schemas"

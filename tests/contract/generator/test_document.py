@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from contract.generator.document import Refused, load
+from contract.generator.document import InvalidContract, load
 
 
 def read(tmp_path: Path, text: str | bytes) -> Any:
@@ -45,9 +45,9 @@ def test_what_is_json_is_what_it_is_in_json(tmp_path: Path, text: str, value: ob
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [
-        ("a: 1\nb: [1\n", "line 3", "is not YAML: expected ',' or ']', but got '<stream end>'"),
-        ("a: 1\n\tb: 2", "line 2", "is not YAML: found character '\\t' that cannot start any token"),
-        ("a: &b 1\nc: *d", "line 2", "is not YAML: found undefined alias 'd'"),
+        ("a: 1\nb: [1\n", "line 3", "is not YAML: did not find expected ',' or ']'"),
+        ("a: 1\n\tb: 2", "line 2", "is not YAML: found a tab character"),
+        ("a: &b 1\nc: *d", "line 2", "is not YAML: found undefined alias"),
         ("a: !!python/name:os.system", "line 1", "is not YAML: could not determine a constructor for the tag"),
         ("a: 1\n---\nb: 2", "line 2", "is not YAML: but found another document"),
         ("a: \x00", "#", "is not YAML: unacceptable character #x0000"),
@@ -57,7 +57,10 @@ def test_what_is_json_is_what_it_is_in_json(tmp_path: Path, text: str, value: ob
         ("a text", "#", "is not an object"),
         ("a: 1\nb: {c: 1, d: 2}\na: 3", "line 3", "the key 'a' stands twice"),
         ("paths:\n  /a:\n    get: {}\n    get: {}", "line 4", "the key 'get' stands twice"),
-        ("a:\n  200: {}", "line 2", "the key 200 is no text: quote it"),
+        ("a: &it\n  b: *it", "#/a" + "/b" * 100, "is nested deeper than 100 levels, or in itself"),
+        ("a: " + "[" * 200 + "]" * 200, "#/a" + "/0" * 100, "is nested deeper than 100 levels"),
+        ("a: 1e999", "#/a", "is a number beyond all bounds"),
+        ('a: "\\ud800"', "line 1", "is not YAML: found invalid Unicode character escape code"),
         ("a:\n  true: {}", "line 2", "the key True is no text: quote it"),
         ("a:\n  ? [b]\n  : c", "line 2", "the key ['b'] is no text: quote it"),
     ],
@@ -65,8 +68,40 @@ def test_what_is_json_is_what_it_is_in_json(tmp_path: Path, text: str, value: ob
 def test_a_file_that_is_no_json_object_is_refused_by_line(
     tmp_path: Path, text: str | bytes, place: str, reason: str
 ) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(InvalidContract) as invalid:
         read(tmp_path, text)
 
-    assert refusal.value.place == place
-    assert refusal.value.reason.startswith(reason)
+    [refused] = invalid.value.found
+    assert refused.place == place
+    assert refused.reason.startswith(reason)
+
+
+def test_every_key_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
+    text = "a: {true: 1}\nb: 1\nb: 2"
+
+    with pytest.raises(InvalidContract) as invalid:
+        read(tmp_path, text)
+
+    assert [(refused.place, refused.reason) for refused in invalid.value.found] == [
+        ("line 3", "the key 'b' stands twice"),
+        ("line 1", "the key True is no text: quote it"),
+    ]
+
+
+def test_a_status_needs_no_quotes(tmp_path: Path) -> None:
+    assert read(tmp_path, "200: {a: 1}\n'201': 2") == {"200": {"a": 1}, "201": 2}
+
+
+def test_what_an_alias_names_is_there_twice(tmp_path: Path) -> None:
+    document = read(tmp_path, "a: &it {b: [1]}\nc: *it")
+
+    assert document == {"a": {"b": [1]}, "c": {"b": [1]}}
+    assert document["a"] is not document["c"]
+
+
+def test_a_character_may_be_escaped_as_in_json(tmp_path: Path) -> None:
+    assert read(tmp_path, r'{"a": "\ud83d\ude00", "b": "\\ud83d\\ude00"}') == {"a": "😀", "b": r"\ud83d\ude00"}
+
+
+def test_a_byte_order_mark_is_no_part_of_a_document(tmp_path: Path) -> None:
+    assert read(tmp_path, b"\xef\xbb\xbfa: 1") == {"a": 1}

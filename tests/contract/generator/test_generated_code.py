@@ -63,7 +63,9 @@ def test_a_schema_that_no_model_can_be_made_of_is_refused(golden: str, tmp_path:
     source = tmp_path / "openapi.yaml"
     source.write_text(golden.replace("minLength: 8", "minLength: eight"), encoding="utf-8")
 
-    with pytest.raises(InvalidContract, match=r"#/components/schemas/Grant.*minLength Input should be a valid integer"):
+    with pytest.raises(
+        InvalidContract, match=r"#/components/schemas/Grant/properties/password/minLength.*is a text, not an integer"
+    ):
         generate(source, tmp_path / "generated")
 
     assert not (tmp_path / "generated").exists()

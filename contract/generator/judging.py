@@ -1,0 +1,90 @@
+"""Judges generated code before it is copied: it is imported, and bound to handlers that do nothing."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from contract.binding import OWN, Binding
+from contract.generator.document import Findings, Node
+from contract.generator.parser import Contract
+from contract.types import ContractError, Operation, Result
+
+NUMBERS = count(1)
+
+
+def judge(folder: Path, document: Node, contract: Contract) -> None:
+    """Try the code in a folder. Raises InvalidContract with each place that it does not do for."""
+    findings = Findings()
+    with imported(folder, findings) as module:
+        findings.close()
+        refuse_unbound(module.OPERATIONS, document, contract, findings)
+    findings.close()
+
+
+@contextmanager
+def imported(folder: Path, findings: Findings) -> Iterator[Any]:
+    """The module of operations, under a name of its own for as long as it is looked at."""
+    name = f"judged_{next(NUMBERS)}"
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    module = ModuleType(name)
+    try:
+        sys.modules[name] = importlib.util.module_from_spec(spec) if spec else module
+        module = importlib.import_module(f"{name}.operations")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with what was made of the document
+        findings.add("#", f"becomes code that cannot be imported: {' '.join(str(error).split())}")
+    finally:
+        sys.dont_write_bytecode = writes
+    try:
+        yield module
+    finally:
+        for one in [one for one in sys.modules if one.split(".")[0] == name]:
+            del sys.modules[one]
+
+
+def refuse_unbound(operations: Sequence[Operation], document: Node, contract: Contract, findings: Findings) -> None:
+    """Find the operations that cannot be bound to any handler."""
+    left = list(operations)
+    places = {operation.id: operation.pointer for operation in contract.operations}
+    while left:
+        handlers: Any = stubs(left)
+        server: Any = None
+        try:
+            Binding(left, handlers, document, server, pages={}, check_rate=0)
+        except ContractError as error:
+            wrong = next((one for one in left if str(error).startswith(f"{one.id} ")), left[0])
+            if "can answer" not in str(error):
+                findings.add(places[wrong.id], str(error).removeprefix(f"{wrong.id} "))
+            left.remove(wrong)
+        else:
+            return
+
+
+def stubs(operations: Sequence[Operation]) -> SimpleNamespace:
+    """A handler for each operation, with the arguments that it gets."""
+    found = SimpleNamespace()
+    for operation in operations:
+        tag = vars(found).setdefault(operation.tag, SimpleNamespace())
+        names = {p.argument for p in operation.parameters} - OWN | ({"body"} if operation.body else set())
+        setattr(tag, operation.name, stub(names, operation.replies[0].result))
+    return found
+
+
+def stub(names: set[str], result: type[Result]) -> Any:
+    async def answer(call: object, /, **arguments: object) -> Result:
+        raise NotImplementedError
+
+    parameters = [inspect.Parameter("call", inspect.Parameter.POSITIONAL_ONLY)]
+    parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in sorted(names)]
+    answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    answer.__annotations__ = {"return": result}
+    return answer

@@ -1,0 +1,28 @@
+"""Spells out what schemas say by their formats, so that one judge can hold to it: bounds of integers, encodings."""
+
+from contract.generator.document import Node
+from contract.generator.grammar import Placed
+
+INTEGERS = {f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)}
+INTEGERS |= {f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}
+BOUNDS = (("minimum", "exclusiveMinimum", max), ("maximum", "exclusiveMaximum", min))
+
+
+def spell_out(placed: list[Placed]) -> None:
+    """Write what the schemas say by their formats as keywords."""
+    for one in placed:
+        if one.kind == "schema":
+            bound(one.node)
+            if one.node.get("contentEncoding") == "base64" and "format" not in one.node:
+                one.node["format"] = "byte"
+
+
+def bound(node: Node) -> None:
+    """Bound an integer as its format does."""
+    limits = INTEGERS.get(str(node.get("format")))
+    types = node["type"] if isinstance(node.get("type"), list) else [node.get("type")]
+    if limits is None or not {"integer", "number"} & set(types):
+        return
+    for (bound, exclusive, stricter), limit in zip(BOUNDS, limits, strict=True):
+        if exclusive not in node:
+            node[bound] = stricter(node.get(bound, limit), limit)

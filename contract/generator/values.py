@@ -1,0 +1,101 @@
+"""Judges what a document says of values: its patterns and ranges, and by their schemas its defaults and examples."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+
+from contract.generator.document import Findings, Node, Refused, child
+from contract.generator.grammar import Placed
+from contract.schemas import Schemas, reference
+from contract.validation import faults
+
+RANGES = (
+    ("minimum", "maximum"),
+    ("exclusiveMinimum", "maximum"),
+    ("minimum", "exclusiveMaximum"),
+    ("exclusiveMinimum", "exclusiveMaximum"),
+    ("minLength", "maxLength"),
+    ("minItems", "maxItems"),
+    ("minContains", "maxContains"),
+    ("minProperties", "maxProperties"),
+)
+TOLD = 3  # places of one value
+
+
+def check_values(document: Node, placed: list[Placed], findings: Findings) -> None:
+    """Find every pattern, range, default and example that cannot be meant."""
+    schemas = Schemas(document)
+    nodes = [one for one in placed if one.kind == "schema"]
+    before = len(findings.found)
+    for one in nodes:
+        findings.attempt(check_range, one)
+        for place, pattern in patterns_of(one):
+            findings.attempt(check_pattern, schemas, pattern, place)
+    if len(findings.found) > before:
+        return  # no schema with such a pattern can be compiled
+    for one in placed:
+        for place, schema, value in values_of(one):
+            if one.kind != "schema" or place.endswith("/default") or not fits_loosely(schemas, schema, value):
+                findings.attempt(check_value, schemas, schema, value, place)
+
+
+def fits_loosely(schemas: Schemas, schema: str, value: Any) -> bool:
+    """Whether the example of a schema fits it but for formats, of which it may be a sketch."""
+    options = {"registry": schemas.registry, "validate_formats": False}
+    return jsonschema_rs.validator_for(reference(schema), **options).is_valid(value)  # type: ignore[arg-type]
+
+
+def check_range(one: Placed) -> None:
+    """Raises Refused where nothing is both so much and so little."""
+    for low, high in RANGES:
+        if low in one.node and high in one.node:
+            least, most = one.node[low], one.node[high]
+            if least > most or (least == most and "exclusive" in low + high):
+                raise Refused(child(one.pointer, low), f"is {least}, which no value with {high} {most} can be")
+
+
+def patterns_of(one: Placed) -> Iterator[tuple[str, str]]:
+    if "pattern" in one.node:
+        yield child(one.pointer, "pattern"), one.node["pattern"]
+    for pattern in one.node.get("patternProperties", {}):
+        yield child(one.pointer, "patternProperties", pattern), pattern
+
+
+def check_pattern(schemas: Schemas, pattern: str, place: str) -> None:
+    try:
+        schemas.compiled({"pattern": pattern})
+    except ValueError:
+        raise Refused(place, f"{pattern} is no regular expression") from None
+
+
+def values_of(one: Placed) -> Iterator[tuple[str, str, Any]]:
+    """The values that a node gives: where each stands, where its schema does, and the value itself."""
+    if one.kind == "schema":
+        for word in ("default", "example"):
+            if word in one.node:
+                yield child(one.pointer, word), one.pointer, one.node[word]
+        for index, value in enumerate(one.node.get("examples", ())):
+            yield child(one.pointer, "examples", index), one.pointer, value
+    elif isinstance(one.node.get("schema"), dict) and is_judged(one):
+        schema = child(one.pointer, "schema")
+        if "example" in one.node:
+            yield child(one.pointer, "example"), schema, one.node["example"]
+        for name, example in one.node.get("examples", {}).items():
+            if "value" in example:
+                yield child(one.pointer, "examples", name, "value"), schema, example["value"]
+
+
+def is_judged(one: Placed) -> bool:
+    """Whether the examples of a node are values of its schema, and not texts of another media type."""
+    if one.kind in ("parameter", "header"):
+        return True
+    return one.kind == "media-type" and one.pointer.partition(";")[0].rstrip().endswith("json")
+
+
+def check_value(schemas: Schemas, schema: str, value: Any, place: str) -> None:
+    """Raises Refused with the places of a value that break its schema."""
+    found = faults("body", schemas[schema], value)
+    if found:
+        told = "; ".join(f"{fault.pointer or 'it'}: {fault.detail}" for fault in found[:TOLD])
+        raise Refused(place, f"breaks its schema: {told}")
