@@ -1222,6 +1222,12 @@ UnauthorizedResponseWWWAuthenticateHeader = TypeAliasType(
 )
 
 
+LogoutRefusedResponseSetCookieHeader = TypeAliasType(
+    "LogoutRefusedResponseSetCookieHeader",
+    Annotated[str, Field(pattern="^__Host-refresh=")],
+)
+
+
 TooManyAttemptsResponseRetryAfterHeader = TypeAliasType(
     "TooManyAttemptsResponseRetryAfterHeader", Annotated[int, Field(ge=1)]
 )
@@ -1250,9 +1256,6 @@ IdempotencyReplayedHeader = TypeAliasType("IdempotencyReplayedHeader", Literal["
 
 
 LinkHeader = TypeAliasType("LinkHeader", str)
-
-
-RefreshCookieHeader = TypeAliasType("RefreshCookieHeader", Annotated[str, Field(pattern="^__Host-refresh=")])
 
 
 class Problem(BaseModel):

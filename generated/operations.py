@@ -675,8 +675,17 @@ class RefreshRefused(Problem):
         *,
         errors: Sequence[Fault] = (),
         www_authenticate: str,
+        set_cookie: str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(
+                ("WWW-Authenticate", str(www_authenticate)),
+                *(() if set_cookie is None else (("Set-Cookie", str(set_cookie)),)),
+            ),
+        )
 
 
 class CrossSite(Problem):
@@ -694,6 +703,37 @@ class CrossSite(Problem):
         errors: Sequence[Fault] = (),
     ) -> None:
         super().__init__(code, detail, errors=errors)
+
+
+class LogoutRefused(Problem):
+    """401: There is neither an access token of ours nor such a cookie; the cookie is cleared."""
+
+    status: ClassVar[int] = 401
+    codes = (
+        "authentication_required",
+        "invalid_token",
+        "token_revoked",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["authentication_required", "invalid_token", "token_revoked"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+        set_cookie: str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(
+                ("WWW-Authenticate", str(www_authenticate)),
+                *(() if set_cookie is None else (("Set-Cookie", str(set_cookie)),)),
+            ),
+        )
 
 
 class InvalidCursor(Problem):
@@ -1317,7 +1357,7 @@ class RefreshTokens200(Result):
 
 @dataclass(slots=True, kw_only=True)
 class Logout204(Result):
-    """The session is over."""
+    """Each session that was named is over."""
 
     status: ClassVar[int] = 204
     set_cookie: str | None = None
@@ -1328,6 +1368,7 @@ class LogoutAll204(Result):
     """All sessions are over."""
 
     status: ClassVar[int] = 204
+    set_cookie: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -1346,6 +1387,7 @@ class RevokeSession204(Result):
     """The session is over."""
 
     status: ClassVar[int] = 204
+    set_cookie: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -1398,6 +1440,7 @@ class DeleteMyAccount204(Result):
     """Deleted."""
 
     status: ClassVar[int] = 204
+    set_cookie: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -1891,8 +1934,10 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
         """Fetch the next tokens.
 
         Exchanges a refresh token, from the body or the cookie `__Host-refresh`, for an access token and the next
-        refresh token. The one before may be sent again within 10 seconds, should its answer have been lost. An older
-        one ends the session: somebody else may have it. The session ends when it did at sign-in.
+        refresh token. One that was exchanged at most 10 seconds ago, and at most two before the current one, answers
+        the current one again: the answer may have been lost, and another tab may have been faster. An older one ends
+        the session: somebody else may have it. The session ends when it did at sign-in. A refusal clears the cookie
+        that was refused.
 
         Source: POST /api/v1/auth/refresh
         Raises: MalformedBody, RefreshRefused, CrossSite, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -1906,10 +1951,12 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
     ) -> Logout204:
         """End this session.
 
-        Ends the session of the access token or of the cookie `__Host-refresh`, and clears the cookie. Its tokens are refused from now on.
+        Ends the session of the access token and that of the cookie `__Host-refresh`, each by itself, and clears the
+        cookie. Their tokens are refused from now on. An access token may have expired, and a session may be over
+        already: this operation alone takes both. Only without any token of ours it answers 401, and clears the cookie.
 
         Source: POST /api/v1/auth/logout
-        Raises: Unauthorized, CrossSite, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: LogoutRefused, CrossSite, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -1920,7 +1967,7 @@ class AuthOperations(Protocol[Public_contra, Call_contra]):
     ) -> LogoutAll204:
         """End all sessions.
 
-        Ends every session of the account, this one too.
+        Ends every session of the account, this one too, and clears the cookie `__Host-refresh`.
 
         Source: POST /api/v1/auth/logout-all
         Raises: Unauthorized, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -3126,7 +3173,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         not_modified=False,
         problems=(
-            Unauthorized,
+            LogoutRefused,
             CrossSite,
             FeatureDisabled,
             RequestTimeout,
@@ -3154,7 +3201,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Reply(
                 LogoutAll204,
                 None,
-                (),
+                (("Set-Cookie", "set_cookie"),),
             ),
         ),
         not_modified=False,
@@ -3249,7 +3296,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Reply(
                 RevokeSession204,
                 None,
-                (),
+                (("Set-Cookie", "set_cookie"),),
             ),
         ),
         not_modified=False,
@@ -3551,7 +3598,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Reply(
                 DeleteMyAccount204,
                 None,
-                (),
+                (("Set-Cookie", "set_cookie"),),
             ),
         ),
         not_modified=False,

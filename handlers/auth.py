@@ -1,7 +1,8 @@
 """The operations tagged `auth`."""
 
 from collections.abc import Awaitable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from generated.operations import (
     Login200,
     Logout204,
     LogoutAll204,
+    LogoutRefused,
     PasswordRefused,
     RefreshRefused,
     RefreshTokens200,
@@ -42,7 +44,7 @@ from security.tokens import InvalidToken, RefreshClaims
 
 SESSION_LIFETIME = timedelta(days=7)
 SUCCESS, FAILURE = AuditOutcome.success, AuditOutcome.failure
-GRACE = timedelta(seconds=10)  # in which the refresh token before may be sent again
+GRACE = timedelta(seconds=10)  # in which a refresh token that was exchanged may be sent again
 
 
 class Standing(NamedTuple):
@@ -56,6 +58,10 @@ class Find(Protocol):
     """How the account of an identifier is found."""
 
     def __call__(self, db: Database, key: str, /, *, origin: Origin | MISSING) -> Awaitable[Credentials | None]: ...
+
+
+class RefreshReused(Exception):  # noqa: N818 - it says what is the case
+    """The refresh token was exchanged before, and not just now."""
 
 
 class WrongPassword(Exception):  # noqa: N818 - it says what is the case
@@ -100,27 +106,49 @@ async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | M
     given = MISSING if body is MISSING else body.refresh_token
     cookie = call.client.refresh_cookie
     token = cookie if given is MISSING else given
+    clear = refresh_cookie.clear_refresh() if given is MISSING and cookie is not None else None
     try:
         claims = call.process.tokens.verify_refresh(token or "")
+        session = await advance(call, claims)
     except InvalidToken:
-        raise refused("invalid_refresh_token") from None
-    session = await advance(call, claims)
+        raise refused("invalid_refresh_token", clear) from None
+    except RefreshReused:
+        raise refused("refresh_token_reused", clear) from None
     pair, set_cookie = tokens_of(call, session, by_cookie=given is MISSING)
     return RefreshTokens200(body=pair, set_cookie=set_cookie)
 
 
 async def logout(call: Call, /) -> Logout204:
+    clear = None if call.client.refresh_cookie is None else refresh_cookie.clear_refresh()
+    found = False
     async with call.db.transaction() as db:
-        ended = await sessions.revoke_this(db, by=call.caller, reason="logout")
-        await record(db, call, AuditAction.auth_logout, SUCCESS, target=audit_trail.session(ended))
-    return Logout204(set_cookie=None if call.client.refresh_cookie is None else refresh_cookie.clear_refresh())
+        for user_id, session_id in sorted(named_sessions(call)):  # in order, so that two calls do not block each other
+            was_live = await sessions.end_named(db, session_id, user_id, now=call.now, reason="logout")
+            if was_live:
+                by, ended = Caller(user_id, session_id, call.now), audit_trail.session(session_id)
+                await record(db, call, AuditAction.auth_logout, SUCCESS, by=by, target=ended)
+            found = found or was_live is not None
+    if not found:
+        raise LogoutRefused("token_revoked", www_authenticate='Bearer error="invalid_token"', set_cookie=clear)
+    return Logout204(set_cookie=clear)
+
+
+def named_sessions(call: Call) -> set[tuple[UUID, UUID]]:
+    """The sessions that access token and cookie name, with their users."""
+    named = set()
+    if call.caller.session_id is not MISSING:
+        named.add((call.caller.id, call.caller.session_id))
+    with suppress(InvalidToken):
+        claims = call.process.tokens.verify_refresh(call.client.refresh_cookie or "")
+        named.add((claims.user_id, claims.session_id))
+    return named
 
 
 async def logout_all(call: Call, /) -> LogoutAll204:
     async with call.db.transaction() as db:
         await sessions.revoke_all(db, by=call.caller, reason="logout_all")
         await record(db, call, AuditAction.auth_logout_all, SUCCESS, target=audit_trail.user(call.caller.id))
-    return LogoutAll204()
+    return LogoutAll204(set_cookie=refresh_cookie.clear_refresh())
 
 
 async def list_sessions(call: Call, /, *, limit: int, cursor: str | MISSING) -> ListSessions200:
@@ -139,7 +167,8 @@ async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204
             await record(db, call, AuditAction.auth_session_revoked, SUCCESS, target=audit_trail.session(session_id))
     except NotVisible:
         raise SessionNotFound("not_found") from None
-    return RevokeSession204()
+    own = session_id == call.caller.session_id
+    return RevokeSession204(set_cookie=refresh_cookie.clear_refresh() if own else None)
 
 
 async def get_current_user(call: Call, /) -> GetCurrentUser200:
@@ -171,7 +200,7 @@ async def begin_session(
             expires_at=call.now + SESSION_LIFETIME,
         )
         if await begun(call, session, hashed):
-            return Standing(session.id, Lineage(session.user_id, 0, session.created_at, session.expires_at))
+            return Standing(session.id, Lineage(session.user_id, 0, session.created_at, None, session.expires_at))
     raise WrongPassword
 
 
@@ -200,21 +229,26 @@ async def verified(call: PublicCall, found: Credentials | None, identifier: str,
 
 
 async def advance(call: PublicCall, claims: RefreshClaims) -> Standing:
-    """The session of a refresh token, on to its next one. Raises RefreshRefused; reuse ends the session as well."""
+    """The session of a refresh token, on to its next one. Raises InvalidToken, RefreshReused; reuse ends it as well."""
     async with call.db.transaction() as db:
         found = await sessions.lock(db, claims.session_id, now=call.now)
         if found is None or found.user_id != claims.user_id:
-            raise refused("invalid_refresh_token")
-        answered_again = found.generation - 1 == claims.generation and call.now - found.rotated_at <= GRACE
+            raise InvalidToken
         if found.generation == claims.generation:
             return Standing(claims.session_id, await sessions.rotate(db, claims.session_id, now=call.now))
-        if answered_again:
+        if is_answered_again(found, claims.generation, call.now):
             return Standing(claims.session_id, found)
         await sessions.end(db, claims.session_id, now=call.now, reason="refresh_reuse")
         by = Caller(claims.user_id, claims.session_id, call.now)
         ended = audit_trail.session(claims.session_id)
         await record(db, call, AuditAction.auth_refresh_reuse, AuditOutcome.denied, by=by, target=ended)
-    raise refused("refresh_token_reused")
+    raise RefreshReused
+
+
+def is_answered_again(session: Lineage, generation: int, now: datetime) -> bool:
+    """Whether a refresh token was exchanged so lately that the answer may have been lost, or another tab was faster."""
+    exchanged = {1: session.rotated_at, 2: session.previous_rotated_at}.get(session.generation - generation)
+    return exchanged is not None and now - exchanged <= GRACE
 
 
 def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[TokenPair, str | None]:
@@ -233,5 +267,5 @@ def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[
     return pair, refresh_cookie.set_refresh(refresh, left) if by_cookie else None
 
 
-def refused(code: Literal["invalid_refresh_token", "refresh_token_reused"]) -> RefreshRefused:
-    return RefreshRefused(code, www_authenticate='Bearer error="invalid_token"')
+def refused(code: Literal["invalid_refresh_token", "refresh_token_reused"], set_cookie: str | None) -> RefreshRefused:
+    return RefreshRefused(code, www_authenticate='Bearer error="invalid_token"', set_cookie=set_cookie)

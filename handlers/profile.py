@@ -17,7 +17,7 @@ from generated.operations import (
 from handlers.accounts import data_export, lockout
 from handlers.accounts.deletion import erase
 from handlers.accounts.updates import change, demand_recent_login, demand_version, hold
-from handlers.shared import audit_trail
+from handlers.shared import audit_trail, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import etag
@@ -46,7 +46,7 @@ async def delete_my_account(call: Call, /, *, if_match: EntityTags | MISSING) ->
         demand_recent_login(me.authenticated_at, call.now)
         demand_version(me.user, if_match)
         await erase(call, db, me.user, superusers)
-    return DeleteMyAccount204()
+    return DeleteMyAccount204(set_cookie=refresh_cookie.clear_refresh())
 
 
 async def export_my_data(call: Call, /) -> ExportMyData200:

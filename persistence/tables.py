@@ -102,6 +102,7 @@ class Session(Row):
     ip_address: Mapped[str | None] = mapped_column(INET)
     generation: Mapped[int] = mapped_column(server_default=text("0"))
     rotated_at: Mapped[datetime]
+    previous_rotated_at: Mapped[datetime | None]
     authenticated_at: Mapped[datetime]
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime]

@@ -1,6 +1,7 @@
 """Whom a request is made by: who bears an access token or the refresh cookie, ours or another issuer's token."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -18,6 +19,12 @@ from server.errors import unauthorized
 from server.middleware import csrf
 
 REMEMBERED = 4096  # tokens of other issuers whose accounts are known
+
+
+def is_ending(exchange: Exchange) -> bool:
+    """Whether the operation ends the session of its tokens: only that one needs a caller and takes the cookie."""
+    operation = exchange.operation
+    return operation is not None and operation.cookie is not None and operation.roles is not None
 
 
 class Guest(Principal):
@@ -55,9 +62,10 @@ class Callers:
             return
         exchange.cookie = token
         credentials = exchange.header("authorization")
+        ending = is_ending(exchange)
         try:
             if credentials is not None:
-                exchange.principal = await self.bearer(credentials)
+                exchange.principal = await self.bearer(credentials, ever=ending)
             elif token is not None:
                 exchange.principal = self.principal_of(token)
         except ExpiredToken:
@@ -68,9 +76,12 @@ class Callers:
             detail = "The issuer of the access token does not answer, so that it cannot be verified. Try again."
             exchange.refusal = ServiceUnavailable(detail=detail, retry_after=60)
             exchange.refusal.__cause__ = error
+        if ending and token is not None and exchange.principal is None:
+            with suppress(InvalidToken):
+                exchange.principal = self.principal_of(token)
 
-    async def bearer(self, credentials: str) -> Principal | None:
-        """Whom an `Authorization` stands for; nobody when it has another scheme.
+    async def bearer(self, credentials: str, *, ever: bool) -> Principal | None:
+        """Whom an `Authorization` stands for; nobody when it has another scheme. `ever`: our token may have expired.
 
         Raises InvalidToken, ExpiredToken, KeysUnavailable.
         """
@@ -79,7 +90,8 @@ class Callers:
             return None
         token, now = rest.strip(" "), datetime.now(UTC)
         if self.outsiders is None or (self.accounts and self.is_ours(token, self.outsiders)):
-            claims = self.process.tokens.verify_access(token, now)
+            tokens = self.process.tokens
+            claims = tokens.read_access(token) if ever else tokens.verify_access(token, now)
             return Principal(claims.user_id, claims.session_id)
         return Guest(await self.outsiders.verify(token, now))
 

@@ -20,14 +20,23 @@ from contract.binding import Handler
 from contract.exchange import Exchange
 from contract.types import ContractError, Operation, Problem, Result
 from generated.models import AuditAction, AuditOutcome, Environment
-from generated.operations import CrossSite, FeatureDisabled, Forbidden, NotFound, ServiceUnavailable, SessionNotFound
+from generated.operations import (
+    CrossSite,
+    FeatureDisabled,
+    Forbidden,
+    LogoutRefused,
+    NotFound,
+    ServiceUnavailable,
+    SessionNotFound,
+)
+from handlers.shared import refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
 from persistence.authorization import Caller, NotAllowed
 from persistence.engine.pool import Database
 from persistence.queries.accounts import user_lists
 from security.tokens import InvalidToken
-from server.dispatch.authentication import Callers, Guest
+from server.dispatch.authentication import Callers, Guest, is_ending
 from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
 from server.dispatch.idempotency import Once
 from server.dispatch.implied_ownership import as_superuser_if_needed, target_of
@@ -227,7 +236,7 @@ class Calls(binding.Server):
         if isinstance(exchange.refusal, CrossSite):
             return exchange.refusal
         if needs_caller(exchange) and principal is None:
-            return exchange.refusal or unauthorized("authentication_required")
+            return anonymous(exchange)
         if operation is not None and operation.local == "session" and isinstance(principal, Guest):
             return disabled(operation)
         if operation is not None and operation.id == READ_METRICS:
@@ -251,6 +260,16 @@ async def be_superuser(call: Call, /) -> Result:
 
 def needs_caller(exchange: Exchange) -> bool:
     return exchange.operation is not None and exchange.operation.roles is not None
+
+
+def anonymous(exchange: Exchange) -> Problem:
+    """The problem for a request without a good token. Where it would end a session, its cookie is cleared."""
+    if not is_ending(exchange) or isinstance(exchange.refusal, ServiceUnavailable):
+        return exchange.refusal or unauthorized("authentication_required")
+    clear = None if exchange.cookie is None else refresh_cookie.clear_refresh()
+    if exchange.refusal is None:
+        return LogoutRefused("authentication_required", www_authenticate="Bearer", set_cookie=clear)
+    return LogoutRefused("invalid_token", www_authenticate='Bearer error="invalid_token"', set_cookie=clear)
 
 
 def disabled(operation: Operation) -> Problem:

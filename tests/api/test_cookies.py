@@ -1,11 +1,14 @@
 """The refresh token as a cookie, which pages of others cannot use (RFC 6265, RFC 6454, Fetch Metadata)."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from server.settings.settings import Settings
 from tests.api.conftest import refresh_token, serving
+from tests.api.test_authentication import token_of
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
@@ -90,6 +93,103 @@ async def test_logout_ends_the_session_and_clears_the_cookie(
     assert cookie_of(answer) == ("", {"Max-Age=0", "Path=/", "HttpOnly", "Secure", "SameSite=Strict"})
     assert (await api.as_(ada).get("/auth/me", expect=401))["code"] == "token_revoked"
     assert (await refresh(browser, expect=401))["code"] == "invalid_refresh_token"
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer rubbish", "Basic eA=="])
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_logout_ends_what_the_cookie_names_whatever_the_bearer_is(
+    api: ApiClient,
+    make: Factory,
+    *,
+    settings: Settings,
+    authorization: str | None,
+    is_over: bool,
+) -> None:
+    ada = await make.user()
+    browser = bearing(api, refresh_token(settings, ada), **HOME)
+    if is_over:
+        await api.as_(ada).send("POST", "/auth/logout", expect=204)
+    if authorization is not None:
+        browser = browser.with_headers(Authorization=authorization)
+
+    answer = await browser.send("POST", "/auth/logout", expect=204)
+
+    assert cookie_of(answer)[0] == ""
+    assert (await refresh(browser, expect=401))["code"] == "invalid_refresh_token"
+
+
+@pytest.mark.proves("ASVS 5.0 7.4.1", "A logout with an expired access token ends the session")
+@pytest.mark.parametrize("with_cookie", [False, True])
+async def test_an_expired_bearer_ends_its_session_and_the_cookie_its_own(
+    api: ApiClient,
+    make: Factory,
+    *,
+    settings: Settings,
+    db: Bench,
+    with_cookie: bool,
+) -> None:
+    ada, bob = await make.user(), await make.user()
+    token = token_of(settings, ada.id, ada.session_id, datetime.now(UTC) - timedelta(hours=1))
+    expired = api.with_headers(Authorization=f"Bearer {token}")
+    browser = bearing(expired, refresh_token(settings, bob), **HOME) if with_cookie else expired
+    assert (await expired.get("/auth/me", expect=401))["code"] == "token_expired"
+
+    await browser.send("POST", "/auth/logout", expect=204)
+    await browser.send("POST", "/auth/logout", expect=204)
+
+    over = await db.fetch("SELECT user_id FROM sessions WHERE revoke_reason = 'logout'", [])
+    entries = await db.fetch("SELECT actor_id FROM audit_logs WHERE action = 'auth.logout'", [])
+    ended = {ada.id, bob.id} if with_cookie else {ada.id}
+    assert ({one["user_id"] for one in over}, sorted(one["actor_id"] for one in entries)) == (ended, sorted(ended))
+
+
+async def test_a_session_whose_row_is_gone_is_no_session_and_the_cookie_goes(
+    api: ApiClient, make: Factory, settings: Settings, db: Bench
+) -> None:
+    ada = await make.user()
+    await db.fetch("DELETE FROM sessions WHERE id = $1", [ada.session_id])
+
+    bare = await api.as_(ada).send("POST", "/auth/logout", expect=401)
+    browser = await bearing(api, refresh_token(settings, ada), **HOME).send("POST", "/auth/logout", expect=401)
+
+    assert (bare["code"], "set-cookie" in bare.headers) == ("token_revoked", False)
+    assert (browser["code"], cookie_of(browser)[0]) == ("token_revoked", "")
+
+
+async def test_a_dead_cookie_is_cleared_by_what_refuses_it(
+    api: ApiClient, make: Factory, settings: Settings, clock: SimpleNamespace
+) -> None:
+    rubbish = bearing(api, "rubbish", **HOME)
+    first = bearing(api, refresh_token(settings, await make.user()), **HOME)
+    await refresh(first)
+    clock.now += timedelta(minutes=1)
+
+    refused = [
+        await rubbish.send("POST", "/auth/logout", expect=401),
+        await refresh(rubbish, expect=401),
+        await refresh(first, expect=401),
+    ]
+
+    codes = ["invalid_token", "invalid_refresh_token", "refresh_token_reused"]
+    assert [(answer["code"], cookie_of(answer)[0]) for answer in refused] == [(code, "") for code in codes]
+    in_the_body = await rubbish.post("/auth/refresh", {"refresh_token": "rubbish"}, expect=401)
+    assert "set-cookie" not in in_the_body.headers
+    assert "set-cookie" not in (await api.send("POST", "/auth/logout", expect=401)).headers
+
+
+async def test_whatever_ends_the_own_session_clears_the_cookie(api: ApiClient, make: Factory) -> None:
+    ada, bob, carl = await make.user(), await make.user(), await make.user()
+    phone = await make.session(carl.id)
+
+    other = await api.as_(carl).delete(f"/auth/sessions/{phone}")
+    ending = [
+        await api.as_(ada).send("POST", "/auth/logout-all", expect=204),
+        await api.as_(bob).delete("/users/me"),
+        await api.as_(carl).delete(f"/auth/sessions/{carl.session_id}"),
+    ]
+
+    assert [cookie_of(answer)[0] for answer in ending] == ["", "", ""]
+    assert "set-cookie" not in other.headers
 
 
 async def test_logout_without_a_cookie_clears_none(api: ApiClient, make: Factory) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    true,
     update,
 )
 from sqlalchemy import insert as insert_into
@@ -49,6 +50,7 @@ class Lineage:
     user_id: UUID
     generation: int
     rotated_at: datetime
+    previous_rotated_at: datetime | None
     expires_at: datetime
 
 
@@ -75,7 +77,13 @@ def is_known(user_id: InstrumentedAttribute[UUID], origin: Origin | MISSING) -> 
     return exists().where(Session.user_id == user_id, there, Session.created_at >= origin.since)
 
 
-LINEAGE = (Session.user_id, Session.generation, Session.rotated_at, Session.expires_at)
+LINEAGE = (
+    Session.user_id,
+    Session.generation,
+    Session.rotated_at,
+    Session.previous_rotated_at,
+    Session.expires_at,
+)
 LISTED = [Session.id, Session.device_name, Session.user_agent, func.host(Session.ip_address).label("ip_address")]
 LISTED += [Session.created_at, Session.last_used_at, Session.expires_at]
 NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
@@ -121,7 +129,12 @@ def lock(session_id: UUID, *, now: datetime) -> Sql:
 @query(lambda records: Lineage(*records[0]))
 def rotate(session_id: UUID, *, now: datetime) -> Sql:
     """The session, on to its next refresh token."""
-    values = {"generation": Session.generation + 1, "rotated_at": now, "last_used_at": now}
+    values = {
+        "generation": Session.generation + 1,
+        "rotated_at": now,
+        "previous_rotated_at": Session.rotated_at,
+        "last_used_at": now,
+    }
     return update(Session).where(Session.id == session_id).values(values).returning(*LINEAGE)
 
 
@@ -145,10 +158,13 @@ def ours_too(records: list[Record]) -> UUID:
     return ended
 
 
-@query(ours_too)
-def revoke_this(*, by: Caller, reason: Shape[str]) -> Sql:
-    """End the session that the caller is in."""
-    return mine(by, lambda me: own(me, by, reason, Session.id == by.session_id))
+@query(one(lambda record: bool(record[0])))
+def end_named(session_id: UUID, user_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
+    """End the session that a token names. Whether it was live; None when there is none, or it is another user's."""
+    named = and_(Session.id == session_id, Session.user_id == user_id)
+    found = select(Session.id).where(named).cte("found")
+    over = ended(and_(named, Session.expires_at > now), now, reason).returning(Session.id).cte("over")
+    return select(over.c.id.is_not(None)).select_from(found.outerjoin(over, true()))
 
 
 @query(ours_too)
