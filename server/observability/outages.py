@@ -11,6 +11,8 @@ from asyncpg.exceptions import InternalClientError
 from persistence.engine.pool import AWAY, Database
 
 PAUSE = 0.2  # seconds between two looks whether it is back
+QUIET = 1.0  # seconds in which it answers and refuses no one: then it is back, and one disk that is full is one outage
+UNCHANGED = ("25006", "53100")  # SQLSTATEs of a server that answers whoever changes nothing
 SERVER_AWAY = ("08", "25006", "53", "57P", "58", "XX")  # SQLSTATEs of a server that serves no one just now
 CHANGED = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 READ = re.compile(r"\bFROM (\w+)")
@@ -21,24 +23,34 @@ class Outages:
     """Of a process. A deadlock or a pool that is too small is none; what is refused in one counts whatever it met."""
 
     def __init__(self) -> None:
-        self.refused, self.since = 0, 0.0
+        self.refused, self.since, self.latest = 0, 0.0, 0.0
         self.watching: asyncio.Task[None] | None = None
 
     def refuse(self, error: Exception, db: Database) -> None:
         """Count a request that was refused for this error, which may be the first of an outage."""
-        if self.watching is None:
-            if not is_away(error):
-                return
-            self.refused, self.since = 0, monotonic()
-            log.warning("The database does not answer: requests are refused until it does", reason=reason(error))
-            self.watching = asyncio.create_task(self.watch(db))
-        self.refused += 1
+        if is_away(error):
+            self.latest = monotonic()
+            if self.watching is None:
+                self.begin(error, db)
+        if self.watching is not None:
+            self.refused += 1
+
+    def begin(self, error: Exception, db: Database) -> None:
+        self.refused, self.since = 0, self.latest
+        how = "takes no changes" if getattr(error, "sqlstate", None) in UNCHANGED else "does not answer"
+        said = f"The database {how}: requests are refused until it does"
+        log.warning(said, reason=reason(error))
+        self.watching = asyncio.create_task(self.watch(db))
 
     async def watch(self, db: Database) -> None:
         """Look until it is back, and tell."""
-        while not await answers(db):  # noqa: ASYNC110 - there is no event
+        while True:
+            if not await answers(db):
+                self.latest = monotonic()
+            elif monotonic() - self.latest >= QUIET:
+                break
             await asyncio.sleep(PAUSE)
-        seconds = monotonic() - self.since
+        seconds = self.latest - self.since
         said = f"The database answers again after {seconds:.1f} s, in which {self.refused} requests were refused"
         log.warning(said)
         self.watching = None

@@ -1,10 +1,11 @@
 """An outage is told in words when it begins and when it ends; what a refusal met names code and table."""
 
+import asyncio
 import json
 
 import pytest
 import structlog
-from asyncpg import DeadlockDetectedError, LockNotAvailableError
+from asyncpg import DeadlockDetectedError, DiskFullError, LockNotAvailableError
 
 from persistence.engine.pool import Pool, PoolExhausted
 from server.observability import outages
@@ -29,6 +30,21 @@ async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(
     assert begun == "The database does not answer: requests are refused until it does"
     assert ended == "The database answers again after 0.0 s, in which 2 requests were refused"
     assert these.watching is None
+
+
+async def test_a_full_disk_is_one_outage_however_often_it_is_met(fresh: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "log", structlog.get_logger("database"))
+    these = Outages()
+    with written("json", "info") as text:
+        for _ in range(5):  # it answers whoever asks all the time
+            these.refuse(DiskFullError("no place"), fresh)
+            await asyncio.sleep(outages.PAUSE)
+        assert these.watching is not None
+        await these.watching
+
+    begun, ended = [json.loads(line)["event"] for line in text().splitlines()]
+    assert begun == "The database takes no changes: requests are refused until it does"
+    assert ended.endswith("in which 5 requests were refused")
 
 
 def test_a_refusal_names_what_was_met() -> None:
