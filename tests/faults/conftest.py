@@ -11,13 +11,16 @@ import pytest
 from tests.conftest import Server
 from tests.faults.people import People
 from tests.faults.trial import Trial, tried
+from tests.migrations.conftest import checkout
 from tests.outages import Served
 from tests.ports import free_port
 from tests.system.postgres import Postgres, server_of
 
+__all__ = ["checkout"]
+
 NUMBERS = count(1)
 SHARE = pytest.StashKey[int]()
-LONG = 100_000  # acknowledged writes of all rows together in the long form
+LONG = 125_000  # some have a pace, and make less: 100,000 acknowledged writes of all rows together in the long form
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,11 +66,10 @@ def trial(request: pytest.FixtureRequest) -> Trial:
     options, writes = request.config.option, request.config.stash[SHARE]
 
     def begin(
-        fault: str, servers: Served | Sequence[Served], database: str, *, at: str | None = None
+        fault: str, servers: Served | Sequence[Served], database: str, *, at: str | None = None, pace: float = 0
     ) -> AbstractAsyncContextManager[People]:
         these = [servers] if isinstance(servers, Served) else servers
-        return tried(
-            fault, these, database, at=at or these[0].url, writes=writes, is_long=options.long, rows=options.rows
-        )
+        form = {"writes": writes, "is_long": options.long, "rows": options.rows}
+        return tried(fault, these, database, at=at, pace=pace, **form)
 
     return begin

@@ -16,6 +16,7 @@ import httpx
 WRITERS, READERS = 6, 2
 MOST = 20_000  # tasks, after which writers rest: no test goes on for ever
 SERVES = 60.0  # seconds in which a server serves again whatever happened
+SLOWEST = 10  # acknowledged writes a second, of a busy machine
 AMID = 20  # acknowledged writes before and after a harm, at least
 PAUSE = 0.05  # seconds after a refusal: sooner than told, to see when it serves again
 PASSWORD = "a pelican reads the timetable"
@@ -49,6 +50,8 @@ class People:
     began: float = field(default_factory=time.monotonic)
     ended: float = 0
     said: dict[str, int] = field(default_factory=dict)
+    pace: float = 0
+    """Seconds that each waits before a request."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     titles: Any = field(default_factory=lambda: (f"Feed pelican {number}" for number in count(1)))
 
@@ -57,9 +60,9 @@ class People:
         number = most if self.is_long else 1
         amid = max(AMID, self.writes // (2 * number))
         for each in range(number):
-            await self.have_written(amid)
+            await self.have_written(amid, SERVES + amid / SLOWEST)
             yield each
-            await self.have_written(amid)
+            await self.have_written(amid, SERVES + amid / SLOWEST)
 
     async def have_written(self, number: int, seconds: float = SERVES) -> None:
         """Until so many more were acknowledged. Raises TimeoutError."""
@@ -120,6 +123,7 @@ class People:
 
     async def ask(self, client: httpx.AsyncClient, method: str, path: str, **sent: Any) -> httpx.Response | None:
         """Send a request and note what becomes of it."""
+        await asyncio.sleep(self.pace)
         began = time.monotonic()
         try:
             answer = await client.request(method, path, **sent)
@@ -134,9 +138,11 @@ class People:
 
 
 @asynccontextmanager
-async def working(url: str, token: str, writes: int, *, is_long: bool) -> AsyncIterator[People]:
+async def working(
+    url: str, token: str, writes: int = 0, *, is_long: bool = False, pace: float = 0
+) -> AsyncIterator[People]:
     """People who work there as long as the context lasts; what they have asked is answered before it ends."""
-    people = People(writes, is_long)
+    people = People(writes, is_long, pace=pace)
     limits = httpx.Limits(max_connections=WRITERS + READERS, max_keepalive_connections=WRITERS + READERS)
     headers = {"Authorization": f"Bearer {token}"}
     async with (
@@ -160,6 +166,14 @@ def unproved() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
+
+
+@asynccontextmanager
+async def signed_in(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of somebody new, whom no trial counts."""
+    headers = {"Authorization": f"Bearer {await sign_in(url)}"}
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30, headers=headers) as client:
+        yield client
 
 
 async def sign_in(url: str) -> str:

@@ -6,14 +6,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import asyncpg
 import httpx
 
+from persistence.engine.hosts import connect_to_first
 from tests.faults.people import NO_ANSWER, People, sign_in, working
 from tests.outages import Served
 from tests.waiting import until
@@ -21,6 +21,11 @@ from tests.waiting import until
 RECOVERY = 15.0  # seconds after the last harm in which a server is whole again
 LOUD = ("warning", "error", "critical")
 UNAVAILABLE = 503
+OF_A_PROXY = {502, 503, 504}  # it has answers of its own, and may not send again what was sent
+PATIENCE = 30  # seconds
+BEGINS, ENDS = ": requests are refused until it does", "The database answers again"
+GLANCE = 0.25  # seconds between two questions whether a server lives
+SLOW = 80  # acknowledged writes of people who have a pace
 BURST = 50  # requests at once, more than any pool of a test has slots
 
 
@@ -43,24 +48,40 @@ class Row:
 
 
 class Trial(Protocol):
-    """People work at `at`, or at the first server, with this database, as long as the context lasts."""
+    """People work at the first server, or at the proxy `at`, with this database, as long as the context lasts.
+
+    Who has a `pace` waits so many seconds before each request.
+    """
 
     def __call__(
-        self, fault: str, servers: Served | Sequence[Served], database: str, *, at: str | None = None
+        self, fault: str, servers: Served | Sequence[Served], database: str, *, at: str | None = None, pace: float = 0
     ) -> AbstractAsyncContextManager[People]: ...
 
 
 @asynccontextmanager
 async def tried(
-    fault: str, servers: Sequence[Served], database: str, *, at: str, writes: int, is_long: bool, rows: Path | None
+    fault: str,
+    servers: Sequence[Served],
+    database: str,
+    *,
+    at: str | None,
+    writes: int,
+    is_long: bool,
+    rows: Path | None,
+    pace: float,
 ) -> AsyncIterator[People]:
     """See `Trial`. Fails when anything was lost, stored twice, answered wrongly, or is stuck afterwards."""
-    token = await sign_in(at)
-    async with working(at, token, writes, is_long=is_long) as people:
+    place = at or servers[0].url
+    token = await sign_in(place)
+    async with (
+        living(servers) as lives,
+        working(place, token, min(writes, SLOW) if pace else writes, is_long=is_long, pace=pace) as people,
+    ):
         yield people
         last = time.monotonic()
     row = Row(fault)
-    count_answers(row, people)
+    count_answers(row, people, OF_A_PROXY if at else {UNAVAILABLE})
+    row.wrong += [f"/livez was {status}" for status in lives - {200}]
     row.stuck = [said for server in servers async for said in stuck(server, token, last)]
     await compare(row, people, database)
     row.said = dict(Counter(said(line) for server in servers for line in server.lines() if line.get("level") in LOUD))
@@ -72,21 +93,42 @@ async def tried(
     assert (row.lost, row.twice, row.wrong, row.untold, row.stuck) == (0, 0, [], 0, []), row
 
 
-def count_answers(row: Row, people: People) -> None:
+@asynccontextmanager
+async def living(servers: Sequence[Served]) -> AsyncIterator[set[int]]:
+    """What `/livez` was answered meanwhile. Whatever breaks around a server, it is no reason to end it."""
+    seen: set[int] = set()
+
+    async def look(server: Served) -> None:
+        async with httpx.AsyncClient(base_url=server.url, timeout=GLANCE) as client:
+            while True:
+                with suppress(httpx.TransportError):  # it is restarted, hangs, or has much to do
+                    seen.add((await client.get("/livez")).status_code)
+                await asyncio.sleep(GLANCE)
+
+    looking = [asyncio.create_task(look(server)) for server in servers]
+    try:
+        yield seen
+    finally:
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+
+def count_answers(row: Row, people: People, unavailable: set[int]) -> None:
     """What people were told. Nobody may be told what is not true: an error of ours, or that something is not there."""
     row.requests, row.acknowledged = len(people.answers), len(people.acknowledged)
     row.failures = {str(status or "no answer"): number for status, number in sorted(people.failures.items())}
     row.wait, row.gap = round(people.longest_wait, 2), round(people.longest_gap, 2)
-    fine = {UNAVAILABLE, NO_ANSWER}
+    fine = unavailable | {NO_ANSWER}
     refusals = [answer for answer in people.answers if not httpx.codes.is_success(answer.status)]
     row.wrong = [f"{answer.status} {answer.said}" for answer in refusals if answer.status not in fine][:10]
     row.wrong += [f"misread {name}" for name in people.misread[:10]]
-    row.untold = sum(answer.status == UNAVAILABLE and not answer.retry_after for answer in refusals)
+    row.untold = sum(answer.status in unavailable and not answer.retry_after for answer in refusals)
 
 
 async def compare(row: Row, people: People, database: str) -> None:
     """What was acknowledged with what there is."""
-    connection = await asyncpg.connect(database)
+    connection = await connect_to_first(database, PATIENCE)
     kept = {str(record["id"]): record["title"] for record in await connection.fetch("SELECT id, title FROM tasks")}
     await connection.close()
     row.lost = sum(kept.get(name) != title for name, title in people.acknowledged.items())
@@ -110,10 +152,16 @@ async def stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
             answers = await asyncio.gather(*(client.get("/api/v1/tasks?limit=1") for _ in range(BURST)))
             return {answer.status_code for answer in answers}
 
+        async def untold() -> int:
+            """Outages that go on, as far as the log tells."""
+            events = [str(line["event"]) for line in server.lines()]
+            return sum(BEGINS in event for event in events) - sum(ENDS in event for event in events)
+
         for name, ask, answer in (
             ("is not ready", ready, 200),
             ("does not answer many at once", refused, {200}),
             ("keeps slots", kept, 0),
+            ("tells no end of an outage", untold, 0),
         ):
             try:
                 await until(ask, answer, seconds=max(5, since + RECOVERY - time.monotonic()))

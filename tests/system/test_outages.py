@@ -7,16 +7,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from persistence.embedded.server import Embedded
-from tests.outages import ROOT, backend_of, kept_in, postmaster_of, served, writing
+from tests.faults.people import AMID, sign_in, working
+from tests.outages import ROOT, postmaster_of, served
 from tests.waiting import until
 
 pytestmark = pytest.mark.alone
@@ -28,24 +27,6 @@ def folder() -> Iterator[Path]:
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
     yield folder / "data"
     shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("victim", [postmaster_of, backend_of])
-async def test_a_kill_is_answered_by_503_for_a_moment_and_loses_nothing(
-    folder: Path, victim: Callable[[Path], psutil.Process]
-) -> None:
-    async with served(folder) as server:
-        async with writing(server.url) as seen:
-            await seen.one_after(time.monotonic())
-            killed = time.monotonic()
-            victim(folder).kill()
-            await seen.one_after(time.monotonic() + 1)
-        lost = seen.acknowledged.keys() - await kept_in(folder)
-
-    assert lost == set()
-    assert {status for status, _ in seen.refusals} <= {503}
-    assert all(retry_after for _, retry_after in seen.refusals)
-    assert seen.longest_gap(killed, time.monotonic()) < 5
 
 
 async def test_without_its_database_the_application_is_alive_and_not_ready(folder: Path) -> None:
@@ -70,12 +51,12 @@ async def test_servers_share_a_database_that_outlives_the_one_that_started_it(fo
         async with served(folder) as second:
             assert first.url != second.url
             assert postmaster_of(folder) == postmaster
-            async with writing(second.url) as seen:
-                await seen.one_after(time.monotonic())
+            async with working(second.url, await sign_in(second.url)) as people:
+                await people.have_written(AMID)
                 first.process.kill()
                 await asyncio.to_thread(first.process.wait)
-                await seen.one_after(time.monotonic() + 1)
-            assert seen.refusals == []
+                await people.have_written(AMID)
+            assert people.failures == {}
             assert postmaster_of(folder) == postmaster
 
     assert not Embedded(folder).status().running

@@ -1,0 +1,113 @@
+"""Workers and instances die, hang and are replaced; proxies stand before them, a Redis beside them."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.conftest import Database
+from tests.faults.servers import Instances, docket, instances
+from tests.faults.trial import Trial
+from tests.outages import Served
+from tests.system.fleet import Proxy, haproxy, nginx
+from tests.system.services import folder_for
+from tests.system.test_redis import Redis
+
+HANGS = 10  # seconds at most until a worker that hangs is replaced, or a proxy leaves an instance alone
+WORKERS = 2
+PACE = 0.5  # seconds between two requests of a person whom a rate limit counts
+PROXIES = pytest.mark.parametrize("proxy", [nginx, haproxy])
+
+
+def workers_of(server: Served) -> set[psutil.Process]:
+    """The processes that serve."""
+    return {process for process in server.process.children() if "spawn_main" in " ".join(process.cmdline())}
+
+
+def newer(server: Served, before: set[psutil.Process]) -> set[psutil.Process]:
+    return workers_of(server) - before
+
+
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_worker_is_lost(trial: Trial, database: Database, harm: signal.Signals) -> None:
+    async with (
+        docket(database.url, WORKERS="2") as server,
+        trial(f"{harm.name} of a worker, WORKERS=2", server, database.url) as people,
+    ):
+        async for _ in people.rounds():
+            before = workers_of(server)
+            next(iter(before)).send_signal(harm)
+            await people.until(partial(newer, server, before), 2 * HANGS)
+    assert people.longest_wait < HANGS
+    assert any(said.startswith("worker_replaced") for said in people.said)
+
+
+async def test_workers_are_replaced(trial: Trial, database: Database) -> None:
+    async with (
+        docket(database.url, WORKERS="2", DRAIN_SECONDS="1") as server,
+        trial("SIGHUP, WORKERS=2", server, database.url) as people,
+    ):
+        async for _ in people.rounds():
+            before = workers_of(server)
+            server.process.send_signal(signal.SIGHUP)
+            await people.until(lambda: len(newer(server, before)) == WORKERS, 60)  # noqa: B023 - it is called at once
+    assert people.failures == {}
+
+
+@pytest.fixture
+async def three(database: Database) -> AsyncIterator[Instances]:
+    async with instances(database.url, WORKERS="2", POOL_SIZE="3", DRAIN_SECONDS="1") as three:
+        yield three
+
+
+@PROXIES
+async def test_instances_are_restarted(trial: Trial, database: Database, three: Instances, proxy: Proxy) -> None:
+    fault = f"rolling restart behind {proxy.__name__}, WORKERS=2"
+    with proxy(three.ports) as url:
+        async with trial(fault, three.servers, database.url, at=url) as people:
+            async for _ in people.rounds(5):
+                await three.restart()
+    assert people.failures == {}
+
+
+@PROXIES
+async def test_one_of_three_instances_hangs(trial: Trial, database: Database, three: Instances, proxy: Proxy) -> None:
+    fault = f"SIGSTOP of 1 of 3 instances behind {proxy.__name__}"
+    with proxy(three.ports) as url:
+        async with trial(fault, three.servers, database.url, at=url) as people:
+            async for _ in people.rounds(3):
+                hung = [three.servers[0].process, *three.servers[0].process.children()]
+                for process in hung:
+                    process.suspend()
+                await asyncio.sleep(2 * HANGS if people.is_long else HANGS / 2)
+                for process in hung:
+                    process.resume()
+    assert people.longest_gap < 2 * HANGS
+
+
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+async def test_redis_is_lost(trial: Trial, database: Database, harm: signal.Signals) -> None:
+    """Nobody notices."""
+    with folder_for("redis") as folder:
+        redis = Redis(Path(folder))
+        try:
+            async with (
+                docket(database.url, RATE_LIMITS_ENABLED="true", REDIS_URL=redis.url) as server,
+                trial(f"{harm.name} of Redis", server, database.url, pace=PACE) as people,
+            ):
+                async for _ in people.rounds(3):
+                    redis.process.send_signal(harm)
+                    await asyncio.sleep(3)
+                    if harm == signal.SIGKILL:
+                        redis.process.wait()
+                        redis.start()
+                    else:
+                        redis.process.send_signal(signal.SIGCONT)
+        finally:
+            redis.kill()
+    assert people.failures == {}
+    assert people.longest_wait < 2
