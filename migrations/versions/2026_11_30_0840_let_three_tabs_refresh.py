@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "6b1e0c93d5a8"
-down_revision = "4d81c6f3a75e"
+down_revision = "3d5a0c96e7b1"
 branch_labels = None
 depends_on = None
 
