@@ -9,9 +9,7 @@ lock() {
     --no-annotate --no-strip-extras --quiet --custom-compile-command scripts/lock.sh
 }
 lock pyproject.toml --output-file requirements.txt "$@"
-lock pyproject.toml --extra telemetry --constraints requirements.txt --output-file requirements-telemetry.txt "$@"
-lock pyproject.toml --extra telemetry --group dev --constraints requirements-telemetry.txt \
-  --output-file requirements-dev.txt "$@"
+lock pyproject.toml --group dev --constraints requirements.txt --output-file requirements-dev.txt "$@"
 lock tests/clients/python/requirements.in --output-file tests/clients/python/requirements.txt "$@"
 
 uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
