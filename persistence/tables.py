@@ -295,6 +295,15 @@ class AuditLog(Row):
     task_count: Mapped[int | None]
 
 
+class Job(Row):
+    """What operators do regularly, a backup for one, and when it last succeeded."""
+
+    __tablename__ = "jobs"
+
+    name: Mapped[str] = mapped_column(String(16), primary_key=True)
+    succeeded_at: Mapped[datetime]
+
+
 TRIGGERS = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -7,27 +7,25 @@ does not run is started for as long as `psql`, `backup` or `restore` takes.
 import argparse
 import asyncio
 import os
-import re
-import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 from alembic import command
-from sqlalchemy import make_url
 
-from persistence.embedded.server import Embedded, EmbeddedError, binary
-from persistence.engine.hosts import split_hosts
+from persistence.embedded.locks import sigterm_interrupts
+from persistence.embedded.server import Embedded
 from server.complaints import CommandError
-from server.database import backup, connect, migrations
+from server.database import backup, connect, migrations, revision, success
+from server.database.backup_folder import BackupFolder
+from server.database.programs import find_program, lend_socket
 from server.settings.settings import Settings
 
 NOT_RUNNING = 3  # as systemd counts
 MEGABYTE = 1_000_000
-PASSWORD = re.compile(r"^(\w+://[^/:@]*):[^/:@]*@")
+LONGEST = 36_500  # days for which a backup is kept
 Action: TypeAlias = Callable[[Settings, argparse.Namespace], int]
 
 
@@ -38,8 +36,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         given = actions.add_parser(name, help=said, description=action.__doc__)
         if action in (back_up, restore):
             given.add_argument("file", type=Path, metavar="FILE")
+        if action is back_up:
+            said = "FILE is a folder, where backups of so many days are kept"
+            given.add_argument("--keep", type=days, metavar="DAYS", help=said)
         if action is restore:
             given.add_argument("--replace", action="store_true", help="remove the rows that the database has")
+
+
+def days(text: str) -> int:
+    if not 0 < (number := int(text)) <= LONGEST:
+        raise argparse.ArgumentTypeError(f"1 to {LONGEST} days")
+    return number
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -106,78 +113,79 @@ def psql(settings: Settings, _: argparse.Namespace) -> int:
 
     It takes the wheel's psql, or the system's where there is no wheel; for an embedded server also what `start` takes.
     """
-    environment = dict(os.environ)
-    if settings.url is None:  # nothing for other servers leads it astray
-        environment = {name: value for name, value in environment.items() if not name.startswith("PG")}
+    signal.signal(signal.SIGINT, left_to_psql)
     with connect.opened(settings) as found:
-        if password := make_url(split_hosts(found)[0]).password:  # everybody may read the arguments of a process
-            environment["PGPASSWORD"] = str(password)
-        given = PASSWORD.sub(r"\1@", found)
-        signal.signal(signal.SIGINT, left_to_psql)
-        # Our child and not in our place: somebody must leave the embedded server.
-        return subprocess.run([program("psql"), given], env=environment, check=False).returncode  # noqa: S603
+        return asyncio.run(run_psql(found))
+
+
+async def run_psql(url: str) -> int:
+    """Run psql as our child, since somebody must hand on what it sends; what comes back is its exit status."""
+    async with connect.connected(url) as connection, lend_socket(connection) as variables:
+        await connection.close()
+        return await (await asyncio.create_subprocess_exec(find_program("psql"), env=variables)).wait()
 
 
 def back_up(settings: Settings, arguments: argparse.Namespace) -> int:
     """Write every row, as of one moment, into a new file. SECRET_KEY is not in it.
 
-    It takes no program but, for an embedded server, what `start` takes.
+    With --keep it is named by the moment, and older ones go: those of more than so many days, and, as long as the disk
+    is full, the oldest. The newest complete one never does.
+
+    It takes the wheel's pg_dump, or the system's where there is none; and for an embedded server what `start` takes.
     """
-    with connect.opened(settings) as found:
-        if not asyncio.run(migrations.schema(found)).applied:
+    with sigterm_interrupts(), connect.opened(settings) as found:
+        if not asyncio.run(revision.current(found)):
             raise CommandError("The database was never migrated: there is nothing to back up")
-        contents = asyncio.run(backup.write(found, arguments.file))
-    return tell("Backed up", contents)
+        file = arguments.file
+        if arguments.keep is None:
+            asyncio.run(backup.write(found, file))
+        else:
+            file = BackupFolder(file, arguments.keep).write(found)
+        asyncio.run(success.note_success(found, "backup"))
+    return say(f"Backed up into {file}, {file.stat().st_size / MEGABYTE:.1f} MB")
 
 
 def restore(settings: Settings, arguments: argparse.Namespace) -> int:
     """Fill an empty database from the file of `backup`, and migrate it to head.
 
-    It takes no program but, for an embedded server, what `start` takes.
+    It takes the wheel's pg_restore, or the system's where there is none; and for an embedded server what `start` takes.
     """
-    with backup.opened(arguments.file) as kept, connect.opened(settings) as found:
+    kept = backup.open_backup(arguments.file)
+    with sigterm_interrupts(), connect.opened(settings) as found:
         known = asyncio.run(migrations.schema(found))
         if not arguments.replace:
-            asyncio.run(refuse_rows(found))
-        move(found, [script.revision for script in (*known.applied, *known.pending)], kept.contents.revision)
+            asyncio.run(refuse_rows(found, kept.tables))
+        move(found, [script.revision for script in (*known.applied, *known.pending)], kept.revision)
         try:
-            asyncio.run(kept.fill(found, replace=arguments.replace))
+            counts = asyncio.run(kept.fill(found, replace=arguments.replace))
         finally:
             migrations.upgrade(found)
-    return tell("Restored", kept.contents)
+    for table, rows in counts.items():
+        say(f"{table:24} {rows:>10} rows" if rows >= 0 else f"{table:24} left out, for no migration makes it")
+    return say(f"Restored, from revision {kept.revision}")
 
 
-async def refuse_rows(given: str) -> None:
+async def refuse_rows(given: str, tables: list[str]) -> None:
     async with connect.connected(given) as connection:
-        await backup.refuse_rows(connection, await backup.tables_of(connection))
+        there = await backup.tables_of(connection)
+        await backup.refuse_rows(connection, [name for name in tables if name in there])
 
 
-def move(given: str, known: list[str], revision: str) -> None:
+def move(given: str, known: list[str], wanted: str) -> None:
     """Bring the schema to that of a backup: up or down, with the rows there are."""
-    if revision not in known:
+    if wanted not in known:
         raise CommandError(
-            f"The backup was made by a newer release, of whose revision {revision} this one does not know: use that one"
+            f"The backup was made by a newer release, of whose revision {wanted} this one does not know: use that one"
         )
     with migrations.explained():
-        command.upgrade(migrations.configuration(given), revision)
-        command.downgrade(migrations.configuration(given), revision)
+        command.upgrade(migrations.configuration(given), wanted)
+        command.downgrade(migrations.configuration(given), wanted)
 
 
 def embedded_of(settings: Settings) -> Embedded:
     if settings.url is not None:
         raise CommandError("Nothing is embedded here: the database is that of DATABASE_URL")
     return Embedded(settings.data_dir)
-
-
-def program(name: str) -> Path | str:
-    """The wheel's, or the system's where there is no wheel. Raises CommandError."""
-    try:
-        return binary(name)
-    except EmbeddedError:
-        found = shutil.which(name)
-        if found is None:
-            raise CommandError(f"There is no {name} here: install PostgreSQL's client programs") from None
-        return found
 
 
 def left_to_psql(_number: int, _frame: object) -> None:
@@ -192,12 +200,6 @@ def size_of(folder: Path) -> int:
             with suppress(OSError):
                 size += (Path(parent) / name).lstat().st_size
     return size
-
-
-def tell(what: str, contents: backup.Contents) -> int:
-    for table in contents.tables:
-        say(f"{table.name:24} {table.rows:>10} rows  checksum {table.checksum}")
-    return say(f"{what}, at revision {contents.revision}")
 
 
 def say(line: str) -> int:

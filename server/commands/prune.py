@@ -15,6 +15,7 @@ from persistence.engine.pool import Transaction
 from persistence.queries import retention
 from persistence.queries.idempotency import LIFE
 from persistence.tables import AuditLog, DeletedIdentity, IdempotencyKey, LoginThrottle, Session
+from server.database import success
 from server.database.connect import connected, opened
 from server.settings.settings import Settings
 
@@ -43,6 +44,7 @@ def add(_parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     with opened(settings) as url:
         asyncio.run(report(url, kept(settings)))
+        asyncio.run(success.note_success(url, "prune"))
     return 0
 
 

@@ -1,199 +1,246 @@
-"""A file with every row of a database: how it is written, made sure of and read back. It takes no other program.
+"""A file with every row of a database as of one moment: how it is written, made sure of and read back.
 
-It is a zip archive: a CSV file for each table, then `backup.json`, which tells the migration and what each table holds.
-The last bytes of the file, the archive's comment, are the SHA-256 of all those before.
+It is what `pg_dump --format=custom --data-only` writes, and behind that, as the last 64 bytes, the SHA-256 of it. The
+schema is not in it: that is made by our migrations, up to the one whose name is among the rows.
 """
 
+import asyncio
+import errno
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from graphlib import TopologicalSorter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
-from zipfile import ZIP_DEFLATED, ZipFile
+from typing import IO, NamedTuple, cast
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict
 
+from persistence.embedded.binaries import complaint, environment, run
 from server.complaints import CommandError
 from server.database.connect import connected
+from server.database.programs import PIECE, find_program, lend_socket
 
-CONTENTS = "backup.json"
 SEAL = 64  # bytes at the end of the file: a SHA-256 in hexadecimal digits
-CHUNK = 2**20
-# Rows are written as text in the same way everywhere, and may take as long as they take.
-PLAIN = """
-SET LOCAL statement_timeout = 0;
-SET LOCAL lock_timeout = '10s';
-SET LOCAL idle_in_transaction_session_timeout = 0;
-SET LOCAL datestyle = 'ISO, YMD';
-SET LOCAL timezone = 'UTC';
-SET LOCAL intervalstyle = 'postgres';
-SET LOCAL bytea_output = 'hex';
-SET LOCAL extra_float_digits = 1
-"""
+ZIP = b"PK\x03\x04"  # how the backups of 0.1.0 begin
+VERSIONS = "alembic_version"
+JOBS = "jobs"  # is about the database itself, when it was backed up for one
+PATIENCE = "10min"  # for a migration that has a table; who waits to read it is in nobody's way
+UNBOUNDED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+SCHEMA = "SELECT quote_ident(current_schema())"
 TABLES = """
-SELECT relname AS name,
-    ARRAY(
-        SELECT attname::text FROM pg_attribute
-        WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum
-    ) AS columns,
-    ARRAY(
-        SELECT needed.relname::text FROM pg_constraint JOIN pg_class needed ON needed.oid = confrelid
-        WHERE conrelid = pg_class.oid AND contype = 'f' AND confrelid <> conrelid
-    ) AS needs
-FROM pg_class
+SELECT relname::text FROM pg_class
 WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
-    AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'
+    AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1
 """
-# The sum does not depend on the order of the rows, which no database promises.
-MEASURE = """
-SELECT count(*) AS rows, coalesce(sum(('x' || left(hash, 15))::bit(60)::bigint), 0)::text AS checksum
-FROM (SELECT encode(sha256(convert_to(ROW({columns})::text, 'UTF8')), 'hex') AS hash FROM {table}) AS hashed
-"""
+LISTED = re.compile(r"^\d+; \d+ \d+ TABLE DATA \S+ (\S+) ", re.MULTILINE)
+COPY = re.compile(r"COPY (?:\S+\.)?(?P<table>\S+) \((?P<columns>.+)\) FROM stdin;\n")
+END = b"\\.\n"
 
 
-class Table(BaseModel):
-    """A table as it is in a backup; the checksum is one of its rows."""
+class Backup(NamedTuple):
+    """A backup that is whole: the newest migration of its database, and its tables."""
 
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    columns: list[str]
-    rows: int = 0
-    checksum: str = "0"
-
-
-class Contents(BaseModel):
-    """What a backup tells of itself. The tables are in the order in which they can be filled."""
-
-    model_config = ConfigDict(frozen=True)
-
+    file: Path
     revision: str
-    tables: list[Table]
+    tables: list[str]
 
-
-class Backup:
-    """A backup that is whole."""
-
-    def __init__(self, archive: ZipFile) -> None:
-        self.archive = archive
-        self.contents = Contents.model_validate_json(archive.read(CONTENTS))
-
-    async def fill(self, url: str, *, replace: bool) -> None:
+    async def fill(self, url: str, *, replace: bool) -> dict[str, int]:
         """Put the rows into the empty tables of a database, or in the place of its rows; all of them, or none.
 
-        The tables must be those of the backup's migration. Raises CommandError.
+        The tables must be those of the backup's migration. What comes back are their rows, and those of tables that no
+        migration makes, which are left out, as -1. Raises CommandError.
         """
         try:
             async with connected(url) as connection, connection.transaction():
-                await connection.execute(PLAIN)
-                tables = await tables_of(connection)
-                await make_room(connection, tables, replace=replace)
-                for table in self.contents.tables:
-                    await self.copy(connection, table)
+                await connection.execute(f"{UNBOUNDED}; SET LOCAL lock_timeout = '10s'")
+                there = await tables_of(connection)
+                await make_room(connection, [name for name in self.tables if name in there], replace=replace)
+                return await copy(connection, self.file, there)
         except CommandError as error:
             if isinstance(error.__cause__, asyncpg.LockNotAvailableError):
                 raise CommandError("Others use the tables: stop them, and restore again") from error
             raise
 
-    async def copy(self, connection: asyncpg.Connection, table: Table) -> None:
-        with self.archive.open(csv_of(table)) as rows:
-            await connection.copy_to_table(
-                table.name, source=cast(BinaryIO, rows), columns=table.columns, format="csv", header=True
-            )
-        found = await measured(connection, table)
-        if found != table:
-            raise CommandError(
-                f"{table.name} would have {found.rows} rows with checksum {found.checksum}, and the backup has"
-                f" {table.rows} with {table.checksum}: nothing is restored"
-            )
+
+async def write(url: str, file: Path, make_room: Callable[[], bool] = lambda: False) -> None:
+    """Write a new file, for its owner alone. Raises CommandError; then there is no file.
+
+    `make_room` is asked when the disk is full, as long as it says that it has removed something.
+    """
+    with draft_of(file) as draft:
+        async with connected(url, lock_timeout=PATIENCE) as connection:
+            if await connection.fetchval("SHOW lock_timeout") != PATIENCE:
+                raise CommandError("A pooler stands between: for a backup, name the database itself in DATABASE_URL")
+            schema = await connection.fetchval(SCHEMA)
+            async with moment(connection) as snapshot, lend_socket(connection) as variables:
+                command: list[Path | str] = [
+                    find_program("pg_dump"),
+                    "--format=custom",
+                    "--data-only",
+                    "--encoding=UTF8",
+                ]
+                command += [
+                    f"--schema={schema}",
+                    f"--exclude-table={schema}.{JOBS}",
+                    f"--snapshot={snapshot}",
+                    "--lock-wait-timeout=60s",
+                    "--no-password",
+                ]
+                with explained(file), draft.open("wb", buffering=0) as stream:
+                    await asyncio.to_thread(dump, command, variables, stream, make_room)
+
+
+@asynccontextmanager
+async def moment(connection: asyncpg.Connection) -> AsyncIterator[str]:
+    """A snapshot for others to read from. Until it ends no table changes its form, and others write on.
+
+    The tables are locked before the moment comes: whatever rewrites or empties one later than that would leave it empty
+    in the snapshot. A migration that adds one meanwhile makes us begin anew.
+    """
+    tables: list[str] = []
+    while True:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(UNBOUNDED)
+            await lock(connection, tables, "ACCESS SHARE")
+            snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
+            found = await tables_of(connection)
+            if tables == found:
+                yield snapshot
+                return
+            tables = found
+
+
+def dump(
+    command: list[Path | str], variables: dict[str, str], stream: IO[bytes], make_room: Callable[[], bool]
+) -> None:
+    """Write what a program prints into a file, and its seal. Raises CommandError when the program fails."""
+    digest = hashlib.sha256()
+    with output_of(command, variables | {"LC_ALL": "C"}) as output:
+        while piece := output.read(PIECE):
+            digest.update(piece)
+            put(stream, piece, make_room)
+    put(stream, digest.hexdigest().encode(), make_room)
+    os.fsync(stream.fileno())
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Backup]:
-    """A backup to restore. Raises CommandError when it is damaged or none."""
-    with explained(file), file.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        stream.seek(max(size - SEAL, 0))
-        if stream.read() != seal(file):
-            raise CommandError(f"{file} is no backup, or cut short or damaged: nothing is restored")
-    with ZipFile(file) as archive:
-        yield Backup(archive)
+def output_of(command: list[Path | str], variables: dict[str, str]) -> Iterator[IO[bytes]]:
+    """What a program prints, to be read to its end. Raises CommandError when the program fails."""
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(  # noqa: S603 - PostgreSQL's own
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=variables
+        ) as process,
+    ):
+        try:
+            yield cast("IO[bytes]", process.stdout)
+            if process.wait():
+                said.seek(0)
+                raise CommandError(f"{Path(command[0]).name}: {complaint(said.read().decode(errors='replace'))}")
+        finally:
+            process.kill()
 
 
-async def write(url: str, file: Path) -> Contents:
-    """Write a new file with the rows of one moment, for its owner alone. Raises CommandError; then there is no file."""
-    with draft_of(file) as draft:
-        async with connected(url) as connection:
-            names = [table.name for table in await tables_of(connection)]
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                await connection.execute(PLAIN)
-                await lock(connection, names, "ACCESS SHARE")  # the moment comes after: a TRUNCATE would empty it
-                with explained(file), ZipFile(draft, "w", ZIP_DEFLATED) as archive:
-                    archive.comment = b"-" * SEAL
-                    contents = await write_tables(connection, archive)
-                    archive.writestr(CONTENTS, contents.model_dump_json(indent=2))
-        with draft.open("r+b") as stream:
-            stream.seek(-SEAL, os.SEEK_END)
-            stream.write(seal(draft))
-            stream.flush()
-            os.fsync(stream.fileno())
-    return contents
+def open_backup(file: Path) -> Backup:
+    """A backup to restore. Raises CommandError when it is none, or damaged."""
+    with explained(file):
+        judge(file)
+    file = file.absolute()
+    told = read(file, "--table", VERSIONS, "--file=-").splitlines(keepends=True)
+    headers = [number for number, line in enumerate(told) if COPY.fullmatch(line)]
+    if not headers:
+        raise CommandError(f"{file} does not tell its migration: nothing is restored")
+    tables = [name for name in LISTED.findall(read(file, "--list")) if name != VERSIONS]
+    return Backup(file, told[headers[0] + 1].strip(), tables)
 
 
-async def write_tables(connection: asyncpg.Connection, archive: ZipFile) -> Contents:
-    revision: str = await connection.fetchval("SELECT version_num FROM alembic_version")
-    tables = []
-    for table in await tables_of(connection):
-        with archive.open(csv_of(table), "w", force_zip64=True) as rows:
-            query = f"SELECT {listed(table.columns)} FROM {quoted(table.name)}"  # noqa: S608 - names of the catalogue
-            await connection.copy_from_query(query, output=cast(BinaryIO, rows), format="csv", header=True)
-        tables.append(await measured(connection, table))
-    return Contents(revision=revision, tables=tables)
+def judge(file: Path) -> None:
+    """Raises CommandError unless the file is a backup that is whole."""
+    with file.open("rb") as stream:
+        if stream.read(len(ZIP)) == ZIP:
+            raise CommandError(f"{file} is a backup of release 0.1.0: restore it with that one, and migrate then")
+    if not is_whole(file):
+        raise CommandError(f"{file} is no backup, or cut short or damaged: nothing is restored")
 
 
-async def make_room(connection: asyncpg.Connection, tables: Sequence[Table], *, replace: bool) -> None:
+def is_whole(file: Path) -> bool:
+    """Whether the file ends with the SHA-256 of what it has before. Raises OSError."""
+    digest, left = hashlib.sha256(), file.stat().st_size - SEAL
+    with file.open("rb") as stream:
+        while left > 0 and (piece := stream.read(min(PIECE, left))):
+            digest.update(piece)
+            left -= len(piece)
+        return left == 0 and stream.read() == digest.hexdigest().encode()
+
+
+def read(file: Path, *what: str) -> str:
+    """What pg_restore tells of a backup. Raises CommandError."""
+    done = run(find_program("pg_restore"), "--data-only", *what, file)
+    if done.returncode:
+        raise CommandError(f"{file} cannot be read: {complaint(done.stderr)}")
+    return done.stdout
+
+
+async def copy(connection: asyncpg.Connection, file: Path, there: Sequence[str]) -> dict[str, int]:
+    """Copy the rows of a backup into the tables that are there."""
+    counts: dict[str, int] = {}
+    command: list[Path | str] = [find_program("pg_restore"), "--data-only", "--file=-", file]
+    with output_of(command, environment()) as text:
+        for line in text:
+            if not (found := COPY.fullmatch(line.decode())):
+                continue
+            name = found["table"].strip('"')
+            rows, columns = rows_in(text), [each.strip('"') for each in found["columns"].split(", ")]
+            if name in there and name != VERSIONS:
+                said = await connection.copy_to_table(name, source=rows, columns=columns)
+                counts[name] = int(said.rpartition(" ")[2])
+                continue
+            async for _ in rows:
+                counts[name] = -1
+    counts.pop(VERSIONS)
+    return counts
+
+
+async def rows_in(text: IO[bytes]) -> AsyncIterator[bytes]:
+    """The rows of a table, many at once."""
+    piece = bytearray()
+    for line in text:
+        if line == END:
+            break
+        piece += line
+        if len(piece) > PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+async def make_room(connection: asyncpg.Connection, tables: Sequence[str], *, replace: bool) -> None:
     """Keep others from writing, and remove the rows there are. Raises CommandError when they are to be kept."""
-    names = [table.name for table in tables]
     if replace:
-        await connection.execute(f"SET LOCAL docket.prune = 'on'; TRUNCATE {listed(names)}")
+        await connection.execute(f"SET LOCAL docket.prune = 'on'; TRUNCATE {listed(tables)}")
         return
-    await lock(connection, names, "EXCLUSIVE")
+    await lock(connection, tables, "EXCLUSIVE")
     await refuse_rows(connection, tables)
 
 
-async def refuse_rows(connection: asyncpg.Connection, tables: Sequence[Table]) -> None:
+async def refuse_rows(connection: asyncpg.Connection, tables: Sequence[str]) -> None:
     """Raises CommandError when a table has rows."""
     for table in tables:
-        if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {quoted(table.name)})"):  # noqa: S608
-            raise CommandError(f"The database has rows in {table.name}: `restore --replace` removes them")
+        if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {quoted(table)})"):  # noqa: S608 - of the catalogue
+            raise CommandError(f"The database has rows in {table}: `restore --replace` removes them")
 
 
-async def measured(connection: asyncpg.Connection, table: Table) -> Table:
-    """The table with the number and the checksum of the rows that it has now."""
-    query = MEASURE.format(columns=listed(table.columns), table=quoted(table.name))
-    record = await connection.fetchrow(query)
-    return table.model_copy(update=dict(record or {}))
+async def tables_of(connection: asyncpg.Connection) -> list[str]:
+    return [record["relname"] for record in await connection.fetch(TABLES)]
 
 
-async def tables_of(connection: asyncpg.Connection) -> list[Table]:
-    """The tables of a database, each after those that it needs, with the columns that PostgreSQL does not compute."""
-    found = {record["name"]: record for record in await connection.fetch(TABLES)}
-    order = TopologicalSorter({name: record["needs"] for name, record in sorted(found.items())}).static_order()
-    return [Table(name=name, columns=found[name]["columns"]) for name in order]
-
-
-async def lock(connection: asyncpg.Connection, names: Sequence[str], mode: str) -> None:
-    if names:
-        await connection.execute(f"LOCK TABLE {listed(names)} IN {mode} MODE")
-
-
-def csv_of(table: Table) -> str:
-    return f"{table.name}.csv"
+async def lock(connection: asyncpg.Connection, tables: Sequence[str], mode: str) -> None:
+    if tables:
+        await connection.execute(f"LOCK TABLE {listed(tables)} IN {mode} MODE")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -204,15 +251,15 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def seal(file: Path) -> bytes:
-    """The SHA-256 of a file without its seal."""
-    digest = hashlib.sha256()
-    left = file.stat().st_size - SEAL
-    with file.open("rb") as stream:
-        while left > 0 and (chunk := stream.read(min(CHUNK, left))):
-            digest.update(chunk)
-            left -= len(chunk)
-    return digest.hexdigest().encode()
+def put(stream: IO[bytes], piece: bytes, make_room: Callable[[], bool]) -> None:
+    """Write all of it, though the disk is full for a while."""
+    left = memoryview(piece)
+    while left:
+        try:
+            left = left[os.write(stream.fileno(), left) :]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not make_room():
+                raise
 
 
 @contextmanager
@@ -227,8 +274,18 @@ def draft_of(file: Path) -> Iterator[Path]:
             draft.touch(mode=0o600)
             yield draft
             draft.rename(file)
+            sync_folder(file.parent)
         finally:
             shutil.rmtree(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let what was renamed there outlive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

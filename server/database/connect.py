@@ -57,13 +57,13 @@ def pooled(settings: Settings, watch: Watch | None = None) -> Callable[[], Abstr
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection for an operator's command. Raises CommandError when the database refuses it, or what it is told.
 
-    It keeps no statements, so that a pooler may stand between.
+    It has these settings of PostgreSQL. It keeps no statements, so that a pooler may stand between.
     """
     try:
-        connection = await connect_to_first(url, PATIENCE, statement_cache_size=0)
+        connection = await connect_to_first(url, PATIENCE, statement_cache_size=0, server_settings=settings)
         try:
             yield connection
         finally:

@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from contract.types import Problem, Text
 from generated.operations import OPERATIONS, VERSION, NotFound
 from persistence.engine.pool import AWAY, Database, Pool
+from persistence.queries import jobs
 from persistence.queries.accounts import sessions
 from security.passwords import Passwords
 from server.database import revision
@@ -91,6 +92,10 @@ class Metrics:
         self.worker_deaths = Counter(*WORKER_DEATHS, registry=self.registry)  # their supervisor counts
         said = "Sessions used to sign in or refresh in 15 minutes."
         self.sessions = self.gauge("sessions_active", said, mode="livemostrecent")
+        said = "When a job last succeeded, as Unix time; 0: never."
+        self.successes = self.gauge("last_success_timestamp_seconds", said, "command", mode="livemax")
+        for name in jobs.NAMES:
+            self.successes.labels(name)
         info = self.gauge("build_info", "What runs here.", "version", "schema", "python", mode="livemax")
         info.labels(VERSION, revision.head(), platform.python_version()).set(1)
         for operation in OPERATIONS:  # a series that begins with its first count has no increase
@@ -154,7 +159,7 @@ class Metrics:
 
     async def scrape(self, db: Database, accept: str | None) -> Text:
         """Everything, in OpenMetrics if `accept` asks for it, or else in Prometheus' own text format."""
-        await self.count_sessions(db)
+        await self.ask(db)
         self.in_flight.set(self.under_way)
         registry = self.registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
@@ -163,11 +168,13 @@ class Metrics:
         encode, media_type = encoder(accept or "")
         return Text(encode(registry), media_type)
 
-    async def count_sessions(self, db: Database) -> None:
-        """One statement, at most twice a minute. A database that is away is seen elsewhere: the old number stays."""
+    async def ask(self, db: Database) -> None:
+        """Two statements, at most twice a minute. A database that is away is seen elsewhere: the old numbers stay."""
         if monotonic() - self.counted < KEPT:
             return
         self.counted = monotonic()
         with suppress(*AWAY):
             async with asyncio.timeout(PATIENCE):
                 self.sessions.set(await sessions.count_used_since(db, datetime.now(UTC) - ACTIVE))
+                for name, moment in (await jobs.last_successes(db)).items():
+                    self.successes.labels(name).set(moment.timestamp())

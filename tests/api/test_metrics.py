@@ -14,12 +14,14 @@ from generated.operations import GetApiInfo200
 from handlers import meta
 from handlers.shared.call import PublicCall
 from persistence.engine.pool import Pool
+from persistence.queries import jobs
+from server.observability import metrics
 from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.api.test_real_server import running
 from tests.client import ApiClient, check
 from tests.contract.conftest import NOWHERE, Modules, answering, changed
-from tests.factories import Factory
+from tests.factories import NOW, Factory
 from tests.waiting import until
 
 TOKEN = "a-token-of-monitoring-0123456789abcdef"
@@ -142,6 +144,18 @@ class TestWhatIsCounted:
         connections = values(text, "docket_pool_connections")
         assert set(connections) == {("in_use",), ("idle",), ("connecting",), ("missing",)}
         assert connections["missing",] == 0
+
+    async def test_when_jobs_last_succeeded(
+        self, monitored: ApiClient, fresh: Pool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(metrics, "KEPT", -1)
+
+        before = values(await scraped(monitored), "docket_last_success_timestamp_seconds")
+        await jobs.note_success(fresh, "backup", now=NOW)
+        after = values(await scraped(monitored), "docket_last_success_timestamp_seconds")
+
+        assert before == {("backup",): 0, ("prune",): 0}
+        assert after == {("backup",): NOW.timestamp(), ("prune",): 0}
 
     @pytest.mark.usefixtures("still_window")
     async def test_what_was_refused_for_being_too_much(self, fresh: Pool) -> None:

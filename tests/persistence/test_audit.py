@@ -99,8 +99,7 @@ class TestAppendOnly:
         await backup.write(fresh_url, tmp_path / "file")
         await connection.execute(insert, "lost")
 
-        with backup.opened(tmp_path / "file") as kept:
-            await kept.fill(fresh_url, replace=True)
+        await backup.open_backup(tmp_path / "file").fill(fresh_url, replace=True)
 
         assert [row[0] for row in await connection.fetch("SELECT request_id FROM audit_logs")] == ["kept"]
         await connection.close()

@@ -115,6 +115,7 @@ async def test_an_operator_reads_a_line_for_each_table(
 
     assert await asyncio.to_thread(main, ["prune"]) == 0
 
+    assert [row["name"] for row in await fresh.fetch("SELECT name FROM jobs", [])] == ["prune"]
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert said == [
         ["sessions", "12", "rows", "deleted"],

@@ -1,6 +1,7 @@
 """The files of deploy/, the workflow and the package, judged by the programs that read them."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tests.system.clones import clone
 from tests.system.conftest import ROOT
 from tests.system.services import INSTALLATION, program
 
-UNITS = ("docket.service", "docket-daily.service", "docket-daily.timer")
+UNITS = ("docket.service", "docket-daily.service", "docket-daily.timer", "docket-failed@.service")
 
 
 @pytest.fixture
@@ -50,6 +51,25 @@ def test_a_unit_hands_over_the_secrets_that_it_names_as_files(name: str) -> None
 
     assert {secret.lower() for secret in named} == set(named.values()) <= set(SECRETS)
     assert set(re.findall(r"^LoadCredential=(\w+):/etc/docket/\1$", text, re.MULTILINE)) == set(named.values())
+
+
+def test_neither_of_the_daily_jobs_stops_the_other_and_each_failure_is_told(folder: Path) -> None:
+    text = (ROOT / "deploy/docket-daily.service").read_text(encoding="utf-8")
+    assert "OnFailure=docket-failed@%n.service" in text
+    [line] = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {folder}/said\ncase "$*" in *$FAILS*) exit 1; esac\n', encoding="utf-8")
+    python.chmod(0o755)
+    command = shlex.split(line.replace("/opt/docket/.venv/bin/python", str(python)))
+
+    ended = [
+        subprocess.run(command, env={"STATE_DIRECTORY": "/var/kept", "FAILS": fails}, check=False).returncode
+        for fails in ("backup", "prune", "neither")
+    ]
+
+    said = (folder / "said").read_text(encoding="utf-8").splitlines()
+    assert said == ["-m server database backup --keep 14 /var/kept", "-m server prune"] * 3
+    assert ended == [1, 1, 0]
 
 
 def test_caddy_takes_its_file() -> None:

@@ -42,6 +42,8 @@ FAULTS = {
     "DocketContractBroken": ('docket_contract_mismatches_total{operation="login"}', "0x5 1x15"),
     "DocketLogLost": ("docket_log_lines_dropped_total", "0x12 3x8"),
     "DocketLimitsApart": ("docket_limits_fallbacks_total", "0+9x20"),
+    "DocketBackupOld": ('docket_last_success_timestamp_seconds{command="backup"}', "-129600x20"),  # time begins at 0
+    "DocketPruneOld": ('docket_last_success_timestamp_seconds{command="prune"}', "-129600x20"),
 }
 """The series, by the minute, that each alert is for."""
 

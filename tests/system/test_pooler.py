@@ -120,11 +120,21 @@ async def test_migrating_over_the_pooler_is_refused_in_a_line(pooled: Pooled) ->
     )
 
 
-@pytest.mark.parametrize("command", [["prune"], ["migrate", "check"], ["database", "backup", "rows"]])
-def test_other_commands_pass_through_it(pooled: Pooled, command: list[str]) -> None:
+def test_a_backup_over_the_pooler_is_refused_in_a_line(pooled: Pooled) -> None:
+    """What pg_dump asks of a session would be asked of those of others."""
     with folder_for("postgres") as folder:
-        given = [str(folder / part) if part == "rows" else part for part in command]
+        refused = docket("database", "backup", str(folder / "rows"), DATABASE_URL=pooled.url)
+        done = docket("database", "backup", str(folder / "rows"), DATABASE_URL=pooled.direct)
 
-        done = docket(*given, DATABASE_URL=pooled.url)
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "docket: A pooler stands between: for a backup, name the database itself in DATABASE_URL\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [["prune"], ["migrate", "check"]])
+def test_other_commands_pass_through_it(pooled: Pooled, command: list[str]) -> None:
+    done = docket(*command, DATABASE_URL=pooled.url)
 
     assert (done.returncode, done.stderr) == (0, "")
