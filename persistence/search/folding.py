@@ -105,9 +105,12 @@ def pair_units(run: Run) -> list[str]:
 
 def list_lexemes(text: str) -> list[str]:
     """What a text is found by, in order. `split_runs` tells the same of any text, and takes longer."""
-    if len(text) <= LONGEST:
-        if text.isascii():
-            return text.encode().translate(PLAIN).decode().split()
-        if UNIT.search(folded := fold(text)) is None and len(folded) <= LONGEST:
-            return split_words(folded)
+    if text.isascii():
+        words = text.encode().translate(PLAIN).decode().split()
+        if len(text) <= LONGEST or max(map(len, words), default=0) <= LONGEST:
+            return words
+    elif UNIT.search(folded := fold(text)) is None:
+        words = split_words(folded)
+        if max(map(len, words), default=0) <= LONGEST:
+            return words
     return list(chain.from_iterable(map(pair_units, split_runs(text))))

@@ -50,14 +50,15 @@ def write_part(text: str, weight: str) -> str:
     """
     lexemes = list_lexemes(text)
     count = len(lexemes)
-    first = (LAST_OF_TITLE - count if weight == TITLE else LAST_OF_TITLE) + 1
-    template = (usual_template if count <= USUAL else write_template)(count, first, weight)
+    template = (usual_template if count <= USUAL else write_template)(count, weight)
     checksum = zlib.crc32(text.encode("utf-8", "surrogatepass")) % LAST_OF_ALL + 1
-    return f"'{UNTAGGED}':{checksum}{weight} {template % tuple(lexemes)}"
+    return template % (checksum, *lexemes)
 
 
-def write_template(count: int, first: int, weight: str) -> str:
-    return " ".join([f"'{UNTAGGED}%s':{position}{weight}" for position in range(first, first + count)])
+def write_template(count: int, weight: str) -> str:
+    first = (LAST_OF_TITLE - count if weight == TITLE else LAST_OF_TITLE) + 1
+    words = [f" '{UNTAGGED}%s':{position}{weight}" for position in range(first, first + count)]
+    return f"'{UNTAGGED}':%d{weight}{''.join(words)}"
 
 
 usual_template = lru_cache(maxsize=4 * USUAL)(write_template)
@@ -65,10 +66,11 @@ usual_template = lru_cache(maxsize=4 * USUAL)(write_template)
 
 def write_vector(task: models.TaskCreate | models.TaskPatch) -> str | MISSING:
     """The parts of the texts that are given; MISSING when none is."""
-    if task.description is MISSING:
-        return MISSING if task.title is MISSING else write_part(task.title, TITLE)
-    parts = [] if task.title is MISSING else [write_part(task.title, TITLE)]
-    return " ".join(parts + ([write_part(task.description, DESCRIPTION)] if task.description else []))
+    title, description = task.title, task.description
+    if description is MISSING:
+        return MISSING if title is MISSING else write_part(title, TITLE)
+    after = write_part(description, DESCRIPTION) if description else ""
+    return after if title is MISSING else f"{write_part(title, TITLE)} {after}"
 
 
 def write_tagged_vector(organization_id: UUID, title: str, description: str | None) -> str:
