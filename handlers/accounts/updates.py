@@ -44,6 +44,8 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         if "email" in changed or patch.is_active is False:
             reason = "email_changed" if "email" in changed else "deactivated"
             await sessions.end_others(db, user_id, by=call.caller, reason=reason)
+        if patch.is_active is False:
+            await users.revoke_tokens(db, user_id, now=call.now)
         updated, target = AuditAction.user_updated, audit_trail.user(user_id)
         await record(db, call, updated, AuditOutcome.success, target=target, changes=changed)
     return user

@@ -244,6 +244,27 @@ async def test_a_token_counts_for_so_many_hours_after_its_iat(
             assert expect == 200 or answer["code"] == "token_expired"
 
 
+@pytest.mark.proves("ASVS 5.0 7.4.2", "Deactivation ends the tokens of another issuer for good")
+@pytest.mark.parametrize("in_bulk", [False, True])
+async def test_who_is_activated_again_has_no_token_of_before(
+    api: ApiClient, other: Issuer, make: Factory, *, in_bulk: bool
+) -> None:
+    root, now = api.as_(await make.user(is_superuser=True)), int(datetime.now(UTC).timestamp())
+    grace = bearing(api, other.token("grace"))
+    me = (await grace.get("/auth/me"))["id"]
+
+    for action, is_active in (("deactivate", False), ("activate", True)):
+        if in_bulk:
+            await root.post("/users/bulk", {"action": action, "user_ids": [me]}, expect=200)
+        else:
+            await root.patch(f"/users/{me}", {"is_active": is_active})
+        assert (await grace.get("/auth/me", expect=401))["code"] == "token_revoked"
+
+    unseen = bearing(api, other.token("grace", iat=now - 60, jti="unseen"))
+    assert (await unseen.get("/auth/me", expect=401))["code"] == "token_revoked"
+    assert (await bearing(api, other.token("grace", iat=now + 10)).get("/auth/me"))["id"] == me
+
+
 @pytest.mark.proves("ASVS 5.0 7.4.5", "Superusers end what another issuer's tokens open, at once and for good")
 async def test_superusers_revoke_tokens_of_other_issuers(api: ApiClient, other: Issuer, make: Factory) -> None:
     root = api.as_(await make.user(is_superuser=True))

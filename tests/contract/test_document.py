@@ -222,6 +222,19 @@ class TestSchemas:
                 else:
                     assert {"format", "enum"} & set(schema), at
 
+    def test_nothing_secret_stands_in_a_url(self) -> None:
+        told = [each for _, schema in schemas() for each in schema.get("properties", {}).items()]
+        secret = {name for name, one in told if "token" in name or resolved(one).get("format") == "password"}
+        named = {
+            one["name"]
+            for path, method in OPERATIONS.values()
+            for one in parameters(path, method)
+            if one["in"] in ("path", "query")
+        }
+
+        assert {"password", "new_password", "access_token", "refresh_token"} <= secret
+        assert named & secret == set()
+
 
 class TestExamples:
     def test_every_example_is_valid(self) -> None:

@@ -25,6 +25,7 @@ DOCUMENT = ROOT / "docs" / "clients.md"
 SNIPPET = re.compile(r"^```(?:js|python|sh)\n(?://|#) ([\w.]+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SNIPPETS = dict(SNIPPET.findall(DOCUMENT.read_text(encoding="utf-8")))
 SECRET = "a secret that Better Auth shares with Docket"
+RECENT = 600  # seconds
 PERSON = {"email": "grace@example.com", "password": "nine lives of a lighthouse", "name": "Grace Hopper"}
 
 
@@ -86,9 +87,24 @@ def test_who_registers_at_better_auth_calls_docket(front_end: tuple[str, str], k
     assert (done["me"]["email"], done["me"]["is_superuser"]) == (person["email"], False)
     assert done["task"]["organization_id"] == done["me"]["id"] == again["me"]["id"]
     assert done["task"]["priority"] == "high"
+    rename(docket, done["token"], kind)
     forged = done["token"][:-8] + "AAAAAAAA"
     with httpx.Client(base_url=f"{docket}/api/v1", headers={"Authorization": f"Bearer {forged}"}) as attacker:
         assert attacker.get("/auth/me").json()["code"] == "invalid_token"
+
+
+def rename(docket: str, token: str, name: str) -> None:
+    """Another username wants a recent sign-in, which `auth_time` proves: that of the plugin, as the page has it."""
+    signed_in = part(token, 1).get("auth_time")
+    with httpx.Client(base_url=f"{docket}/api/v1", headers={"Authorization": f"Bearer {token}"}) as bearer:
+        patch = {"Content-Type": "application/merge-patch+json"}
+        answer = bearer.patch("/users/me", json={"username": name}, headers=patch)
+    if name == "plugin":
+        assert 0 <= part(token, 1)["iat"] - signed_in <= RECENT
+        assert (answer.status_code, answer.json()["username"]) == (200, name)
+    else:
+        assert signed_in is None
+        assert (answer.status_code, answer.json()["code"]) == (401, "reauthentication_required")
 
 
 def registered(server_url: str, name: str) -> dict[str, str]:
