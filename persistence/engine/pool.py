@@ -12,6 +12,7 @@ import asyncpg
 from asyncpg import Connection, InterfaceError, PostgresError, Record
 from asyncpg.exceptions import InternalClientError
 
+from persistence.engine.encoding import require_utf8
 from persistence.engine.hosts import connect_to_first
 
 UNSOUND = ("08", "25006", "26000", "42P05", "57P", "XX")  # SQLSTATEs after which a connection is not used again
@@ -324,6 +325,7 @@ async def connect(url: str, *, lent: bool = False, seconds: float = 60) -> Conne
         connection_class=kind,
     )
     try:
+        require_utf8(connection)
         await connection.set_type_codec("json", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
         await connection.set_type_codec("inet", schema="pg_catalog", encoder=str, decoder=str)
     except BaseException:

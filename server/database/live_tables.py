@@ -26,6 +26,7 @@ from alembic.operations.ops import (
 )
 from alembic.util import rev_id
 from sqlalchemy import make_url, text
+from sqlalchemy.sql.naming import conv
 
 PREPARER = make_url("postgresql+asyncpg://").get_dialect()().identifier_preparer
 LONGEST = 45  # letters of the message in the name of a file, so that the number of the part is not cut off
@@ -126,7 +127,7 @@ def careful(change: ops.MigrateOperation) -> Iterator[Step]:
             taken = f"ALTER TABLE {quoted(table)} ADD CONSTRAINT {quoted(name)} UNIQUE USING INDEX {quoted(name)}"
             yield Step(Part.FINISH, ExecuteSQLOp(taken), change.reverse())
         case AlterColumnOp(modify_nullable=False, table_name=table, column_name=column):
-            name = f"ck_{table}_{column}_not_null"
+            name = conv(f"ck_{table}_{column}_not_null")  # or it would be named after its table once more
             check = CreateCheckConstraintOp(
                 name, table, text(f"{quoted(column)} IS NOT NULL"), postgresql_not_valid=True
             )

@@ -96,8 +96,12 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
+    return copy_project(tmp_path)
+
+
+def copy_project(folder: Path) -> Checkout:
     for name in PACKAGES:
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "assets"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "assets"))
     for name in FILES:
-        shutil.copy(ROOT / name, tmp_path / name)
-    return Checkout(tmp_path)
+        shutil.copy(ROOT / name, folder / name)
+    return Checkout(folder)

@@ -91,6 +91,33 @@ async def test_a_migration_is_written_from_what_the_database_lacks(fresh_url: st
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+async def test_what_is_written_for_a_foreign_key_a_column_and_a_unique_constraint_keeps_nobody_waiting(
+    fresh_url: str, checkout: Checkout
+) -> None:
+    await execute(
+        fresh_url,
+        "ALTER TABLE tasks DROP CONSTRAINT fk_tasks_user_id, ALTER COLUMN priority DROP NOT NULL;"
+        " ALTER TABLE organizations DROP CONSTRAINT uq_organizations_slug",
+    )
+
+    written = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "auto", "Bind")
+    change, index, validation, finish = map(checkout.read, written.stdout.splitlines())
+    applied = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "apply")
+    checked = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "check")
+
+    assert change.count("postgresql_not_valid=True") == 2
+    assert "op.create_foreign_key(" in change
+    assert '"priority IS NOT NULL"' in change
+    assert "autocommit_block" in index
+    assert "op.create_index(" in index
+    assert '"uq_organizations_slug"' in index
+    assert validation.count("VALIDATE CONSTRAINT") == 2
+    assert finish.index("nullable=False") < finish.index("op.drop_constraint(")
+    assert "UNIQUE USING INDEX uq_organizations_slug" in finish
+    assert (applied.returncode, applied.stderr) == (0, "")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
 async def test_an_empty_migration_needs_no_database(checkout: Checkout) -> None:
     written = await asyncio.to_thread(
         checkout.run, "postgresql://nobody@127.0.0.1:1/none", "server", "migrate", "generate", "fill the colours"
