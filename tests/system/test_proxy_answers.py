@@ -146,6 +146,21 @@ async def test_what_an_instance_does_not_take_goes_to_another(proxy: Proxy) -> N
                     assert answers == [200] * len(methods)
 
 
+async def test_what_nginx_refuses_itself_is_a_problem() -> None:
+    async with instances(answer_well) as (these, ports):
+        with nginx(ports) as url:
+            async with somebody(url) as client:
+                traced = await client.request("TRACE", "/")
+                judge(traced, 405)
+                judge(await client.put("/api/v1/tasks/1", content=b"x" * 3_000_000), 413)
+                judge(await client.get("/.problem"), 404)
+                export = await client.put("/api/v1/users/me/export")
+
+    assert traced.headers["allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    assert export.status_code == 200
+    assert these[0].met == {"PUT": 1}
+
+
 @dataclass
 class Told:
     """An answer."""
