@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import datamodel_code_generator.__main__
@@ -18,7 +19,7 @@ import jinja2
 from typing_extensions import override
 
 from contract.generator.discriminators import check_discriminators
-from contract.generator.document import Findings, InvalidContract, Node, Refused, line_of, load
+from contract.generator.document import Findings, InvalidContract, Lines, Node, Refused, load
 from contract.generator.grammar import Placed
 from contract.generator.judging import judge
 from contract.generator.modelling import Modelling
@@ -108,6 +109,7 @@ def generate(source: Path, out: Path) -> None:
         layout = ["ruff", "format", "--quiet", "--no-cache", "--isolated", "--line-length", "120"]
         subprocess.run([sys.executable, "-m", *layout, "operations.py", "models.py"], cwd=made, check=True)
         judge(made, document, contract)
+        print(*told(findings.doubts, source), sep="\n", end="" if not findings.doubts else "\n", file=sys.stderr)
         shutil.copytree(made, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
@@ -143,15 +145,16 @@ def main() -> int:
     try:
         generate(arguments.source.resolve(), arguments.out.resolve())
     except InvalidContract as invalid:
-        print(*lines(invalid, arguments.source), sep="\n", file=sys.stderr)
+        print(*told(invalid.found, arguments.source), sep="\n", file=sys.stderr)
         return 1
     return 0
 
 
-def lines(invalid: InvalidContract, source: Path) -> list[str]:
+def told(found: Sequence[Refused], source: Path) -> list[str]:
     """Each place that is refused, in the order of the document: the file and line, the place in it, the reason."""
     text = source.read_text(encoding="utf-8", errors="replace")
-    placed = sorted({(line_of(text, refused.place), refused.place, refused.reason) for refused in invalid.found})
+    line = Lines(text)
+    placed = sorted({(line.of(refused.place), refused.place, refused.reason) for refused in found})
     return [f"{source.name}:{line}: {place}: {reason}" for line, place, reason in placed]
 
 

@@ -27,7 +27,7 @@ def check_one(document: Node, one: Placed, findings: Findings) -> None:
     for index, branch in enumerate(one.node[keyword]):
         place = child(one.pointer, keyword, index)
         target = branch.get("$ref", place)
-        pins[target] = list(pinned(document, branch, place, name, ()))
+        pins[target] = pinned(document, branch, place, name)
         if not pins[target]:
             value = next((value for value, meant in mapping.items() if meant == target), target.rpartition("/")[2])
             findings.add(target, f"is an alternative of a discriminator: require its member {name}, with const {value}")
@@ -50,24 +50,20 @@ def mapping_of(node: Node) -> dict[str, str]:
     }
 
 
-def pinned(document: Node, node: Node, pointer: str, name: str, seen: tuple[str, ...]) -> Iterator[Any]:
+def pinned(document: Node, node: Node, pointer: str, name: str) -> list[Any]:
     """The values that a schema fixes a member to, where it requires it."""
-    node, pointer = resolve(document, node, pointer)
-    if pointer in seen:
-        return
-    seen = (*seen, pointer)
-    if name in node.get("properties", {}) and requires(document, node, pointer, name, ()):
-        fixed, _ = resolve(document, node["properties"][name], child(pointer, "properties", name))
-        yield from fixed.get("enum", [fixed["const"]] if "const" in fixed else [])
-    for index, part in enumerate(node.get("allOf", ())):
-        yield from pinned(document, part, child(pointer, "allOf", index), name, seen)
+    parts = list(parts_of(document, node, pointer, ()))
+    if not any(name in part.get("required", ()) for part, _ in parts):
+        return []
+    members = [(part["properties"][name], at) for part, at in parts if name in part.get("properties", {})]
+    fixed = [resolve(document, member, child(at, "properties", name))[0] for member, at in members]
+    return [value for one in fixed for value in one.get("enum", [one["const"]] if "const" in one else [])]
 
 
-def requires(document: Node, node: Node, pointer: str, name: str, seen: tuple[str, ...]) -> bool:
+def parts_of(document: Node, node: Node, pointer: str, seen: tuple[str, ...]) -> Iterator[tuple[Node, str]]:
+    """A schema and those in its `allOf`, each in full."""
     node, pointer = resolve(document, node, pointer)
-    if name in node.get("required", ()):
-        return True
-    return pointer not in seen and any(
-        requires(document, part, child(pointer, "allOf", index), name, (*seen, pointer))
-        for index, part in enumerate(node.get("allOf", ()))
-    )
+    if pointer not in seen:
+        yield node, pointer
+        for index, part in enumerate(node.get("allOf", ())):
+            yield from parts_of(document, part, child(pointer, "allOf", index), (*seen, pointer))

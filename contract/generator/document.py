@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -36,6 +37,8 @@ class Findings:
 
     def __init__(self) -> None:
         self.found: list[Refused] = []
+        self.doubts: list[Refused] = []
+        """What is told, and not refused."""
 
     def attempt(self, read: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """What `read` answers; None when it refuses, which is kept."""
@@ -102,21 +105,32 @@ DEEPEST = 100  # lists and objects, one in another
 def load(source: Path) -> Node:
     """The document. Raises InvalidContract when the file is not YAML, or not an object."""
     try:
-        loader = JsonLoader(PAIR.sub(paired, source.read_text(encoding="utf-8-sig")))
+        loader = JsonLoader(PAIR.sub(paired, refuse_endless(source.read_text(encoding="utf-8-sig"))))
         document: Any = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "#"
         raise InvalidContract([Refused(line, f"is not YAML: {error.problem}")]) from None
+    except InvalidContract:
+        raise
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidContract([Refused("#", f"is not YAML: {error}")]) from None
-    except RecursionError:
-        raise InvalidContract([Refused("#", f"is nested deeper than {DEEPEST} levels")]) from None
     if loader.found:
         raise InvalidContract(loader.found)
     if not isinstance(document, dict):
         raise InvalidContract([Refused("#", "is not an object")])
     copied: Node = deep_copy(document, "#")
     return copied
+
+
+def refuse_endless(text: str) -> str:
+    """The text. Raises InvalidContract where more is opened, one in another, than a parser in C survives."""
+    depth = deepest = 0
+    for found in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if found[0] in "[{" else -1
+        deepest = max(depth, deepest)
+    if deepest > 10 * DEEPEST or re.search(rf"(?:[-?][ \t]+){{{10 * DEEPEST}}}", text):
+        raise InvalidContract([Refused("#", f"is nested deeper than {DEEPEST} levels")])
+    return text
 
 
 def paired(found: re.Match[str]) -> str:
@@ -137,19 +151,30 @@ def deep_copy(value: Any, pointer: str) -> Any:
     return value
 
 
-def line_of(text: str, place: str) -> int:
-    """The line of a place in the text of a document, or of what is nearest around it."""
-    if place.startswith("line "):
-        return int(place.removeprefix("line "))
-    if place == "#":
-        return 1
-    line, node = 1, yaml.compose(text.removeprefix("\ufeff"), yaml.CSafeLoader)
-    for part in place.split("/")[1:]:
-        following = dict(members_of(node)).get(part.replace("~1", "/").replace("~0", "~"))
-        if following is None:
-            break
-        line, node = following
-    return line
+class Lines:
+    """The lines of the places in the text of a document."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.removeprefix("\ufeff")
+
+    @cached_property
+    def root(self) -> yaml.Node | None:
+        root: yaml.Node | None = yaml.compose(PAIR.sub(paired, self.text), yaml.CSafeLoader)
+        return root
+
+    def of(self, place: str) -> int:
+        """The line of a place, or of what is nearest around it."""
+        if place.startswith("line "):
+            return int(place.removeprefix("line "))
+        if place == "#":
+            return 1
+        line, node = 1, self.root
+        for part in place.split("/")[1:]:
+            following = dict(members_of(node)).get(part.replace("~1", "/").replace("~0", "~"))
+            if following is None:
+                break
+            line, node = following
+        return line
 
 
 def members_of(node: yaml.Node | None) -> Iterator[tuple[str, tuple[int, yaml.Node]]]:
@@ -167,8 +192,10 @@ def child(pointer: str, *names: object) -> str:
     return "/".join([pointer, *[str(name).replace("~", "~0").replace("/", "~1") for name in names]])
 
 
-def member(node: Node, name: str, pointer: str) -> Any:
+def member(node: Any, name: str, pointer: str) -> Any:
     """What stands in the node at `pointer` under that name. Raises Refused when nothing does."""
+    if not isinstance(node, dict):
+        raise Refused(pointer, "is not an object")
     if node.get(name) in (None, ""):
         raise Refused(pointer, f"has no {name}")
     return node[name]
@@ -183,6 +210,17 @@ def node_at(document: Node, pointer: str) -> Any:
             found = found[int(name)] if name.isdecimal() and int(name) < len(found) else None
         else:
             found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def objects_at(document: Node, name: str) -> Node:
+    """An extension of the document, which is an object of objects. Raises Refused."""
+    found: Any = document.get(name, {})
+    if not isinstance(found, dict):
+        raise Refused(child("#", name), "is not an object")
+    for key, value in found.items():
+        if not isinstance(value, dict):
+            raise Refused(child("#", name, key), "is not an object")
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from contract.generator.document import Findings, Node, Refused, child, node_at
 from contract.generator.grammar import Placed
 from contract.generator.meta_schemas import ITEM_SCHEMA
+from contract.generator.names import pascal
 from contract.generator.place_names import name_schemas
 
 Direction = Literal["request", "answer"]
@@ -74,14 +75,16 @@ class Modelling:
         order = {place: index for index, place in enumerate(self.nodes)}
         names = sorted(self.schemas, key=lambda name: order[self.places[name]])
         self.result.setdefault("components", {})["schemas"] = {name: self.schemas[name] for name in names}
-        self.drop_unserved()
+        self.name_operations()
 
-    def drop_unserved(self) -> None:
+    def name_operations(self) -> None:
+        """Drop what others serve, and give each operation a name."""
         self.result["components"].pop("callbacks", None)
-        for item in self.result.get("paths", {}).values():
-            for operation in item.values():
+        for path, item in self.result.get("paths", {}).items():
+            for method, operation in item.items():
                 if isinstance(operation, dict):
                     operation.pop("callbacks", None)
+                    operation.setdefault("operationId", pascal(f"{method} {path}"))
 
     def find_split(self) -> set[str]:
         """The places from which a member is reached that is not for both directions."""
@@ -112,6 +115,12 @@ class Modelling:
         for target in references_in(self.nodes.get(place, {})):
             self.use(target, direction, seen)
 
+    def uses_of(self, place: str) -> set[Direction]:
+        """What a schema is used in: as what it is a part of, unless something refers to it."""
+        while place and place not in self.uses:
+            place = place.rpartition("/")[0]
+        return self.uses.get(place, set())
+
     def root(self, place: str, direction: Direction, kind: str) -> Node:
         """The schema of a parameter, header or body. Those of bodies have a name always."""
         node = self.nodes[place]
@@ -128,7 +137,7 @@ class Modelling:
 
     def component(self, place: str, direction: Direction) -> str:
         """The name of the component that a schema has become. Raises Refused where another one is called so."""
-        uses = self.uses.get(place, {direction})
+        uses = self.uses_of(place) or {direction}
         name = self.names[place]
         if place not in self.split and "request" in uses:
             direction = "request"
@@ -136,6 +145,8 @@ class Modelling:
             name += "Request"
         if (place, direction) in self.made:
             return self.made[place, direction]
+        if f"{COMPONENTS}/{name}" != place and f"{COMPONENTS}/{name}" in self.nodes:
+            name += "Body"  # what stands in components goes by its own name
         if not name or name in self.schemas:
             other = self.places.get(name, "another schema")
             raise Refused(

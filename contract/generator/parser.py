@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Literal
 
 from contract.generator.bodies import most_bytes
-from contract.generator.document import Findings, Node, Refused, child, member, resolve
+from contract.generator.document import Findings, Node, Refused, child, member, objects_at, resolve
 from contract.generator.ir import Body, Header, Operation, Parameter, Response, Tag
 from contract.generator.names import CLASSES, MEMBERS, checked, pascal, refuse_doubles, snake
 from contract.generator.security import cookie_of, read_security, roles_of
@@ -54,8 +54,8 @@ class Contract:
         self.names = names
         self.findings = Findings()
         self.attempt = self.findings.attempt
-        self.problem_types: Node = document.get("x-problems", {})
-        self.rate_classes: Node = document.get("x-rate-limits", {})
+        self.problem_types: Node = self.attempt(objects_at, document, "x-problems") or {}
+        self.rate_classes: Node = self.attempt(objects_at, document, "x-rate-limits") or {}
         self.paths: Node = document.get("paths", {})
         info: Node = self.attempt(member, document, "info", "#") or {}
         self.version: str = self.attempt(member, info, "version", "#/info") or ""

@@ -36,8 +36,12 @@ def read_document(document: Node, findings: Findings) -> list[Placed]:
     for one in placed:
         findings.attempt(translations[version], one)
     findings.close()
+    if version == "3.0":
+        document["openapi"] = READ
+        return Grammar("3.1", findings).read(document)
+    placed = Grammar("3.2", findings).read(document)
     document["openapi"] = READ
-    return Grammar("3.1" if version == "3.0" else "3.2", findings).read(document)
+    return placed
 
 
 def spell_out_booleans(document: Node, grammar: Grammar, placed: list[Placed]) -> bool:

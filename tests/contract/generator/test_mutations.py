@@ -1,0 +1,148 @@
+"""Whatever is changed in a document, it becomes code that can be bound, or is refused by place."""
+
+import copy
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contract.generator.__main__ import generate, told
+from contract.generator.document import InvalidContract, Refused
+from tests.contract.generator.trying import Document, document_of
+
+NUMBER = int(os.environ.get("MUTATIONS", "120"))
+"""10,000 of them are a proof: MUTATIONS=10000."""
+WORDS = ["x", "", "type", "object", "#/components/schemas/Pet", "$ref", "nullable", "\x00", "é" * 40]
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    10**30,
+    [],
+    {},
+    [1],
+    {"a": {}},
+    *WORDS,
+    ["string", "null"],
+    {"$ref": "#/x"},
+]
+DOCUMENT: Document = document_of("""
+paths:
+  /pets:
+    get:
+      parameters:
+        - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 9, default: 3}}
+        - {name: kind, in: query, schema: {$ref: '#/components/schemas/Kind'}}
+      responses:
+        '200':
+          description: Pets.
+          headers: {X-Total: {schema: {type: integer}}}
+          content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Pet'}}}}
+    post:
+      requestBody:
+        required: true
+        content: {application/json: {schema: {$ref: '#/components/schemas/Pet'}, example: {kind: cat}}}
+  /pets/{pet_id}:
+    parameters: [{name: pet_id, in: path, required: true, schema: {type: string, format: uuid}}]
+    get:
+      responses:
+        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Owned'}}}}
+components:
+  schemas:
+    Kind: {type: string, enum: [cat, dog]}
+    Pet:
+      type: object
+      required: [kind]
+      properties:
+        id: {type: string, format: uuid, readOnly: true}
+        kind: {$ref: '#/components/schemas/Kind'}
+        born: {type: [string, 'null'], format: date}
+        tags: {type: array, maxItems: 3, items: {type: string, pattern: '^[a-z]+$'}}
+        home: {type: object, additionalProperties: {type: integer}, properties: {street: {type: string}}}
+        toy:
+          oneOf: [{$ref: '#/components/schemas/Ball'}, {$ref: '#/components/schemas/Bone'}]
+          discriminator: {propertyName: is}
+    Ball: {type: object, required: [is], properties: {is: {const: ball}, size: {type: number}}}
+    Bone: {type: object, required: [is], properties: {is: {const: bone}}}
+    Owned: {allOf: [{$ref: '#/components/schemas/Pet'}, {type: object, properties: {owner: {type: string}}}]}
+""")
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to each member of a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for name, item in inner for place in ((*at, name), *places(item, (*at, name)))]
+
+
+PLACES = places(DOCUMENT)
+
+
+def at(document: Any, way: tuple[Any, ...]) -> Any:
+    for name in way:
+        document = document[name]
+    return document
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Document:
+    """The document with some members deleted, retyped, misspelt or swapped."""
+    document = copy.deepcopy(DOCUMENT)
+    for _ in range(draw(st.integers(1, 3))):
+        *way, name = draw(st.sampled_from(places(document)))
+        parent = at(document, tuple(way))
+        match draw(st.sampled_from(["delete", "retype", "misspell", "swap"])):
+            case "delete":
+                del parent[name]
+            case "retype":
+                parent[name] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+            case "misspell" if isinstance(parent, dict):
+                word = str(name)
+                index = draw(st.integers(0, len(word)))
+                parent[
+                    word[:index] + draw(st.sampled_from(["", "x", "-", word[index : index + 1]])) + word[index + 1 :]
+                ] = parent.pop(name)
+            case _:
+                *other, key = draw(st.sampled_from(places(document)))
+                if tuple(other) == tuple(way):
+                    parent[name], parent[key] = parent[key], parent[name]
+                else:
+                    at(document, tuple(other))[key] = copy.deepcopy(parent[name])
+    return document
+
+
+def refused(source: Path, out: Path) -> Sequence[Refused]:
+    try:
+        generate(source, out)
+    except InvalidContract as invalid:
+        return invalid.found
+    return ()
+
+
+@settings(max_examples=NUMBER, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@given(document=mutated())
+def test_a_document_becomes_code_or_is_refused_by_place(tmp_path_factory: Any, document: Document) -> None:
+    folder: Path = tmp_path_factory.getbasetemp() / "mutations"
+    folder.mkdir(exist_ok=True)
+    source, out = folder / "openapi.yaml", folder / "generated"
+    out.mkdir(exist_ok=True)
+    (out / "models.py").write_text("", encoding="utf-8")
+    source.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+
+    found = refused(source, out)
+
+    if found:
+        assert all(line.startswith("openapi.yaml:") for line in told(found, source))
+        assert [file.name for file in out.iterdir()] == ["models.py"]
+        assert (out / "models.py").read_bytes() == b""
+    else:
+        assert json.loads((out / "openapi.json").read_bytes())["openapi"] == "3.1.1"
+        for file in out.iterdir():
+            file.unlink()
