@@ -11,6 +11,7 @@ from persistence.tables import (
     DeletedIdentity,
     ExternalIdentity,
     IdempotencyKey,
+    Job,
     LoginThrottle,
     Member,
     Organization,
@@ -37,6 +38,7 @@ EXPORTED: dict[type[Row], str] = {
 LEFT_OUT: dict[type[Row], str] = {
     Organization: "a personal one is told with its membership, a team is not about one user",
     DeletedIdentity: "is kept of those who are gone, by a keyed hash",
+    Job: "what operators do is about no user",
     LoginThrottle: "is kept by a keyed hash and says how often a password was wrong",
 }
 OF_THE_CALLER = "is the caller"
