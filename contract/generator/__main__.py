@@ -93,7 +93,11 @@ def generate(source: Path, out: Path) -> None:
     document = load(source)
     findings = Findings()
     placed = understand(document, findings)
-    Contract(document, Everything())  # so that the place is named in the contract's own words
+    try:
+        Contract(document, Everything())  # so that the place is named in the contract's own words
+    except InvalidContract as invalid:
+        findings.found += invalid.found
+    findings.close()
     modelling = Modelling(document, placed, findings)
     findings.close()
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +126,6 @@ def understand(document: Node, findings: Findings) -> list[Placed]:
     spell_out(placed)
     check_discriminators(document, placed, findings)
     check_values(document, placed, findings)
-    findings.close()
     return placed
 
 

@@ -48,6 +48,14 @@ class Grammar:
         self.fits: dict[int, Any] = {}
         self.booleans: list[str] = []
         """The places of schemas that are `true` or `false`."""
+        self.strangers: list[tuple[Node, str]] = []
+        """The members that were refused, and without which the rest can be read on."""
+        self.fatal = 0
+        """The number of what else was refused."""
+
+    def refuse(self, place: str, reason: str) -> None:
+        self.findings.add(place, reason)
+        self.fatal += 1
 
     def read(self, document: Node) -> list[Placed]:
         """Every node that has a kind, in the order of the document. What breaks the rules is found."""
@@ -60,7 +68,7 @@ class Grammar:
         kind = next((found for found in reversed(kinds) if not found.endswith("-or-reference")), kind)
         told = [problem for _, one in rules for problem in self.problems(value, one)]
         for reason in dict.fromkeys(told):
-            self.findings.add(pointer, reason)
+            self.refuse(pointer, reason)
         if isinstance(value, list):
             below = next((one["items"] for _, one in rules if "items" in one), True)
             for index, item in enumerate(value):
@@ -86,11 +94,16 @@ class Grammar:
                 continue
             found += [rule for pattern, rule in patterns if re.search(pattern, name)]
             found = found or [rule for rule in others if rule is not False]
+            before, fatal = len(self.findings.found), self.fatal
             if found:
                 yield from self.visit(item, found[0] if len(found) == 1 else {"allOf": found}, here, name)
             elif closed:
                 known = [word for one in named for word in one]
                 self.findings.add(here, self.unknown(name, known, kind))
+                self.strangers.append((value, name))
+            if kind == "schema" and any(one.place == here for one in self.findings.found[before:]):
+                self.strangers.append((value, name))  # a schema is one without any of its keywords, too
+                self.fatal = fatal
 
     def rules(self, value: object, rule: Any, pointer: str, kinds: list[str]) -> Iterator[tuple[str, Node]]:
         """The rules that hold for a value, each with the kind that it is the rule of."""

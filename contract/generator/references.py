@@ -16,6 +16,7 @@ class References:
     """What the nodes of a document refer to. Afterwards each `$ref` is the JSON Pointer of its target."""
 
     def __init__(self, document: Node, placed: list[Placed], findings: Findings) -> None:
+        before = len(findings.found)
         self.document = document
         self.kinds = {one.pointer: one.kind for one in placed}
         self.anchors = {one.node["$anchor"]: one.pointer for one in placed if "$anchor" in one.node}
@@ -29,10 +30,12 @@ class References:
                 findings.attempt(self.check_link, one)
             if "$ref" in one.node:
                 findings.attempt(self.follow, one)
-        findings.close()
+        if len(findings.found) > before:
+            findings.close()
         for one in placed:
             findings.attempt(resolve, document, one.node, one.pointer)
-        findings.close()
+        if len(findings.found) > before:
+            findings.close()
 
     def follow(self, one: Placed) -> None:
         """Make the reference a JSON Pointer. Raises Refused where it leads to nothing, or to another kind of thing."""

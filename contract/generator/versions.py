@@ -27,15 +27,22 @@ def read_document(document: Node, findings: Findings) -> list[Placed]:
     findings.close()
     grammar = Grammar(str(version), findings)
     placed = grammar.read(document)
-    findings.close()  # what follows relies on what stands where
+    if grammar.fatal:
+        findings.close()  # what follows relies on what stands where
+    for node, name in grammar.strangers:
+        node.pop(name, None)
+    if grammar.strangers:
+        placed = grammar.read(document)
     if version == "3.1" and not spell_out_booleans(document, grammar, placed):
         return placed
     if version == "3.1":
         return grammar.read(document)
     translations: dict[str | None, Callable[[Placed], None]] = {"3.0": translate_older, "3.2": translate_newer}
+    before = len(findings.found)
     for one in placed:
         findings.attempt(translations[version], one)
-    findings.close()
+    if len(findings.found) > before:
+        findings.close()
     if version == "3.0":
         document["openapi"] = READ
         return Grammar("3.1", findings).read(document)
