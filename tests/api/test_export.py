@@ -52,6 +52,7 @@ COLUMNS_LEFT_OUT = {
     "sessions.user_id": OF_THE_CALLER,
     "sessions.generation": "what refresh tokens are made of",
     "sessions.rotated_at": "what refresh tokens are made of",
+    "sessions.previous_rotated_at": "what refresh tokens are made of",
     "organization_members.user_id": OF_THE_CALLER,
     "tasks.priority_rank": "made of what is exported",
     "tasks.search": "made of what is exported",
