@@ -164,6 +164,13 @@ def test_a_journey_with_a_postgresql_of_its_own(image: Image, data: Path) -> Non
     assert list(data.iterdir()) == []
 
 
+def test_it_has_what_telemetry_takes(image: Image, data: Path) -> None:
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "SENTRY_DSN": "http://key@127.0.0.1:1/7"}
+
+    with image.running(data, **told) as client:
+        assert client.get("/readyz").status_code == httpx.codes.OK
+
+
 def test_a_journey_with_the_embedded_postgresql_in_the_volume(image: Image, data: Path) -> None:
     with image.running(data) as client:
         journey(client)

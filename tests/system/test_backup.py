@@ -1,13 +1,20 @@
-"""Backups of a PostgreSQL 15 that takes nobody without TLS, and is the second of two hosts."""
+"""Backups of a PostgreSQL 15 that takes nobody without TLS and is the second of two hosts, and onto a full disk."""
 
 import asyncio
+import os
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from persistence.engine.pool import Pool
+from persistence.tables import IdempotencyKey
+from server.database.backup import is_whole
 from server.database.migrations import upgrade
+from tests.factories import NOW, Factory
 from tests.faults.wire import black_hole
 from tests.persistence.test_database_command import Operator, fill, rows_of
 from tests.ports import free_port
@@ -72,3 +79,62 @@ async def test_a_backup_over_tls_from_the_second_host_is_restored(secured: Secur
         assert (restored.status, restored.errors) == (0, "")
         assert await rows_of(secured.direct("new")) == await rows_of(secured.direct("old"))
         assert "over TLSv1" in asked.done
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A disk of 1 MB, which only root can mount."""
+    folder = Path(tempfile.mkdtemp(prefix="docket-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "docket", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    folder.rmdir()
+
+
+async def test_on_a_full_disk_the_oldest_go_until_the_new_one_fits(fresh_url: str, disk: Path) -> None:
+    """The newest of those there were is damaged, and no reason to remove the one before."""
+    operator = Operator(DATABASE_URL=fresh_url, COVERAGE_PROCESS_CONFIG="")
+    whole = disk / "docket-20260104T000000Z.backup"
+    assert (await operator.types("backup", whole)).status == 0
+    sizes = {"docket-20260101T000000Z.backup": 300, "docket-20260102T000000Z.backup": 300, "mine": 100}
+    for name, size in (sizes | {"docket-20260105T000000Z.backup": 270}).items():
+        write_noise(disk / name, size)
+    await fill_with_noise(fresh_url, 500_000)
+
+    done = await operator.types("backup", "--keep", "36500", disk)
+
+    assert done.status == 0
+    told = [line.rpartition(": ")[2] for line in done.errors.splitlines()]
+    assert told == [f"{name} is removed" for name in sorted(sizes)[:2]]
+    left = sorted(path.name for path in whole.parent.glob("*"))
+    [new] = set(left) - {"locks", "mine", whole.name, "docket-20260105T000000Z.backup"}
+    assert len(left) == 5
+    assert is_whole(disk / new)
+
+
+async def test_on_a_full_disk_the_only_complete_one_stays(fresh_url: str, disk: Path) -> None:
+    operator = Operator(DATABASE_URL=fresh_url, COVERAGE_PROCESS_CONFIG="")
+    whole = disk / "docket-20260104T000000Z.backup"
+    assert (await operator.types("backup", whole)).status == 0
+    write_noise(disk / "mine", 800)
+    await fill_with_noise(fresh_url, 500_000)
+
+    refused = await operator.types("backup", "--keep", "1", disk)
+
+    assert "No space left on device" in refused.errors
+    assert refused.status == 1
+    assert sorted(os.listdir(disk)) == [whole.name, "locks", "mine"]  # noqa: PTH208
+    assert is_whole(whole)
+
+
+def write_noise(file: Path, kilobytes: int) -> None:
+    file.write_bytes(os.urandom(kilobytes * 1024))
+
+
+async def fill_with_noise(url: str, size: int) -> None:
+    """Rows that no program makes much smaller than this."""
+    pool = Pool(url, size=1)
+    user = await Factory(pool).user()
+    kept = {"status": 201, "headers": b"{}", "body": f'"{os.urandom(size * 3 // 4).hex()}"'.encode(), "created_at": NOW}
+    await Factory(pool).row(IdempotencyKey, {"user_id": user.id, "key": "~", "fingerprint": b"", **kept})
+    await pool.close()
