@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,12 @@ PROXIES = pytest.mark.parametrize("proxy", [nginx, haproxy])
 
 def workers_of(server: Served) -> set[psutil.Process]:
     """The processes that serve."""
-    return {process for process in server.process.children() if "spawn_main" in " ".join(process.cmdline())}
+    found = set()
+    for process in server.process.children():
+        with suppress(psutil.NoSuchProcess):  # one of them has just ended
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.add(process)
+    return found
 
 
 def newer(server: Served, before: set[psutil.Process]) -> set[psutil.Process]:

@@ -26,7 +26,7 @@ PATIENCE = 30  # seconds
 BEGINS, ENDS = ": requests are refused until it does", "The database answers again"
 GLANCE = 0.25  # seconds between two questions whether a server lives
 SLOW = 80  # acknowledged writes of people who have a pace
-BURST = 50  # requests at once, more than any pool of a test has slots
+BURST = 16  # requests at once, more than any pool of a test has slots
 
 
 @dataclass
@@ -164,7 +164,7 @@ async def stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
             ("tells no end of an outage", untold, 0),
         ):
             try:
-                await until(ask, answer, seconds=max(5, since + RECOVERY - time.monotonic()))
+                await until(ask, answer, seconds=max(RECOVERY / 2, since + RECOVERY - time.monotonic()))
             except (TimeoutError, httpx.TransportError) as error:
                 yield f"{server.url} {name}: {error!r}"
 
