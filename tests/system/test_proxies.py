@@ -82,6 +82,7 @@ def answered(seen: Seen, number: int) -> Callable[[], Awaitable[bool]]:
     return enough
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("proxy", [nginx, haproxy])
 async def test_a_slow_database_takes_no_instance_away(proxy: Proxy) -> None:
     """Docket says itself what is the matter, as long as it lasts, and serves as soon as it is over."""
