@@ -42,6 +42,7 @@ class Modelling:
         served = [one for one in placed if not is_unserved(one.pointer)]
         self.nodes: dict[str, Any] = {one.pointer: one.node for one in served if one.kind == "schema"}
         self.names = name_schemas(document, served)
+        self.longer_names = name_schemas(document, served, parts_named=True)
         self.uses: dict[str, set[Direction]] = {}
         self.made: dict[tuple[str, Direction], str] = {}
         self.places: dict[str, str] = {}
@@ -147,6 +148,8 @@ class Modelling:
             return self.made[place, direction]
         if f"{COMPONENTS}/{name}" != place and f"{COMPONENTS}/{name}" in self.nodes:
             name += "Body"  # what stands in components goes by its own name
+        if name in self.schemas and place in self.longer_names:
+            name = self.longer_names[place] + name.removeprefix(self.names[place])
         if not name or name in self.schemas:
             other = self.places.get(name, "another schema")
             raise Refused(
@@ -219,17 +222,30 @@ class Modelling:
 
     def add_parts(self, made: Node, node: Node, place: str, direction: Direction) -> None:
         """The schemas that a value must fit all of."""
+        if any(tells(one, "oneOf") or tells(one, "anyOf") for one in node["allOf"]):
+            made.clear()
+            made.update(FREE if is_object(node) else {})
+            return
+        shaped = [(index, one) for index, one in enumerate(node["allOf"]) if SHAPES & one.keys()]
+        objects = [(index, one) for index, one in shaped if self.says_object(one, ())]
         parts = []
-        for index, one in enumerate(node["allOf"]):
-            if tells(one, "oneOf") or tells(one, "anyOf"):
-                made.clear()
-                made.update(FREE)
-                return
-            if SHAPES & one.keys():
-                here = child(place, "allOf", index)
-                parts.append(self.of(one, here, direction) if "$ref" in one else self.body(one, here, direction))
-        if parts:
+        for index, one in objects or shaped[:1]:  # a value that fits all of them fits one
+            here = child(place, "allOf", index)
+            parts.append(self.of(one, here, direction) if "$ref" in one else self.body(one, here, direction))
+        if objects:
             made["allOf"] = parts
+        elif parts:
+            made.update({**parts[0], **{name: made[name] for name in BESIDE & made.keys()}})
+        if direction == "request" and any("properties" in part for part in parts):
+            made.setdefault("additionalProperties", True)  # which a part that is merged loses
+
+    def says_object(self, node: Node, seen: tuple[str, ...]) -> bool:
+        """Whether a schema is of objects, or what it refers to, or a part of it."""
+        if "$ref" in node:
+            target = node["$ref"]
+            return target not in seen and self.says_object(self.nodes.get(target, {}), (*seen, target))
+        one_type = len(set(types_of(node)) - {"null"}) < 2  # noqa: PLR2004 - one, or none is said
+        return (is_object(node) and one_type) or any(self.says_object(one, seen) for one in node.get("allOf", ()))
 
 
 def tells(node: Node, keyword: str) -> bool:
@@ -239,8 +255,12 @@ def tells(node: Node, keyword: str) -> bool:
 
 def is_object(node: Node) -> bool:
     """Whether a schema says what members a value has."""
-    types = node.get("type", [])
-    return "properties" in node or "object" in ([types] if isinstance(types, str) else types)
+    return "properties" in node or "object" in types_of(node)
+
+
+def types_of(node: Node) -> list[str]:
+    types: str | list[str] = node.get("type", [])
+    return [types] if isinstance(types, str) else types
 
 
 def drop_unheld(made: Node) -> None:

@@ -7,12 +7,15 @@ from contract.generator.names import pascal
 
 SUFFIXES = {"parameters": "Parameter", "headers": "Header", "responses": "Response", "requestBodies": "Request"}
 IN_OPERATIONS = {"requestBody": "Request", ITEM_SCHEMA: "Item"}
-SINGLE = {"items": "Item", "additionalProperties": "Value", "allOf": ""}
+SINGLE = {"items": "Item", "additionalProperties": "Value"}
 NUMBERED = {"oneOf": "Option", "anyOf": "Option", "prefixItems": "Item"}
 
 
-def name_schemas(document: Node, placed: list[Placed]) -> dict[str, str]:
-    """The name of each schema by its JSON Pointer. Nothing elsewhere in the document changes it."""
+def name_schemas(document: Node, placed: list[Placed], *, parts_named: bool = False) -> dict[str, str]:
+    """The name of each schema by its JSON Pointer. Nothing elsewhere in the document changes it.
+
+    The parts of an `allOf` add to a name where `parts_named`.
+    """
     names: dict[str, str] = {}
     for one in placed:
         if one.kind == "schema":
@@ -20,13 +23,17 @@ def name_schemas(document: Node, placed: list[Placed]) -> dict[str, str]:
             while parent and parent not in names:
                 parent = parent.rpartition("/")[0]
             parts = [unescaped(part) for part in one.pointer.removeprefix(parent).split("/")[1:]]
-            names[one.pointer] = names[parent] + within(parts) if parent else of_root(document, parts)
+            names[one.pointer] = (
+                names[parent] + within(parts, parts_named=parts_named) if parent else of_root(document, parts)
+            )
     return names
 
 
-def within(parts: list[str]) -> str:
+def within(parts: list[str], *, parts_named: bool) -> str:
     """What a schema in another one adds to its name."""
     keyword, *rest = parts
+    if keyword == "allOf":
+        return f"Part{int(rest[0]) + 1}" if parts_named else ""
     if keyword in SINGLE:
         return SINGLE[keyword]
     if keyword in NUMBERED:
