@@ -1,7 +1,10 @@
 """One HTTP request and what is learnt about it on its way, free of any framework."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from types import MappingProxyType
+from typing import IO, Any, TypeAlias
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from pydantic import MISSING
@@ -12,6 +15,9 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ENCODED = re.compile("(?:%[0-9A-Fa-f]{2})+")
+NOBODY: Mapping[str, Any] = MappingProxyType({})
+RESERVED = frozenset(":/?#[]@!$&'()*+,;=%")
 
 
 class ClientGone(Exception):  # noqa: N818 - it says what is the case
@@ -43,11 +49,14 @@ class Exchange:
     __slots__ = (
         "address",
         "answer_headers",
+        "callers",
         "content",
         "cookie",
         "counted_as",
+        "files",
         "headers",
         "idempotency_key",
+        "media_type",
         "method",
         "on_end",
         "operation",
@@ -57,6 +66,7 @@ class Exchange:
         "receive",
         "refusal",
         "request_id",
+        "route",
         "scheme",
         "trace_id",
     )
@@ -64,6 +74,9 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, request_id: str, address: str | None) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        raw_path: bytes | None = scope.get("raw_path")
+        self.route = self.path if raw_path is not None and b"%" not in raw_path else partly_decoded(raw_path, self.path)
+        """The path in which reserved characters that were encoded still are, as is what is no UTF-8."""
         self.query: bytes = scope["query_string"]
         self.headers = folded(scope["headers"])
         self.receive = receive
@@ -77,6 +90,11 @@ class Exchange:
         self.principal: Principal | None = None
         self.refusal: Problem | None = None
         """Why the access token that was sent is no good."""
+        self.callers: Mapping[str, Any] = NOBODY
+        """Who calls, by each scheme of the alternative that the request meets."""
+        self.media_type: str | None = None
+        """What of several media types the answer shall have."""
+        self.files: list[IO[bytes]] = []
         self.content = b""
         """The body, once it is read."""
         self.idempotency_key: str | MISSING = MISSING
@@ -98,10 +116,15 @@ class Exchange:
 
     async def body(self, largest: int) -> bytes:
         """The whole body. Raises TooLarge beyond `largest` bytes, unread where its length is told, and ClientGone."""
+        chunks = [chunk async for chunk in self.chunks(largest)]
+        self.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return self.content
+
+    async def chunks(self, largest: int) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises TooLarge beyond `largest` bytes, and ClientGone."""
         length = self.header("content-length")
         if length is not None and int(length) > largest:
             raise TooLarge(larger_than(largest))
-        chunks: list[bytes] = []
         size = 0
         while True:
             message = await self.receive()
@@ -111,10 +134,30 @@ class Exchange:
             size += len(chunk)
             if size > largest:
                 raise TooLarge(larger_than(largest))
-            chunks.append(chunk)
+            yield chunk
             if not message.get("more_body", False):
-                self.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-                return self.content
+                return
+
+    def close_files(self) -> None:
+        """Let go of what was uploaded."""
+        for file in self.files:
+            file.close()
+
+
+def partly_decoded(raw_path: bytes | None, path: str) -> str:
+    """The path, decoded but for what would read otherwise then: a slash, a colon, a comma, a percent sign."""
+    if raw_path is None:
+        return path.replace("%", "%25")
+    return ENCODED.sub(decode_unreserved, raw_path.decode("latin-1"))
+
+
+def decode_unreserved(found: re.Match[str]) -> str:
+    """The characters of percent-encoded bytes in a row; those that are reserved (RFC 3986, 2.2) stay encoded."""
+    try:
+        text = unquote(found[0], errors="strict")
+    except UnicodeDecodeError:
+        return found[0]
+    return "".join(quote(character, safe="") if character in RESERVED else character for character in text)
 
 
 def larger_than(largest: int) -> str:

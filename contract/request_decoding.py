@@ -1,99 +1,158 @@
 """Reads a request as an operation of the contract wants it: path, headers, query, body, in this order."""
 
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
 
-from pydantic import MISSING, ValidationError
+from pydantic import MISSING, TypeAdapter, ValidationError
 
 from contract.conditional_requests import strong_tags
 from contract.exchange import Exchange, TooLarge
-from contract.parsing import parsed
+from contract.refusals import CONDITIONS, Condition, Wanted, refusals_of
+from contract.request_bodies import BodyReader
 from contract.schemas import Check, Schemas
-from contract.types import Body, ContractError, Fault, Operation, Parameter, Problem
+from contract.styles import Convert, Read, Unreadable, converter, decoded, decoded_plus, reader_of
+from contract.types import Fault, Members, OAuthProblem, Operation, Parameter, Problem
 from contract.validation import MOST_FAULTS, Where, faults, pointer
 
-LONGEST_INTEGER = 30
-FORM = "application/x-www-form-urlencoded"
-PLAIN = "identity"  # the content coding that is none
+NOT_ENCODED = "Must be percent-encoded UTF-8"
+NO_TEXT = "%FF"  # what is no percent-encoded UTF-8
+
+
+class Slot(NamedTuple):
+    """A parameter, how its texts are read, and how the value is judged and typed."""
+
+    parameter: Parameter
+    read: Read
+    check: Check
+    adapter: TypeAdapter[Any]
+
+
+class Member(NamedTuple):
+    """A member of an object that comes as a parameter of its own, as `filter[a]` does."""
+
+    slot: Slot
+    name: str
+    convert: Convert
 
 
 class Reader:
     """Reads requests for one operation. A fault is raised as the problem that the operation declares for it."""
 
-    def __init__(self, operation: Operation, schemas: Schemas) -> None:
-        self.operation = operation
-        self.declared = {problem.status: problem for problem in operation.problems}
-        self.path = [p for p in operation.parameters if p.where == "path"]
-        self.headers = [p for p in operation.parameters if p.where == "header"]
-        self.query = {p.name: p for p in operation.parameters if p.where == "query"}
-        self.left_out = {p.argument: p.left_out for p in self.query.values()}
-        self.required = [p.name for p in self.query.values() if p.required]
-        self.checks = {p.argument: schemas[p.schema] for p in operation.parameters}
-        self.body = (operation.body, schemas[operation.body.schema]) if operation.body else None
-        needed = {404: bool(self.path), 400: bool(self.headers), 422: bool(self.query)}
-        if operation.body:
-            needed |= {400: True, 413: True, 415: True}
-        if missing := [str(status) for status, needs in needed.items() if needs and status not in self.declared]:
-            raise ContractError(f"{operation.id} can answer {', '.join(missing)}, which the contract does not declare")
-
-    def problem(self, status: int, code: str, detail: str | None = None, **more: Any) -> Problem:
-        make: Any = self.declared[status]
-        problem: Problem = make(code, detail, **more)
-        return problem
+    def __init__(
+        self, operation: Operation, schemas: Schemas, conditions: Mapping[Condition, Wanted] = CONDITIONS
+    ) -> None:
+        self.operation, self.schemas = operation, schemas
+        self.refuse = refusals_of(operation, schemas, conditions)
+        slots = [Slot(p, reader_of(p, schemas), schemas[p.schema], p.adapter) for p in operation.parameters]
+        self.path = [slot for slot in slots if slot.parameter.where == "path"]
+        self.headers = [slot for slot in slots if slot.parameter.where == "header"]
+        self.cookies = [slot for slot in slots if slot.parameter.where == "cookie"]
+        in_query = [slot for slot in slots if slot.parameter.where == "query"]
+        self.whole = {slot.parameter.name: slot for slot in in_query if not is_spread(slot.parameter)}
+        self.spread = [slot for slot in in_query if is_spread(slot.parameter)]
+        self.members = {name: member for slot in self.spread for name, member in members_of(slot, schemas)}
+        self.left_out = {slot.parameter.argument: slot.parameter.left_out for slot in in_query}
+        self.required = [slot.parameter.name for slot in in_query if slot.parameter.required]
+        drops_empty = any(issubclass(problem, OAuthProblem) for problem in operation.problems)
+        is_patch = operation.method == "PATCH"
+        self.body = operation.body and BodyReader(
+            operation.body, schemas, self.refuse, is_patch=is_patch, drops_empty=drops_empty
+        )
+        wanted = conditions["query"].status
+        declares = any(problem.status == wanted for problem in operation.problems)
+        self.is_strict = bool(in_query) or declares or any(str(wanted) == r.declared for r in operation.replies)
+        """Whether a query parameter that the operation does not know is a fault."""
 
     async def read(self, exchange: Exchange, segments: Mapping[str, str]) -> dict[str, Any]:
         """The arguments of the handler. Raises the problem that says what is wrong with the request."""
         arguments: dict[str, Any] = {}
-        for p in self.path:
-            arguments[p.argument] = self.path_value(p, segments[p.name])
-        for p in self.headers:
-            arguments[p.argument] = self.header_value(p, exchange)
+        for slot in self.path:
+            arguments[slot.parameter.argument] = self.path_value(slot, segments[slot.parameter.name])
+        for slot in self.headers:
+            arguments[slot.parameter.argument] = self.header_value(slot, exchange.header(slot.parameter.name))
+        if self.cookies:
+            self.read_cookies(exchange, arguments)
         found: list[Fault] = []
-        if self.query or exchange.query:
+        if self.left_out or exchange.query:
             self.read_query(exchange.query, arguments, found)
         if self.body:
             try:
-                arguments["body"] = await self.read_body(exchange, *self.body, found)
+                arguments["body"] = await self.body.read(exchange, found)
             except TooLarge as more:
-                raise self.problem(413, "content_too_large", str(more)) from None
+                raise self.refuse["size"](str(more)) from None
         if found:
             raise self.invalid(found)
         return arguments
 
     def invalid(self, found: list[Fault]) -> Problem:
         """The problem for a request that was read but breaks the contract."""
-        if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
-            told = found[:MOST_FAULTS]
-            number = len({(fault.where, fault.pointer) for fault in told})
-            places = "1 place" if number == 1 else f"{number} places"
-            places += " or more" if len(told) == MOST_FAULTS else ""
-            return self.problem(422, "validation_error", f"The request breaks the contract in {places}.", errors=told)
-        first = found[0]  # RFC 6749, 5.2: one error for the whole request
-        code = "unsupported_grant_type" if (first.pointer, first.code) == ("/grant_type", "enum") else "invalid_request"
-        return self.problem(400, code, f"{first.pointer.removeprefix('/')}: {first.detail}")
+        told = found[:MOST_FAULTS]
+        number = len({(fault.where, fault.pointer) for fault in told})
+        places = "1 place" if number == 1 else f"{number} places"
+        places += " or more" if len(told) == MOST_FAULTS else ""
+        condition: Condition = "query" if any(fault.where == "query" for fault in told) else "body"
+        return self.refuse[condition](f"The request breaks the contract in {places}.", errors=told)
 
-    def path_value(self, p: Parameter, text: str) -> Any:
-        if self.checks[p.argument].is_valid(text):
-            try:
-                return p.adapter.validate_python(text)
-            except ValidationError:
-                pass
-        raise self.problem(404, "not_found")
+    def path_value(self, slot: Slot, text: str) -> Any:
+        try:
+            value = slot.read((text,))
+            if slot.check.is_valid(value):
+                return slot.adapter.validate_python(value)
+        except (Unreadable, UnicodeDecodeError, ValidationError):
+            pass
+        raise self.refuse["path"](None)
 
-    def header_value(self, p: Parameter, exchange: Exchange) -> Any:
-        text = exchange.header(p.name)
+    def header_value(self, slot: Slot, text: str | None) -> Any:
+        p = slot.parameter
+        found: list[Fault] = []
         if text is None:
-            return MISSING
-        if wrong := faults("header", self.checks[p.argument], text, (p.name,)):
-            raise self.problem(400, "invalid_header", f"{p.name} does not have the form it needs.", errors=wrong)
-        if p.name == "If-Match":
-            return MISSING if (tags := strong_tags(text)) is None else tags
-        return p.adapter.validate_python(text)
+            if not p.required:
+                return p.left_out
+            found.append(Fault("header", pointer([p.name]), "required", "Is required"))
+        value: Any = self.value_of(slot, "header", (text or "",), found, (p.name,)) if not found else MISSING
+        if found:
+            raise self.refuse["header"](f"{p.name} does not have the form it needs.", errors=found)
+        if p.role == "if_match":
+            return MISSING if (tags := strong_tags(value)) is None else tags
+        return value
+
+    def read_cookies(self, exchange: Exchange, arguments: dict[str, Any]) -> None:
+        """Read the cookies that are parameters. What is wrong with one is wrong with a header."""
+        given: dict[str, list[str]] = {}
+        for pair in (exchange.header("cookie") or "").split(";"):
+            name, _, text = pair.strip(" \t").partition("=")
+            given.setdefault(name, []).append(text)
+        found: list[Fault] = []
+        for slot in self.cookies:
+            p, place = slot.parameter, ("Cookie", slot.parameter.name)
+            if p.name in given:
+                arguments[p.argument] = self.value_of(slot, "header", given[p.name], found, place)
+            elif p.required:
+                found.append(Fault("header", pointer(place), "required", "Is required"))
+            else:
+                arguments[p.argument] = p.left_out
+        if found:
+            raise self.refuse["header"]("Cookie does not have the form it needs.", errors=found)
+
+    def value_of(
+        self, slot: Slot, where: Where, texts: list[str] | tuple[str, ...], found: list[Fault], place: tuple[str, ...]
+    ) -> Any:
+        """The value that the texts of a parameter stand for, judged and typed."""
+        try:
+            value = slot.read(texts)
+        except Unreadable as error:
+            found.append(Fault(where, pointer((*place, *error.place)), error.code, error.detail))
+        except UnicodeDecodeError:
+            found.append(Fault(where, pointer(place), "format", NOT_ENCODED))
+        else:
+            if slot.check.is_valid(value):
+                return self.converted(where, slot.adapter, value, found, place)
+            found += faults(where, slot.check, value, place)
+        return MISSING
 
     def read_query(self, query: bytes, arguments: dict[str, Any], found: list[Fault]) -> None:
         given: dict[str, list[str]] = {}
-        undecoded: set[str] = set()
         for pair in query.split(b"&") if query else ():
             name, _, raw = pair.partition(b"=")
             if not pair:
@@ -102,72 +161,62 @@ class Reader:
                 key = unquote_plus(name.decode("ascii"), errors="strict")
             except UnicodeDecodeError:
                 key = unquote_plus(name.decode("ascii", "replace"), errors="replace")
-            if key not in self.query:
-                if 422 in self.declared:  # noqa: PLR2004 - RFC 9110
+            if key not in self.whole and self.member(key) is None:
+                if self.is_strict:
                     detail = "Is not a parameter of this operation"
                     found.append(Fault("query", pointer([key]), "unknown_parameter", detail))
                     if len(found) == MOST_FAULTS:
                         return
                 continue
-            try:
-                text = unquote_plus(raw.decode("ascii"), errors="strict")
-            except UnicodeDecodeError:
-                undecoded.add(key)
-                found.append(Fault("query", pointer([key]), "format", "Must be percent-encoded UTF-8"))
-            else:
-                given.setdefault(key, []).append(text)
+            given.setdefault(key, []).append(raw.decode() if raw.isascii() else NO_TEXT)
         arguments |= self.left_out
-        missing = [name for name in self.required if name not in given and name not in undecoded]
-        found += [Fault("query", pointer([name]), "required", "Is required") for name in missing]
+        objects = self.objects_of(given, found) if self.spread else {}
+        found += [
+            Fault("query", pointer([name]), "required", "Is required")
+            for name in self.required
+            if name not in given and name not in objects
+        ]
         for key, texts in given.items():
-            self.read_parameter(self.query[key], texts, arguments, found)
+            slot = self.whole[key]
+            arguments[slot.parameter.argument] = self.value_of(slot, "query", texts, found, (key,))
+        for slot, value in objects.values():
+            place = (slot.parameter.name,)
+            if not slot.check.is_valid(value):
+                found += faults("query", slot.check, value, place)
+            else:
+                arguments[slot.parameter.argument] = self.converted("query", slot.adapter, value, found, place)
 
-    def read_parameter(self, p: Parameter, texts: list[str], arguments: dict[str, Any], found: list[Fault]) -> None:
-        if p.kind != "array" and len(texts) > 1:
-            found.append(Fault("query", pointer([p.name]), "repeated", "Give this parameter once"))
-            return
-        value: Any = texts if p.kind == "array" else json_value(p.kind, texts[0])
-        if wrong := faults("query", self.checks[p.argument], value, (p.name,)):
-            found += wrong
-        else:
-            arguments[p.argument] = self.converted("query", p.adapter, value, found, (p.name,))
+    def member(self, key: str) -> Member | None:
+        """The member of an object that a parameter of this name is."""
+        if not self.spread or key in self.members:
+            return self.members.get(key)
+        for slot in self.spread:
+            p = slot.parameter
+            if isinstance(p.shape, Members) and p.shape.others is not None:
+                if p.style != "deepObject":
+                    return Member(slot, key, converter(p.shape.others, self.schemas))
+                if key.startswith(f"{p.name}[") and key.endswith("]"):
+                    return Member(slot, key[len(p.name) + 1 : -1], converter(p.shape.others, self.schemas))
+        return None
 
-    async def read_body(self, exchange: Exchange, body: Body, check: Check, found: list[Fault]) -> Any:
-        raw = await exchange.body(body.largest)
-        if not raw and not body.required:
-            return MISSING
-        essence = (exchange.header("content-type") or "").partition(";")[0].strip().lower()
-        if essence != body.media_type:
-            raise self.unsupported(body, f"This operation takes {body.media_type}.")
-        if (exchange.header("content-encoding") or PLAIN).lower() != PLAIN:
-            raise self.unsupported(body, "This operation takes a body without a content coding.", accept_encoding=PLAIN)
-        value = self.form(raw) if essence == FORM else self.json(raw)
-        if not check.is_valid(value):
-            found += faults("body", check, value)
-            return MISSING
-        return self.converted("body", body.adapter, value, found)
-
-    def unsupported(self, body: Body, detail: str, **more: str) -> Problem:
-        """The problem for a body that is written otherwise than the operation takes it."""
-        accepted = {"accept_patch" if self.operation.method == "PATCH" else "accept": body.media_type}
-        return self.problem(415, "unsupported_media_type", detail, **accepted, **more)
-
-    def json(self, raw: bytes) -> Any:
-        try:
-            return parsed(raw)
-        except ValueError as error:
-            raise self.problem(400, "malformed_request", f"The body is not JSON: {error}.") from None
-
-    def form(self, raw: bytes) -> dict[str, str]:
-        """The members of a form; empty ones count as left out (RFC 6749, 3.2)."""
-        try:
-            pairs = parse_qsl(raw.decode("ascii"), errors="strict", max_num_fields=100)
-        except ValueError:
-            raise self.problem(400, "invalid_request", "The body is not a form in percent-encoded UTF-8.") from None
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise self.problem(400, "invalid_request", "A member of the form is repeated.")
-        return members
+    def objects_of(self, given: dict[str, list[str]], found: list[Fault]) -> dict[str, tuple[Slot, dict[str, Any]]]:
+        """The objects whose members came each for itself; what is theirs is taken out of `given`."""
+        objects: dict[str, tuple[Slot, dict[str, Any]]] = {}
+        for key in [key for key in given if key not in self.whole]:
+            texts, member = given.pop(key), self.member(key)
+            if member is None:
+                continue
+            p = member.slot.parameter
+            _, value = objects.setdefault(p.name, (member.slot, {}))
+            decode = decoded if p.allow_reserved else decoded_plus
+            if len(texts) > 1:
+                found.append(Fault("query", pointer([p.name, member.name]), "repeated", "Give this member once"))
+                continue
+            try:
+                value[member.name] = member.convert(decode(texts[0]))
+            except UnicodeDecodeError:
+                found.append(Fault("query", pointer([p.name, member.name]), "format", NOT_ENCODED))
+        return objects
 
     def converted(
         self, where: Where, adapter: Any, value: Any, found: list[Fault], prefix: tuple[str, ...] = ()
@@ -181,12 +230,16 @@ class Reader:
             return MISSING
 
 
-def json_value(kind: str, text: str) -> Any:
-    """The JSON value that a parameter stands for; a text that stands for none stays one, and fails its schema."""
-    if kind == "integer":
-        digits = text.removeprefix("-")
-        if digits.isascii() and digits.isdecimal() and (digits == "0" or not digits.startswith("0")):
-            return int(text[:LONGEST_INTEGER])  # a longer one is out of any bounds all the same
-    if kind == "boolean" and text in ("true", "false"):
-        return text == "true"
-    return text
+def is_spread(p: Parameter) -> bool:
+    """Whether the parameter is an object whose members come as parameters of their own."""
+    styled = p.style == "deepObject" or (p.style == "form" and p.explode)
+    return p.media_type is None and styled and isinstance(p.shape, Members)
+
+
+def members_of(slot: Slot, schemas: Schemas) -> Iterator[tuple[str, Member]]:
+    """The members of an object by the names that they come as."""
+    p = slot.parameter
+    if isinstance(p.shape, Members):
+        for name, scalar in p.shape.known.items():
+            key = f"{p.name}[{name}]" if p.style == "deepObject" else name
+            yield key, Member(slot, name, converter(scalar, schemas))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import IO, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from pydantic import MISSING, TypeAdapter
 from pydantic_core import to_json
@@ -45,6 +45,37 @@ class Text(bytes):
         return text
 
 
+@dataclass(slots=True)
+class Received(Generic[T]):
+    """A body of one media type, where an operation takes several."""
+
+    content: T
+
+
+class File:
+    """What was uploaded: it lies in memory or, when it is large, on the disk, until the handler has returned."""
+
+    __slots__ = ("content", "media_type", "name", "size")
+
+    def __init__(self, content: IO[bytes], size: int, media_type: str, name: str | None = None) -> None:
+        self.content, self.size, self.media_type, self.name = content, size, media_type, name
+
+    def read(self) -> bytes:
+        """All of it."""
+        self.content.seek(0)
+        return self.content.read()
+
+
+@dataclass(slots=True, kw_only=True)
+class Event(Generic[T]):
+    """An event of `text/event-stream`: its data, and what else its lines say."""
+
+    data: T
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
+
+
 class Fault(NamedTuple):
     """One place of a request that is wrong, as `components/schemas/Fault` of the contract."""
 
@@ -70,6 +101,8 @@ class Result:
 
     __slots__ = ()
     status: ClassVar[int]
+    declared: ClassVar[str] = ""
+    """Where it stands among the responses, if that is no status of its own: `4XX` or `default`."""
     media_types: ClassVar[tuple[str, ...]] = ()
     constant_headers: ClassVar[Headers] = ()
 
@@ -128,51 +161,152 @@ class OAuthProblem(Problem):
         return to_json({"error": self.code, "error_description": self.detail or self.code})
 
 
-@dataclass(frozen=True, slots=True)
+class Scalar(NamedTuple):
+    """What is one text: its JSON types, those that fewer texts fit before others, and where its schema stands."""
+
+    kinds: tuple[str, ...]
+    schema: str
+
+
+class Array(NamedTuple):
+    """A list of texts."""
+
+    items: Scalar
+
+
+class Members(NamedTuple):
+    """An object of texts. An open one takes names that it does not know, as what `others` is."""
+
+    known: Mapping[str, Scalar]
+    others: Scalar | None = None
+
+
+Shape: TypeAlias = Scalar | Array | Members
+STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+"""The style of a parameter that names none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A parameter in path, query or header. `kind` is its JSON type, `schema` where the document has its schema."""
+    """A parameter: what its texts stand for, how its style writes them, and where the document has its schema."""
 
     name: str
-    where: Literal["path", "query", "header"]
+    where: Literal["path", "query", "header", "cookie"]
     argument: str
-    kind: str
+    shape: Shape
     type: Any
     schema: str
     required: bool = False
-    default: Any = None
+    default: Any = MISSING
+    style: str = ""
+    explode: bool = False
+    allow_reserved: bool = False
+    media_type: str | None = None
+    """Of one that is a whole document: its media type."""
+    role: Literal["if_match", "if_none_match", "idempotency_key"] | None = None
+    """What the engine itself makes of it."""
     adapter: TypeAdapter[Any] = field(init=False)
     left_out: Any = field(init=False)
     """What the handler is given when the request does not have it: the default, or MISSING."""
 
     def __post_init__(self) -> None:
+        style = self.style or STYLES[self.where]
+        object.__setattr__(self, "style", style)
         object.__setattr__(self, "adapter", TypeAdapter(self.type))
-        default = MISSING if self.default is None else self.adapter.validate_python(self.default)
+        default = MISSING if self.default is MISSING else self.adapter.validate_python(self.default)
         object.__setattr__(self, "left_out", default)
 
 
-@dataclass(frozen=True, slots=True)
+class Part(NamedTuple):
+    """A member of a form: a file, one text or several, or a JSON document; of a file the media types it may have."""
+
+    kind: Literal["file", "text", "json"]
+    argument: str
+    scalar: Scalar | None = None
+    is_list: bool = False
+    media_types: tuple[str, ...] = ()
+    type: Any = None
+    """What it is in Python, in a form with files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A body of one media type. `kind` is how it is read."""
+
+    media_type: str
+    kind: Literal["json", "form", "multipart", "text", "file", "lines"]
+    type: Any
+    schema: str | None
+    wrapper: "type[Received[Any]] | None" = None
+    """What tells it from the bodies of other media types."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Of a form: its members."""
+    item: str | None = None
+    """Of lines: the schema of each."""
+    adapter: TypeAdapter[Any] = field(init=False)
+    adapters: Mapping[str, TypeAdapter[Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        is_stored = self.kind in ("file", "multipart")
+        object.__setattr__(self, "adapter", TypeAdapter(Any if is_stored else self.type))
+        told = {name: TypeAdapter(part.type) for name, part in self.parts.items() if part.type is not None}
+        object.__setattr__(self, "adapters", told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """A request body, of so many bytes at most."""
 
-    media_type: str
-    type: Any
-    schema: str
+    contents: tuple[Content, ...]
     required: bool
     largest: int
-    adapter: TypeAdapter[Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "adapter", TypeAdapter(self.type))
+
+class SetHeader(NamedTuple):
+    """A header of an answer, the member of the result that carries its value, and how that is written."""
+
+    name: str
+    member: str
+    schema: str
+    required: bool = False
+    explode: bool = False
+    is_json: bool = False
+
+
+class Representation(NamedTuple):
+    """A media type that an answer may have: the type of its body, its schema, or that of each item of a stream."""
+
+    media_type: str
+    type: Any
+    schema: str | None
+    item: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A declared result: its class, the schema of its body and the headers that the handler sets."""
+    """A declared result: its class, the schema of its JSON, the headers that the handler sets, its media types."""
 
     result: type[Result]
     schema: str | None
-    headers: tuple[tuple[str, str], ...] = ()
-    """The name of each header and of the result's member that carries it."""
+    headers: tuple[SetHeader, ...] = ()
+    contents: tuple[Representation, ...] = ()
+
+    @property
+    def declared(self) -> str:
+        """Where it stands among the responses: `200`, `4XX`, `default`."""
+        return self.result.declared or str(self.result.status)
+
+
+class Scheme(NamedTuple):
+    """A security scheme of the contract: `kind` as its `type` there, and `detail`, what makes one of that kind."""
+
+    kind: str
+    detail: str = ""
+    where: str = ""
+
+
+Requirement: TypeAlias = Mapping[str, tuple[str, ...]]
+"""What a caller must prove at once: by scheme the scopes or roles it needs. An empty one needs nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,25 +318,35 @@ class Operation:
     name: str
     method: str
     path: str
-    roles: tuple[str, ...] | None
-    """Who may call; None: anybody."""
-    cookie: str | None
-    """The cookie that may stand for an access token."""
-    local: Literal["accounts", "session"] | None
-    """What of the server's own it is about: its accounts, or also the caller's session."""
-    rate_class: str
-    parameters: tuple[Parameter, ...]
-    body: Body | None
-    replies: tuple[Reply, ...]
-    not_modified: bool
+    servers: tuple[str, ...] = ("",)
+    """The beginnings of its paths, as templates."""
+    security: tuple[Requirement, ...] = ()
+    """Of which a caller must meet one; none: anybody may call."""
+    parameters: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    replies: tuple[Reply, ...] = ()
+    not_modified: bool = False
     """Whether 304 is declared."""
-    problems: tuple[type[Problem], ...]
+    problems: tuple[type[Problem], ...] = ()
+    roles: tuple[str, ...] | None = None
+    """Who may call; None: anybody."""
+    cookie: str | None = None
+    """The cookie that may stand for an access token."""
+    local: Literal["accounts", "session"] | None = None
+    """What of the server's own it is about: its accounts, or also the caller's session."""
+    rate_class: str = ""
     feature: str | None = None
     """What the operator can turn off, and this with it."""
     rate_class_when: Mapping[str, str] = field(default_factory=dict)
     """By members of the body: what a request is also counted as when it changes them."""
     bulkhead: str | None = None
     """With which query parameter it asks much of the database, or `always`."""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the handler is given by keyword."""
+        named = [p.argument for p in self.parameters if p.role in (None, "if_match")]
+        return (*named, "body") if self.body else tuple(named)
 
     def declares(self, problem: Problem) -> bool:
         """Whether the operation may end in this: its status with its code, whatever the response is called."""

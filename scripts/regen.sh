@@ -11,7 +11,7 @@ if [[ "${1:-}" == --check ]]; then
   out=$(mktemp -d)
   trap 'rm -rf "$out"' EXIT
 fi
-"$python" -m contract.generator openapi.yaml "$out"
+"$python" -m scripts.rules openapi.yaml "$out"
 if [[ "$out" != generated ]]; then
   diff -ru --exclude=__pycache__ generated "$out" || { echo "generated/ is stale: run scripts/regen.sh" >&2; exit 1; }
 fi

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from contract.binding import Binding
 from generated import models
-from generated.operations import OPERATIONS, RATE_CLASSES, TITLE, VERSION, Handlers
+from generated.operations import OPERATIONS, RATE_CLASSES, SCHEMES, TITLE, VERSION, Handlers
 from handlers import audit, auth, members, meta, organizations, profile, tasks, users
 from handlers.shared.call import Call, Life, Look, Process, PublicCall, Quota, Quotas
 from persistence.engine.pool import Database
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from security.jwks import KeySet  # loads httpx
 
 Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Database]]
-HANDLERS: Handlers[PublicCall, Call] = Handlers(
+HANDLERS: Handlers[PublicCall, PublicCall, Call] = Handlers(
     meta=meta,
     auth=auth,
     profile=profile,
@@ -122,6 +122,8 @@ def create_app(
         calls,
         pages={"getProblemType": lambda kind: documentation.problem_page(**kind.model_dump(), docs=chosen.docs)},
         check_rate=chosen.response_check_rate,
+        authenticators=calls.authenticators,
+        schemes=SCHEMES,
     )
     shell = FastAPI(
         title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=OFF

@@ -25,7 +25,7 @@ from contract.generator.judging import judge
 from contract.generator.modelling import Modelling
 from contract.generator.names import pascal, snake
 from contract.generator.normal_form import spell_out
-from contract.generator.parser import Contract
+from contract.generator.parser import Contract, Rule
 from contract.generator.references import References, insert_path_items
 from contract.generator.values import check_values
 from contract.generator.versions import read_document
@@ -88,13 +88,17 @@ def render(contract: Contract) -> str:
     return templates.get_template("operations.py.jinja").render(contract=contract)
 
 
-def generate(source: Path, out: Path) -> None:
-    """Write models.py, operations.py, openapi.json. Raises InvalidContract, and then has written nothing."""
+def generate(source: Path, out: Path, rules: Sequence[Rule] = ()) -> list[str]:
+    """Write models.py, operations.py, openapi.json. Raises InvalidContract, and then has written nothing.
+
+    What comes back is what is answered otherwise than usual.
+    """
     document = load(source)
     findings = Findings()
     placed = understand(document, findings)
+    unusual: list[str] = []
     try:
-        Contract(document, Everything())  # so that the place is named in the contract's own words
+        unusual = Contract(document, Everything(), rules).unusual  # it names places in the document
     except InvalidContract as invalid:
         findings.found += invalid.found
     findings.close()
@@ -115,6 +119,7 @@ def generate(source: Path, out: Path) -> None:
         judge(made, document, contract)
         print(*told(findings.doubts, source), sep="\n", end="" if not findings.doubts else "\n", file=sys.stderr)
         shutil.copytree(made, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return unusual
 
 
 def understand(document: Node, findings: Findings) -> list[Placed]:
@@ -140,16 +145,18 @@ class Everything(dict[str, str]):
         return key
 
 
-def main() -> int:
+def main(rules: Sequence[Rule] = ()) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     try:
-        generate(arguments.source.resolve(), arguments.out.resolve())
+        unusual = generate(arguments.source.resolve(), arguments.out.resolve(), rules)
     except InvalidContract as invalid:
         print(*told(invalid.found, arguments.source), sep="\n", file=sys.stderr)
         return 1
+    if unusual and not rules:
+        print(*unusual, sep="\n")
     return 0
 
 

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Never
 
-from contract.binding import OWN, Binding
+from contract.binding import Binding, Server
 from contract.generator.document import Findings, Node
 from contract.generator.parser import Contract
+from contract.servers import usual
 from contract.types import ContractError, Operation, Result
 
 NUMBERS = count(1)
@@ -57,16 +58,20 @@ def refuse_unbound(operations: Sequence[Operation], document: Node, contract: Co
     places = {operation.id: operation.pointer for operation in contract.operations}
     while left:
         handlers: Any = stubs(left)
-        server: Any = None
+        authenticators = {name: nobody for operation in left for one in operation.security for name in one}
+        base = usual(left[0].servers[0]) if any(len(operation.servers) > 1 for operation in left) else None
         try:
-            Binding(left, handlers, document, server, pages={}, check_rate=0)
+            Binding(left, handlers, document, Server(), authenticators=authenticators, base=base)
         except ContractError as error:
             wrong = next((one for one in left if str(error).startswith(f"{one.id} ")), left[0])
-            if "can answer" not in str(error):
-                findings.add(places[wrong.id], str(error).removeprefix(f"{wrong.id} "))
+            findings.add(places[wrong.id], str(error).removeprefix(f"{wrong.id} "))
             left.remove(wrong)
         else:
             return
+
+
+async def nobody(_exchange: object, _scopes: object) -> None:
+    """The authenticator of a scheme, where there is none yet."""
 
 
 def stubs(operations: Sequence[Operation]) -> SimpleNamespace:
@@ -74,17 +79,17 @@ def stubs(operations: Sequence[Operation]) -> SimpleNamespace:
     found = SimpleNamespace()
     for operation in operations:
         tag = vars(found).setdefault(operation.tag, SimpleNamespace())
-        names = {p.argument for p in operation.parameters} - OWN | ({"body"} if operation.body else set())
-        setattr(tag, operation.name, stub(names, operation.replies[0].result))
+        result = operation.replies[0].result if operation.replies else Never
+        setattr(tag, operation.name, stub(operation.arguments, result))
     return found
 
 
-def stub(names: set[str], result: type[Result]) -> Any:
+def stub(names: Sequence[str], result: Any) -> Any:
     async def answer(call: object, /, **arguments: object) -> Result:
         raise NotImplementedError
 
     parameters = [inspect.Parameter("call", inspect.Parameter.POSITIONAL_ONLY)]
-    parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in sorted(names)]
+    parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
     answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     answer.__annotations__ = {"return": result}
     return answer

@@ -27,6 +27,14 @@ def checked(name: str, pointer: str, taken: frozenset[str] = ARGUMENTS) -> str:
     return name
 
 
+def argument(name: str, pointer: str, taken: frozenset[str] = ARGUMENTS) -> str:
+    """The name of an argument or a member: one that Python keeps for itself gets an underscore at its end."""
+    told = snake(name)
+    if told[:1].isdigit():
+        told = f"field_{told}"
+    return checked(f"{told}_" if keyword.iskeyword(told) or told in taken else told, pointer, taken)
+
+
 def refuse_doubles(named: Iterable[tuple[str, str]]) -> None:
     """Raises Refused at the second thing of a name. `named` are names and JSON Pointers."""
     first: dict[str, str] = {}

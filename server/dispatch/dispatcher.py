@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,8 +16,9 @@ from pydantic import MISSING
 from typing_extensions import override
 
 from contract import binding
+from contract.authorization import Authenticator
 from contract.binding import Handler
-from contract.exchange import Exchange
+from contract.exchange import Exchange, Principal
 from contract.types import ContractError, Operation, Problem, Result
 from generated.models import AuditAction, AuditOutcome, Environment
 from generated.operations import (
@@ -235,13 +236,31 @@ class Calls(binding.Server):
             return disabled(operation)
         if isinstance(exchange.refusal, CrossSite):
             return exchange.refusal
-        if needs_caller(exchange) and principal is None:
-            return anonymous(exchange)
         if operation is not None and operation.local == "session" and isinstance(principal, Guest):
             return disabled(operation)
         if operation is not None and operation.id == READ_METRICS:
             return self.metrics.refusal(exchange.header("authorization"))
         return None
+
+    @property
+    def authenticators(self) -> Mapping[str, Authenticator]:
+        """Who calls, by the schemes of the contract. Roles are asked for by the statement of the operation."""
+        token = self.by_token
+        return {"bearer": token, "password": token, "refreshCookie": self.by_cookie, "metricsToken": self.by_header}
+
+    async def by_token(self, exchange: Exchange, _roles: Sequence[str]) -> Principal | None:
+        """Whom an access token stands for. Raises the problem of one that is no good."""
+        if exchange.principal is None:
+            raise anonymous(exchange)
+        return exchange.principal
+
+    async def by_cookie(self, exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
+        """Whom a cookie stands for. The handler says of a bad one what is wrong with it."""
+        return exchange.principal if exchange.cookie else None
+
+    async def by_header(self, exchange: Exchange, _scopes: Sequence[str]) -> str | None:
+        """The credentials that `refused` has looked at."""
+        return exchange.header("authorization")
 
     @override
     def mismatched(self, operation: Operation, error: ContractError) -> None:

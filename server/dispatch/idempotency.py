@@ -10,8 +10,8 @@ from asyncpg import LockNotAvailableError
 from pydantic import MISSING
 from pydantic_core import from_json, to_json
 
-from contract.binding import text_of
 from contract.exchange import Exchange
+from contract.response_encoding import text_of
 from contract.types import Json, Operation, Problem, Result
 from generated.operations import QuotaExceeded
 from handlers.shared.call import Aside, Call, NoSuchAccount
@@ -99,7 +99,7 @@ async def rehearse(call: Call, handler: Again) -> None:
 
 async def keep(db: Database, user_id: UUID, key: str, operation: Operation, result: Result) -> None:
     reply = next(reply for reply in operation.replies if reply.result is type(result))
-    headers = {member: getattr(result, member) for _, member in reply.headers}
+    headers = {header.member: getattr(result, header.member) for header in reply.headers}
     answered: Any = result
     await idempotency.answer(
         db,

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from contract.binding import Answer
 from contract.exchange import Exchange
+from contract.response_encoding import Answer
 from contract.types import Headers
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

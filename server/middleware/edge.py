@@ -8,8 +8,9 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from contract.binding import Answer, Binding
+from contract.binding import Binding
 from contract.exchange import ClientGone, Exchange
+from contract.response_encoding import Answer
 from contract.types import Problem, Streamed
 from generated.operations import InternalError
 from handlers.shared.call import Life

@@ -82,7 +82,8 @@ async def answering(
     process = process_of(settings, metrics, Life())
     calls = Calls(process, metrics, None, Callers(process, None, (), accounts=True))
     calls.db = db or Pool(NOWHERE)
-    binding = Binding(OPERATIONS, handlers, DOCUMENT, calls, pages={}, check_rate=check_rate)
+    known = calls.authenticators
+    binding = Binding(OPERATIONS, handlers, DOCUMENT, calls, check_rate=check_rate, authenticators=known)
     gate, common = Gate((), https_only=False), Common("strict", Cors(()), hsts=False)
     app = edge.Edge(
         FastAPI(openapi_url=None),

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contract.binding import LARGEST_CHECKED, allowed, handler_of, prefers_html
+from contract.binding import allowed, handler_of
+from contract.response_encoding import LARGEST_CHECKED, prefers_html
 from contract.types import ContractError, Json, Operation, Streamed
 from generated import models
 from generated.models import HealthStatus

@@ -1,0 +1,252 @@
+"""Docket's own rules for its contract, which the engine knows nothing of. A fork may shorten the list.
+
+.venv/bin/python -m scripts.rules openapi.yaml generated
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from contract.generator.__main__ import main
+from contract.generator.document import Node, Refused, child, member, resolve
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+PROBLEM_MEDIA = ("application/problem+json", "application/json")
+LOCAL = ("accounts", "session")
+OFF = "feature_disabled"
+BEARER, COOKIE = "bearer", "cookie"
+TAKEN = "an alternative is `bearer`, a cookie, the password flow of OAuth, or another token where calling is optional"
+STATUS = "is no status: ranges and `default` are too vague to generate from"
+EXAMPLE = "the example does not say what x-problems says of this code"
+FIRST_ERROR = 400
+MET = {"path": ("404",), "header": ("400",), "query": ("422",)}
+"""What an operation with a parameter there can answer."""
+MET_BY_BODIES = ("400", "413", "415")
+
+
+def operations(document: Node) -> Iterator[tuple[Node, Node, str]]:
+    """Every operation, its path, and where it stands."""
+    for path, item in document.get("paths", {}).items():
+        for method in METHODS:
+            if isinstance(item, dict) and method in item:
+                yield item[method], item, child("#/paths", path, method)
+
+
+def parameters(document: Node, item: Node, operation: Node) -> list[Node]:
+    """The parameters of an operation."""
+    named = [resolve(document, one, "#")[0] for node in (item, operation) for one in node.get("parameters", [])]
+    return list({(one.get("in"), one.get("name")): one for one in named}.values())
+
+
+def body_members(document: Node, operation: Node) -> Node:
+    """The members of the JSON that an operation takes."""
+    body, _ = resolve(document, operation.get("requestBody", {}), "#")
+    content: list[Node] = list(body.get("content", {}).values())
+    schema: Node = content[0].get("schema", {}) if content else {}
+    members: Node = resolve(document, schema, "#")[0].get("properties", {})
+    return members
+
+
+def codes(document: Node, operation: Node) -> dict[str, None]:
+    """The codes of the problems that an operation declares."""
+    shared = [resolve(document, raw, "#")[0] for raw in operation.get("responses", {}).values()]
+    examples = [one.get("examples", {}) for node in shared for one in node.get("content", {}).values()]
+    return dict.fromkeys(code for each in examples for code in each)
+
+
+def say_all(document: Node) -> Iterator[Refused]:
+    """An operation has an id, one declared tag, a summary, a description, and an answer that is no problem."""
+    tags = [tag.get("name") for tag in document.get("tags", [])]
+    yield from (Refused(child("#/tags", i), "has no name") for i, name in enumerate(tags) if not name)
+    for operation, _, at in operations(document):
+        for name in ("operationId", "summary", "description"):
+            if not operation.get(name):
+                yield Refused(at, f"has no {name}")
+        told = operation.get("tags", [])
+        if all(tags) and (len(told) != 1 or told[0] not in tags):
+            yield Refused(at, "needs exactly one tag, declared in the document's tags")
+        if all(is_problem(status) for status in operation.get("responses", {})):
+            yield Refused(child(at, "responses"), "declares problems only")
+
+
+def is_problem(status: str) -> bool:
+    return status.isdecimal() and int(status) >= FIRST_ERROR
+
+
+def count_requests(document: Node) -> Iterator[Refused]:
+    """A class of x-rate-limits counts the requests, by address where anybody may call."""
+    classes: Node = document.get("x-rate-limits", {})
+    for rate_class, quotas in classes.items():
+        for name, quota in quotas.items():
+            yield from lacking(quota, ("limit", "window"), child("#/x-rate-limits", rate_class, name))
+    for operation, _, at in operations(document):
+        named, place = operation.get("x-rate-limit"), child(at, "x-rate-limit")
+        if named not in classes:
+            yield Refused(place, "names no class of x-rate-limits")
+            continue
+        if is_open(document, operation) and classes[named] and "ip" not in classes[named]:
+            yield Refused(place, "counts no address, where anybody may call")
+
+
+def is_open(document: Node, operation: Node) -> bool:
+    """Whether anybody may call."""
+    security = operation.get("security", document.get("security", []))
+    return isinstance(security, list) and (not security or {} in security)
+
+
+def count_disclosures(document: Node) -> Iterator[Refused]:
+    """An operation that tells that a value of others is taken says how often it does so, by member of its body."""
+    classes: Node = document.get("x-rate-limits", {})
+    for operation, _, at in operations(document):
+        counted, place = operation.get("x-rate-limit-when", {}), child(at, "x-rate-limit-when")
+        members = body_members(document, operation)
+        for name, rate_class in counted.items():
+            if name not in members:
+                yield Refused(child(place, name), "is no member of the body")
+            elif "user" not in classes.get(rate_class, {}) or rate_class == operation.get("x-rate-limit"):
+                yield Refused(child(place, name), "names no other class of x-rate-limits that counts users")
+        for code in codes(document, operation):
+            taken = document.get("x-problems", {}).get(code, {}).get("taken")
+            if taken is not None and taken not in counted:
+                yield Refused(at, f"declares {code}, which tells of others: count {taken} in x-rate-limit-when")
+
+
+def hold_to_security(document: Node) -> Iterator[Refused]:
+    """What an operation demands is what the server checks: roles beside `bearer`, or a token where that is optional."""
+    schemes: Node = document.get("components", {}).get("securitySchemes", {})
+    yield from requirements_refused(document.get("security", []), schemes, "#")
+    for operation, _, at in operations(document):
+        if "security" in operation:
+            yield from requirements_refused(operation["security"], schemes, at)
+        security = operation.get("security", document.get("security", []))
+        if isinstance(security, list) and not is_open(document, operation):
+            roles = [one[BEARER] for one in security if isinstance(one, dict) and one.get(BEARER)]
+            if not roles:
+                yield Refused(child(at, "security"), "names no role beside `bearer`")
+
+
+def requirements_refused(security: Any, schemes: Node, at: str) -> Iterator[Refused]:
+    """The alternatives that the server would not hold a caller to."""
+    alternatives = [one for one in security if isinstance(one, dict)] if isinstance(security, list) else []
+    for index, requirement in enumerate(alternatives):
+        here = child(at, "security", index)
+        if len(requirement) > 1:
+            names = " and ".join(requirement)
+            yield Refused(here, f"demands {names} at once, of which the server would check one: make them alternatives")
+            continue
+        for name, scopes in requirement.items():
+            if name in schemes and not is_checked(name, schemes[name], scopes, optional={} in alternatives):
+                yield Refused(here, f"demands {name}, which the server does not check: {TAKEN}")
+    if sum(BEARER in requirement for requirement in alternatives) > 1:
+        yield Refused(child(at, "security"), "has `bearer` twice: name all roles at once")
+
+
+def is_checked(name: str, scheme: Node, scopes: list[str], *, optional: bool) -> bool:
+    """Whether the server holds a caller to a scheme, where it stands alone in an alternative."""
+    is_token = scheme.get("type") == "http" and str(scheme.get("scheme", "")).lower() == "bearer"
+    if name == BEARER:
+        return is_token and not optional  # a handler that anybody may call is not told who does
+    if scopes:
+        return False
+    if scheme.get("type") == "oauth2":
+        return list(scheme.get("flows", {})) == ["password"]
+    return (scheme.get("type") == "apiKey" and scheme.get("in") == COOKIE) or (is_token and optional)
+
+
+def name_what_is_ours(document: Node) -> Iterator[Refused]:
+    """What an operation says of the server's own exists: a part of it, a switch, a bulkhead."""
+    for operation, item, at in operations(document):
+        if operation.get("x-local") not in (None, *LOCAL):
+            yield Refused(child(at, "x-local"), f"is none of {', '.join(LOCAL)}")
+        if operation.get("x-feature") and OFF not in codes(document, operation):
+            yield Refused(child(at, "x-feature"), f"the operation does not declare {OFF}")
+        flags = [p["name"] for p in parameters(document, item, operation) if is_flag(document, p)]
+        if operation.get("x-bulkhead") not in (None, "always", *flags):
+            yield Refused(child(at, "x-bulkhead"), "is neither `always` nor a boolean parameter of the query")
+
+
+def is_flag(document: Node, parameter: Node) -> bool:
+    schema, _ = resolve(document, parameter.get("schema", {}), "#")
+    return bool(parameter.get("in") == "query" and schema.get("type") == "boolean")
+
+
+def take_one_media_type(document: Node) -> Iterator[Refused]:
+    """A request has one media type."""
+    for operation, _, at in operations(document):
+        body, pointer = resolve(document, operation.get("requestBody", {}), child(at, "requestBody"))
+        if len(body.get("content", {})) > 1:
+            yield Refused(pointer, "takes more than one media type: make an operation of each")
+
+
+def declare_problems(document: Node) -> Iterator[Refused]:
+    """Errors are shared problems of one status, with an example for each of their codes."""
+    for code, kind in document.get("x-problems", {}).items():
+        yield from lacking(kind, ("status", "title", "description"), child("#/x-problems", code))
+    for operation, _, at in operations(document):
+        for status, raw in operation.get("responses", {}).items():
+            here = child(at, "responses", status)
+            if not status.isdecimal():
+                yield Refused(here, STATUS)
+            elif is_problem(status) and "$ref" in raw:
+                node, pointer = resolve(document, raw, here)
+                yield from problem_refused(document, node, pointer, int(status))
+
+
+def problem_refused(document: Node, node: Node, pointer: str, status: int) -> Iterator[Refused]:
+    """What keeps a shared response from being a problem with codes."""
+    content: Node = node.get("content", {})
+    media_type = next(iter(content), "")
+    examples: Node = content[media_type].get("examples", {}) if content else {}
+    at = child(pointer, "content", media_type, "examples")
+    if media_type not in PROBLEM_MEDIA or not examples:
+        yield Refused(pointer, "a shared response from 400 on needs a problem with an example for each of its codes")
+    for code, example in examples.items():
+        value: Node = example.get("value") or {}
+        kind = document.get("x-problems", {}).get(code)
+        if media_type == PROBLEM_MEDIA[1]:
+            if value.get("error") != code:
+                yield Refused(child(at, code), "the example is not named by its error")
+        elif kind is None:
+            yield Refused(child(at, code), "is no code of x-problems")
+        else:
+            said = {"code": code, "status": status, "type": f"/problems/{code}"}
+            said |= {"title": kind["title"]} if "title" in kind else {}
+            more = all(isinstance(value.get(name), int) for name in kind.get("members", []))
+            if not said.items() <= value.items() or kind.get("status") != status or not more:
+                yield Refused(child(at, code), EXAMPLE)
+
+
+def declare_what_is_met(document: Node) -> Iterator[Refused]:
+    """What reading a request can come to is declared."""
+    for operation, item, at in operations(document):
+        met = [status for p in parameters(document, item, operation) for status in MET.get(p.get("in", ""), ())]
+        met += MET_BY_BODIES if "requestBody" in operation else ()
+        declared = operation.get("responses", {})
+        vague = [status for status in declared if not re.fullmatch("[2-5][0-9]{2}", status)]
+        if missing := [status for status in dict.fromkeys(met) if status not in declared and not vague]:
+            yield Refused(child(at, "responses"), f"lacks {', '.join(sorted(missing))}, which a request can come to")
+
+
+def lacking(node: Node, names: Sequence[str], at: str) -> Iterator[Refused]:
+    """The members that a node lacks."""
+    for name in names:
+        try:
+            member(node, name, at)
+        except Refused as refused:
+            yield refused
+
+
+RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
+    say_all,
+    count_requests,
+    count_disclosures,
+    hold_to_security,
+    name_what_is_ours,
+    take_one_media_type,
+    declare_problems,
+    declare_what_is_met,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(RULES))
