@@ -19,7 +19,7 @@ INSERT INTO tasks (organization_id, id, title, status, priority, created_at, upd
 SELECT $1, gen_random_uuid(), 'task ' || number, 'pending', 'low', now(), now() FROM generate_series(1, $2) number
 """
 MANY = 20_000
-PATIENT = {"idle_in_transaction_session_timeout": "0"}
+PATIENT = {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0"}
 
 
 def start(checkout: Checkout, url: str) -> subprocess.Popen[str]:
@@ -40,7 +40,7 @@ async def test_an_index_waits_for_an_older_reader_and_lets_others_write_and_wait
     pool = Pool(fresh_url, size=1)
     user = await Factory(pool).user()
     await pool.close()
-    reader, writer = await asyncpg.connect(fresh_url, server_settings=PATIENT), await asyncpg.connect(fresh_url)
+    reader, writer = [await asyncpg.connect(fresh_url, server_settings=PATIENT) for _ in range(2)]
     await writer.execute(TASKS, user.id, MANY)
     reading = reader.transaction(isolation="repeatable_read")
     await reading.start()
