@@ -44,7 +44,9 @@ class Person:
     def uid(self) -> int:
         return pwd.getpwnam(self.name).pw_uid
 
-    def types(self, folder: Path, *command: str, code: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    def types(
+        self, folder: Path, *command: str, typed: str = "", code: Path = ROOT
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [python(), "-m", "server", *command],
             cwd="/",
@@ -53,16 +55,16 @@ class Person:
             group=pwd.getpwnam(self.name).pw_gid,
             extra_groups=[],
             umask=0o022,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
         )
 
-    def does(self, folder: Path, *command: str, code: Path = ROOT) -> str:
-        """What a command prints that succeeds."""
-        done = self.types(folder, *command, code=code)
+    def does(self, folder: Path, *command: str, typed: str = "", code: Path = ROOT) -> str:
+        """What a command prints that succeeds, given what is typed into it."""
+        done = self.types(folder, *command, typed=typed, code=code)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.strip()
 
@@ -140,11 +142,8 @@ def owners(folder: Path) -> set[int]:
 
 
 def rows_in(person: Person, folder: Path) -> bool:
-    """Whether the database has its tables, asked through a backup."""
-    file = folder / "asked.zip"
-    said = person.does(folder, "database", "backup", str(file))
-    file.unlink()
-    return "tasks" in said
+    """Whether the database has its tables."""
+    return "(1 row)" in person.does(folder, "database", "psql", typed="SELECT count(*) FROM tasks;")
 
 
 def test_an_ordinary_user_has_a_server_of_his_own(place: Path, people: list[Person]) -> None:
