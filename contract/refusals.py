@@ -103,6 +103,7 @@ def refusals_of(
     """
     problems = {str(problem.status): problem for problem in operation.problems}
     others = {reply.declared: reply for reply in operation.replies if reply.declared[0] not in "123"}
+    met = met_by(operation)
     found: dict[Condition, Refuse] = {}
     for condition, wanted in conditions.items():
         key: str | None = choose(problems.keys() | others.keys(), wanted)
@@ -112,10 +113,17 @@ def refusals_of(
             found[condition] = declared_problem(problems[key], wanted)
         else:
             reply, status = others[key], status_of(key, wanted)
-            if reply.schema is not None and not fits(schemas[reply.schema], status):
+            if condition in met and reply.schema is not None and not fits(schemas[reply.schema], status):
                 raise ContractError(f"the {key} of {operation.id} has no room for a problem of RFC 9457")
             found[condition] = partial(own_problem, status, next(iter(reply.result.media_types), ""))
     return found
+
+
+def met_by(operation: Operation) -> set[str]:
+    """What a request of the operation may be refused for."""
+    met: set[str] = {"header" if p.where == "cookie" else p.where for p in operation.parameters}
+    met |= {"body", "malformed", "size", "media_type"} if operation.body else set()
+    return met | ({"credentials"} if operation.security and {} not in operation.security else set())
 
 
 def own_problem(

@@ -173,7 +173,7 @@ class Writer:
         if check:
             told = to_jsonable_python(value)
             self.judge(f"the header {header.name} of {self.operation.id} {status}", self.schemas[header.schema], told)
-        text = value if type(value) is str else header_text(header, value)
+        text = value if type(value) is str and not header.is_json else header_text(header, value)
         if not text.isprintable():
             raise ContractError(f"the header {header.name} of {self.operation.id} {status} has a control character")
         return text

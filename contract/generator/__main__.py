@@ -43,6 +43,7 @@ MODELS = shlex.split("""
     string+ipv4=string string+ipv6=string string+ipv4-network=string string+ipv6-network=string
     string+date-time-local=string string+time-local=string
 """)
+NO_MODELS = '"""The contract has no schemas."""\n'
 INIT = '"""Written by scripts/regen.sh from openapi.yaml; do not edit."""\n'
 
 
@@ -64,6 +65,9 @@ def write_models(modelled: Node, out: Path) -> dict[str, str]:
             place = re.search(r"openapi\.yaml(#/[^\s']*)", said.getvalue())
             reason = f"datamodel-code-generator makes no model of it: {' '.join(said.getvalue().split())}"
             raise InvalidContract([Refused(place[1] if place else "#", reason)])
+        if not models.exists():  # there is no schema
+            (out / "models.py").write_text(NO_MODELS, encoding="utf-8")
+            return {}
         shutil.copyfile(models, out / "models.py")
         described = json.loads(metadata.read_text(encoding="utf-8"))
     return {m["source_ref"][m["source_ref"].index("#") :]: m["class_name"] for m in described["models"]}

@@ -73,6 +73,8 @@ class Small:
     def __init__(self, contract: Node, folder: Path, **more: Any) -> None:
         self.operations = package(contract, folder)
         self.act: Act = tell
+        self.last: Operation | None = None
+        """The operation of the last request."""
         handlers = SimpleNamespace()
         for operation in self.operations.OPERATIONS:
             tag = vars(handlers).setdefault(operation.tag, SimpleNamespace(__name__=operation.tag))
@@ -94,6 +96,11 @@ class Small:
         answer: Callable[..., Awaitable[Result]] = made
         return answer
 
+    def doing(self, act: Act) -> "Small":
+        """The same, whose handlers do this from now on."""
+        self.act = act
+        return self
+
     async def send(
         self,
         method: str,
@@ -113,16 +120,20 @@ class Small:
         scope: dict[str, Any] = {"method": method, "path": unquote(path), "raw_path": path.encode()}
         scope["query_string"] = query.encode("latin-1")
         scope["headers"] = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
-        return await self.binding.answer(Exchange(scope, receive, "the-request", None))
+        exchange = Exchange(scope, receive, "the-request", None)
+        try:
+            return await self.binding.answer(exchange)
+        finally:
+            self.last = exchange.operation
 
     async def given(self, method: str, target: str, **more: Any) -> dict[str, Any]:
         """What the handler was given."""
         with pytest.raises(Told) as told:
-            await self.send(method, target, **more)
+            await self.doing(tell).send(method, target, **more)
         return dict(told.value.arguments)
 
     async def refusal(self, method: str, target: str, **more: Any) -> tuple[int, list[tuple[str, str]]]:
         """The status of the problem that a request comes to, and the places that it names with their codes."""
         with pytest.raises(Problem) as refused:
-            await self.send(method, target, **more)
+            await self.doing(tell).send(method, target, **more)
         return refused.value.status, [(fault.pointer, fault.code) for fault in refused.value.errors]
