@@ -181,6 +181,8 @@ class Modelling:
             return self.of(node, place, direction)
         made = {name: copy.deepcopy(value) for name, value in node.items() if name in HELD or name.startswith("x-enum")}
         drop_unheld(made)
+        if not re.search("/(properties/[^/]+|schema)$", place):
+            made.pop("default", None)  # which only what may be left out has
         unions = [keyword for keyword in ("oneOf", "anyOf") if tells(node, keyword)]
         if is_object(node):
             if unions:
