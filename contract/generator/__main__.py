@@ -159,6 +159,13 @@ def main(rules: Sequence[Rule] = ()) -> int:
     except InvalidContract as invalid:
         print(*told(invalid.found, arguments.source), sep="\n", file=sys.stderr)
         return 1
+    except Exception as error:  # noqa: BLE001 - nothing is written yet
+        mistake = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        print(
+            f"{arguments.source.name}:1: #: is more than the generator knows of, by a mistake of its own: {mistake}",
+            file=sys.stderr,
+        )
+        return 1
     if unusual and not rules:
         print(*unusual, sep="\n")
     return 0

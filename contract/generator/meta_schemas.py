@@ -15,6 +15,18 @@ VOCABULARIES = ("core", "applicator", "unevaluated", "validation", "meta-data", 
 ITEM_SCHEMA = "x-itemSchema"
 """The one extension that holds a schema: what a stream is made of, which OpenAPI 3.2 calls `itemSchema`."""
 
+TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
+PROBLEM: Node = {"type": "object", "required": ["status", "title", "description"]}
+PROBLEM["properties"] = {"status": {"type": "integer"}, "title": TEXT, "description": TEXT}
+QUOTA: Node = {"type": "object", "required": ["limit", "window"]}
+QUOTA["properties"] = {"limit": COUNT, "window": COUNT, "site": COUNT}
+RATE_CLASS = {"type": "object", "additionalProperties": QUOTA}
+OWN = {
+    "x-problems": {"type": "object", "additionalProperties": PROBLEM},
+    "x-rate-limits": {"type": "object", "additionalProperties": RATE_CLASS},
+}
+"""What the generated code says of extensions."""
+
 
 @cache
 def meta_schema(version: str) -> Node:
@@ -25,7 +37,9 @@ def meta_schema(version: str) -> Node:
     if version == "3.0":
         published["definitions"]["Schema"]["properties"]["required"].pop("minItems")  # an empty list says nothing wrong
         published["definitions"]["Discriminator"]["additionalProperties"] = False
+        published["properties"] |= OWN
         return published
+    published["properties"] |= OWN
     kinds: Node = published["$defs"]
     kinds["schema"] |= {"properties": {}, "patternProperties": {"^x-": True}, "unevaluatedProperties": False}
     for vocabulary in VOCABULARIES:

@@ -1,11 +1,14 @@
 """What a schema accepts reaches the handler whole, and what it does not accept has a fault: there is one judge."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.contract.generator.conftest import ROOT
 from tests.contract.generator.trying import Document, Trial
 
 CASES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "models.yaml").read_text(encoding="utf-8"))
@@ -41,3 +44,21 @@ async def test_a_value_is_kept_or_refused_with_its_faults(trial: Trial, name: st
     for value, faults in CASES[name].get("refused", ()):
         assert await trial.send("POST", f"/{name}", value) == (422, list(faults.items()))
     assert trial.mismatches == []
+
+
+def test_the_models_satisfy_the_strict_type_checker(trial: Trial, tmp_path: Path) -> None:
+    models = tmp_path / "models.py"
+    models.write_text(trial.code, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        "--cache-dir",
+        str(tmp_path),
+    ]
+
+    done = subprocess.run([*command, str(models)], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -290,7 +290,7 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "a range of statuses": (("'404':", "4XX:"), f"{GET}/responses/4XX", STATUS),
     "any other status": (("'404':", "default:"), f"{GET}/responses/default", STATUS),
     "a status of its own": (
-        ("'404':", "'099':"),
+        ("'304':", "'099':"),
         f"{GET}/responses/099",
         "is no member of responses in OpenAPI 3.1",
     ),
