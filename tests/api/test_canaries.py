@@ -63,10 +63,12 @@ class Journey:
 
     async def refresh(self) -> None:
         first = (await self.login(200, PASSWORD, device_name="canary phone"))["refresh_token"]
-        second = (await self.send("POST", "/auth/refresh", 200, json={"refresh_token": first})).json()
-        await self.send("POST", "/auth/refresh", 200, json={"refresh_token": second["refresh_token"]})
+        latest = {"refresh_token": first}
+        for _ in range(3):
+            known = {"refresh_token": latest["refresh_token"]}
+            latest = (await self.send("POST", "/auth/refresh", 200, json=known)).json()
         await self.send("POST", "/auth/refresh", 401, json={"refresh_token": first})
-        await self.send("GET", "/auth/me", 401, second["access_token"])
+        await self.send("GET", "/auth/me", 401, latest["access_token"])
         cookie = {"Cookie": f"__Host-refresh={await self.cookie()}"}
         await self.send("POST", "/auth/refresh", 403, headers=cookie | {"Origin": "https://evil.example"})
         await self.send("POST", "/auth/refresh", 200, headers=cookie | {"Sec-Fetch-Site": "same-origin"})
