@@ -116,18 +116,32 @@ class Exchange:
 
     async def body(self, largest: int) -> bytes:
         """The whole body. Raises TooLarge beyond `largest` bytes, unread where its length is told, and ClientGone."""
-        chunks = [chunk async for chunk in self.chunks(largest)]
-        self.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self.refuse_length(largest)
+        message = await self.receive()  # mostly all of it, and then a loop would cost more than reading it
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self.content = message.get("body", b"")
+            if len(self.content) > largest:
+                raise TooLarge(larger_than(largest))
+            return self.content
+        self.content = b"".join([chunk async for chunk in self.chunks_from(message, largest)])
         return self.content
+
+    def refuse_length(self, largest: int) -> None:
+        """Raises TooLarge where the length that is told is beyond it."""
+        length = self.headers.get(b"content-length")
+        if length is not None and int(length) > largest:
+            raise TooLarge(larger_than(largest))
 
     async def chunks(self, largest: int) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises TooLarge beyond `largest` bytes, and ClientGone."""
-        length = self.header("content-length")
-        if length is not None and int(length) > largest:
-            raise TooLarge(larger_than(largest))
+        self.refuse_length(largest)
+        async for chunk in self.chunks_from(await self.receive(), largest):
+            yield chunk
+
+    async def chunks_from(self, message: Message, largest: int) -> AsyncIterator[bytes]:
+        """The body from a message on."""
         size = 0
         while True:
-            message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             chunk: bytes = message.get("body", b"")
@@ -137,6 +151,7 @@ class Exchange:
             yield chunk
             if not message.get("more_body", False):
                 return
+            message = await self.receive()
 
     def close_files(self) -> None:
         """Let go of what was uploaded."""

@@ -18,6 +18,7 @@ from contract.styles import Convert, converter
 from contract.types import Body, Content, Fault, File, Part
 from contract.validation import faults, pointer
 
+MOST_KNOWN = 64  # media types that an operation remembers
 PLAIN = "identity"  # the content coding that is none
 
 
@@ -38,6 +39,8 @@ class BodyReader:
             one.media_type: {n: converter(part.scalar, schemas) for n, part in one.parts.items() if part.scalar}
             for one in body.contents
         }
+        self.known: dict[str, Content | None] = {}
+        """What the media types that came were taken as."""
         self.has_files = any(one.kind in ("file", "multipart") for one in body.contents)
 
     async def read(self, exchange: Exchange, found: list[Fault]) -> Any:
@@ -72,6 +75,15 @@ class BodyReader:
 
     def content_of(self, given: str) -> Content | None:
         """What the operation takes of this media type."""
+        if given in self.known:
+            return self.known[given]
+        content = self.found(given)
+        if len(self.known) < MOST_KNOWN:
+            self.known[given] = content
+        return content
+
+    def found(self, given: str) -> Content | None:
+        """What a media type is taken as."""
         told = media_types.parsed(given)
         for media_type, content in self.contents:
             if media_type.covers(told):
@@ -80,7 +92,8 @@ class BodyReader:
         return None
 
     def refuse_coding(self, exchange: Exchange) -> None:
-        if (exchange.header("content-encoding") or PLAIN).lower() != PLAIN:
+        coding = exchange.header("content-encoding")
+        if coding is not None and coding.lower() not in ("", PLAIN):
             raise self.unsupported("This operation takes a body without a content coding.", accept_encoding=PLAIN)
 
     def unsupported(self, detail: str, **more: str) -> Exception:
