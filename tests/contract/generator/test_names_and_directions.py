@@ -51,6 +51,7 @@ components:
       properties:
         id: {$ref: '#/components/schemas/Id'}
         name: {type: string}
+        seal: {type: object, properties: {at: {type: string}}}
         password: {type: string, writeOnly: true}
         profile: {type: object, required: [seen, pin], properties: {seen: {type: integer, readOnly: true}, pin: {type: string, writeOnly: true}}}
 """)  # noqa: E501 - as above
