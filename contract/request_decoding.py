@@ -1,7 +1,7 @@
 """Reads a request as an operation of the contract wants it: path, headers, query, body, in this order."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote_plus
 
 from pydantic import MISSING, TypeAdapter, ValidationError
@@ -202,10 +202,9 @@ class Reader:
     def objects_of(self, given: dict[str, list[str]], found: list[Fault]) -> dict[str, tuple[Slot, dict[str, Any]]]:
         """The objects whose members came each for itself; what is theirs is taken out of `given`."""
         objects: dict[str, tuple[Slot, dict[str, Any]]] = {}
-        for key in [key for key in given if key not in self.whole]:
-            texts, member = given.pop(key), self.member(key)
-            if member is None:
-                continue
+        apart = [(key, member) for key in given if key not in self.whole and (member := self.member(key))]
+        for key, member in apart:
+            texts = given.pop(key)
             p = member.slot.parameter
             _, value = objects.setdefault(p.name, (member.slot, {}))
             decode = decoded if p.allow_reserved else decoded_plus
@@ -238,8 +237,7 @@ def is_spread(p: Parameter) -> bool:
 
 def members_of(slot: Slot, schemas: Schemas) -> Iterator[tuple[str, Member]]:
     """The members of an object by the names that they come as."""
-    p = slot.parameter
-    if isinstance(p.shape, Members):
-        for name, scalar in p.shape.known.items():
-            key = f"{p.name}[{name}]" if p.style == "deepObject" else name
-            yield key, Member(slot, name, converter(scalar, schemas))
+    p, shape = slot.parameter, cast("Members", slot.parameter.shape)
+    for name, scalar in shape.known.items():
+        key = f"{p.name}[{name}]" if p.style == "deepObject" else name
+        yield key, Member(slot, name, converter(scalar, schemas))

@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from pydantic import MISSING
+from pydantic import MISSING, TypeAdapter
 
 from contract import media_types
 from contract.exchange import Exchange
+from contract.request_bodies import MOST_KNOWN, typed
 from contract.response_encoding import Answer
 from contract.spools import IN_MEMORY
-from contract.types import ContractError, Event, File, Json, Problem, Result, Streamed, Text
+from contract.types import ContractError, Event, Fault, File, Json, Problem, Result, Streamed, Text
 from tests.contract.small import NOTHING, Node, Small, document, refusals
 
 THING: Node = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -463,6 +464,42 @@ class TestStreams:
     async def test_a_stream_that_is_not_declared_is_a_mistake_of_ours(self, small: Small) -> None:
         with pytest.raises(ContractError, match="answerTwo answered a stream with 200, which is not declared"):
             await answered(small, "/answers/two", ticks())
+
+
+class Counting:
+    """An iterator that is no generator."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = iter(items)
+
+    def __aiter__(self) -> "Counting":
+        return self
+
+    async def __anext__(self) -> Any:
+        for item in self.items:
+            return item
+        raise StopAsyncIteration
+
+
+async def test_a_stream_that_is_not_checked_is_sent_as_it_is(tmp_path: Path) -> None:
+    paths = {"/answers/events": PATHS["/answers/events"]}
+    small = Small(document(paths, components=COMPONENTS), tmp_path, check_rate=0)
+
+    answer = await answered(small, "/answers/events", Counting("a\nb"))
+
+    assert await pieces_of(answer) == [b"data: a\ndata: b\n\n"]
+
+
+async def test_an_operation_remembers_only_so_many_media_types(small: Small) -> None:
+    for number in range(MOST_KNOWN + 2):
+        assert dumped(await given(small, "/case", f"application/json; x={number}", b'{"a": 1}')) == {"a": 1}
+
+
+def test_what_only_the_type_refuses_is_a_fault_too() -> None:
+    found: list[Fault] = []
+
+    assert typed(TypeAdapter(Literal["a"]), "b", found, ("kind",)) is MISSING
+    assert [(fault.where, fault.pointer, fault.code) for fault in found] == [("body", "/kind", "format")]
 
 
 AT = "#/paths/~1try/post/requestBody/content"

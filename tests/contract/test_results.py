@@ -202,6 +202,13 @@ class TestConditions:
 
         assert await small.refusal("GET", "/none?q=x") == (400, [("/q", "type")])
 
+    def test_a_status_whose_answer_has_no_room_cannot_be_wanted(self, tmp_path: Path) -> None:
+        paths = {"/closed": get("closed", {**NOTHING, "404": json("Closed")}, QUERY)}
+        wanted = {**CONDITIONS, "query": Wanted(404)}
+
+        with pytest.raises(ContractError, match="the 404 of closed has no room for a problem of RFC 9457"):
+            Small(document(paths, components=COMPONENTS), tmp_path, conditions=wanted)
+
     def test_an_answer_without_room_for_a_problem_is_refused(self, tmp_path: Path) -> None:
         paths = {
             "/closed/{a}": get("closed", {**NOTHING, "404": json("Closed")}, PATH),
