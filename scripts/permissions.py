@@ -83,7 +83,7 @@ def answer(operation: Operation, place: str, caller: str) -> str:
         case None:
             return WITHOUT_TOKEN.get(operation.id, YES)
         case _ if caller in REFUSED:
-            return REFUSED[caller]
+            return YES if takes_dead_tokens(operation) and caller != "anonymous" else REFUSED[caller]
         case ("superuser",):
             return YES if caller == "superuser" else FORBIDDEN
         case ("user",):
@@ -92,6 +92,11 @@ def answer(operation: Operation, place: str, caller: str) -> str:
         case roles if set(roles) <= {"owner", "admin", "member"}:
             return answer_in(operation, place, caller)
     raise Undecided(f"{operation.id} is for {operation.roles}")
+
+
+def takes_dead_tokens(operation: Operation) -> bool:
+    """Whether it ends the session of its tokens, however that stands: who signs out is told that it is over."""
+    return operation.roles is not None and operation.cookie is not None
 
 
 def answer_in(operation: Operation, place: str, caller: str) -> str:
@@ -118,7 +123,8 @@ oneself as a member of the team, or another's (in somebody else's personal organ
 else is the code of the problem.
 
 Without an access token every operation that is not public answers `authentication_required`, with one that has expired
-`token_expired`, and `token_revoked` when the session is over or the account inactive, whatever the role.
+`token_expired`, and `token_revoked` when the session is over or the account inactive, whatever the role. `logout` alone
+takes each of these tokens: the session that they name is over then.
 """
 
 
