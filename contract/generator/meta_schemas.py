@@ -25,6 +25,8 @@ OWN = {
     "x-problems": {"type": "object", "additionalProperties": PROBLEM},
     "x-rate-limits": {"type": "object", "additionalProperties": RATE_CLASS},
 }
+OWN_OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-bulkhead"), TEXT)
+OWN_OF_OPERATIONS |= {"x-rate-limit-when": {"type": "object", "additionalProperties": TEXT}}
 """What the generated code says of extensions."""
 
 
@@ -38,9 +40,11 @@ def meta_schema(version: str) -> Node:
         published["definitions"]["Schema"]["properties"]["required"].pop("minItems")  # an empty list says nothing wrong
         published["definitions"]["Discriminator"]["additionalProperties"] = False
         published["properties"] |= OWN
+        published["definitions"]["Operation"]["properties"] |= OWN_OF_OPERATIONS
         return published
     published["properties"] |= OWN
     kinds: Node = published["$defs"]
+    kinds["operation"]["properties"] |= OWN_OF_OPERATIONS
     kinds["schema"] |= {"properties": {}, "patternProperties": {"^x-": True}, "unevaluatedProperties": False}
     for vocabulary in VOCABULARIES:
         found: Any = REGISTRY.contents(f"https://json-schema.org/draft/2020-12/meta/{vocabulary}")
