@@ -44,6 +44,7 @@ async def test_a_session_is_what_was_asked_for(db: Bench, make: Factory) -> None
         "user_agent": "curl/8",
         "ip_address": "2001:db8::1",
         "generation": 0,
+        "previous_rotated_at": None,
         "expires_at": WEEK,
         "revoked_at": None,
         "revoke_reason": None,
