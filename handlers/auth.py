@@ -135,9 +135,7 @@ async def logout(call: Call, /) -> Logout204:
 
 def named_sessions(call: Call) -> set[tuple[UUID, UUID]]:
     """The sessions that access token and cookie name, with their users."""
-    named = set()
-    if call.caller.session_id is not MISSING:
-        named.add((call.caller.id, call.caller.session_id))
+    named = {(call.caller.id, session_id) for session_id in (call.caller.session_id,) if session_id is not MISSING}
     with suppress(InvalidToken):
         claims = call.process.tokens.verify_refresh(call.client.refresh_cookie or "")
         named.add((claims.user_id, claims.session_id))
