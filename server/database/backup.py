@@ -21,7 +21,7 @@ import asyncpg
 
 from persistence.embedded.binaries import complaint, environment, run
 from server.complaints import CommandError
-from server.database.connect import connected
+from server.database.connect import POOLED, connected
 from server.database.programs import PIECE, find_program, lend_socket
 
 SEAL = 64  # bytes at the end of the file: a SHA-256 in hexadecimal digits
@@ -74,7 +74,7 @@ async def write(url: str, file: Path, make_room: Callable[[], bool] = lambda: Fa
     with draft_of(file) as draft:
         async with connected(url, lock_timeout=PATIENCE) as connection:
             if await connection.fetchval("SHOW lock_timeout") != PATIENCE:
-                raise CommandError("A pooler stands between: for a backup, name the database itself in DATABASE_URL")
+                raise CommandError(POOLED)
             schema = await connection.fetchval(SCHEMA)
             async with moment(connection) as snapshot, lend_socket(connection) as variables:
                 command: list[Path | str] = [

@@ -18,6 +18,7 @@ class Unreachable(CommandError):  # noqa: N818 - it says what is the case
     """No server answers where the database should be."""
 
 
+POOLED = "A pooler stands between: for this command, name the database itself in DATABASE_URL"
 PATIENCE = 5  # seconds to wait for a connection
 
 
@@ -68,6 +69,8 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
             yield connection
         finally:
             await connection.close(timeout=PATIENCE)
+    except asyncpg.ProtocolViolationError as error:  # it takes no settings for a session
+        raise CommandError(POOLED) from error
     except (OSError, UnicodeError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         kind = Unreachable if isinstance(error, OSError) else CommandError
         raise kind(complaint(url, error)) from error

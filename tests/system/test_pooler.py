@@ -128,7 +128,7 @@ def test_a_backup_over_the_pooler_is_refused_in_a_line(pooled: Pooled) -> None:
 
     assert refused.returncode == 1
     assert refused.stderr == (
-        "docket: A pooler stands between: for a backup, name the database itself in DATABASE_URL\n"
+        "docket: A pooler stands between: for this command, name the database itself in DATABASE_URL\n"
     )
     assert (done.returncode, done.stderr) == (0, "")
 

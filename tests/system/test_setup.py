@@ -58,9 +58,9 @@ def scripts() -> Iterator[Clone]:
     folder = Path(tempfile.mkdtemp(prefix="docket-"))
     folder.chmod(0o755)  # for another account
     shutil.copytree(ROOT / "scripts", folder / "my clüne/scripts")
-    (folder / "my clüne/persistence").mkdir()
-    for name in ("__init__.py", "locks.py"):
-        shutil.copy(ROOT / "persistence" / name, folder / "my clüne/persistence")
+    (folder / "my clüne/persistence/embedded").mkdir(parents=True)
+    for name in ("__init__.py", "embedded/__init__.py", "embedded/locks.py"):
+        shutil.copy(ROOT / "persistence" / name, folder / "my clüne/persistence" / name)
     (folder / "my clüne/requirements.txt").write_text(lock("annotated-types"), encoding="utf-8")
     yield Clone(folder / "my clüne")
     shutil.rmtree(folder)
