@@ -22,6 +22,7 @@ SETTINGS = {
     "ENVIRONMENT": "staging",  # which reads no .env, where a database may be named
     "PORT": "0",
     "RATE_LIMITS_ENABLED": "false",
+    "QUOTA_ORGANIZATIONS": "1000000",
     "RESPONSE_CHECK_RATE": "1",
     "METRICS_TOKEN": METRICS_TOKEN,
     "FIRST_SUPERUSER_EMAIL": SUPERUSER.email,
