@@ -17,7 +17,7 @@ from tests.system.test_redis import AT_ONCE, LIMIT, Redis, long_window
 from tests.waiting import until
 
 ADDRESSES = (f"198.51.100.{number}" for number in count(1))
-SCRAPE = "a-token-of-the-tests-0123456789"
+SCRAPE = "a-token-of-monitoring-0123456789abcdef"
 SHARED = {200: LIMIT, 429: 2 * LIMIT}  # of three times the limit
 
 
