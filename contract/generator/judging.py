@@ -58,7 +58,7 @@ def refuse_unbound(operations: Sequence[Operation], document: Node, contract: Co
     places = {operation.id: operation.pointer for operation in contract.operations}
     while left:
         handlers: Any = stubs(left)
-        authenticators = {name: nobody for operation in left for one in operation.security for name in one}
+        authenticators = {name: admit_no_caller for operation in left for one in operation.security for name in one}
         base = usual(left[0].servers[0]) if any(len(operation.servers) > 1 for operation in left) else None
         try:
             Binding(left, handlers, document, Server(), authenticators=authenticators, base=base)
@@ -70,7 +70,7 @@ def refuse_unbound(operations: Sequence[Operation], document: Node, contract: Co
             return
 
 
-async def nobody(_exchange: object, _scopes: object) -> None:
+async def admit_no_caller(_exchange: object, _scopes: object) -> None:
     """The authenticator of a scheme, where there is none yet."""
 
 
