@@ -86,7 +86,7 @@ class Exchange:
         self.scheme: str = scope.get("scheme", "http")
         self.operation: Operation | None = None
         self.cookie: str | None = None
-        """The value of `operation.cookie`, if it may be trusted."""
+        """The value of the cookie that may stand for an access token, if it may be trusted."""
         self.principal: Principal | None = None
         self.refusal: Problem | None = None
         """Why the access token that was sent is no good."""

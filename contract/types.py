@@ -89,11 +89,13 @@ class Fault(NamedTuple):
 
 
 class ProblemType(NamedTuple):
-    """What the contract's `x-problems` says of a code."""
+    """What the application says of a code of its problems."""
 
     status: int
     title: str
     description: str
+    members: tuple[str, ...] = ()
+    """Integers that it has beside what every problem has."""
 
 
 class Result:
@@ -328,19 +330,8 @@ class Operation:
     not_modified: bool = False
     """Whether 304 is declared."""
     problems: tuple[type[Problem], ...] = ()
-    roles: tuple[str, ...] | None = None
-    """Who may call; None: anybody."""
-    cookie: str | None = None
-    """The cookie that may stand for an access token."""
-    local: Literal["accounts", "session"] | None = None
-    """What of the server's own it is about: its accounts, or also the caller's session."""
-    rate_class: str = ""
-    feature: str | None = None
-    """What the operator can turn off, and this with it."""
-    rate_class_when: Mapping[str, str] = field(default_factory=dict)
-    """By members of the body: what a request is also counted as when it changes them."""
-    bulkhead: str | None = None
-    """With which query parameter it asks much of the database, or `always`."""
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    """Its `x-` members, which are for the application."""
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -133,6 +133,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         403,
         "Quota exceeded",
         "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization. `limit` says how many that is; delete some, or ask the operator.",
+        ("limit",),
     ),
     "account_disabled": ProblemType(
         403,
@@ -271,34 +272,243 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     ),
 }
 
-RATE_CLASSES: dict[str, dict[str, tuple[int, int]]] = {
-    "exempt": {},
-    "default": {"ip": (100, 60), "user": (1000, 60)},
-    "login": {"identifier": (10, 3600), "ip": (10, 60)},
-    "register": {"ip": (5, 60)},
-    "refresh": {"ip": (100, 60), "session": (30, 60)},
-    "password": {"user": (5, 60)},
-    "sensitive": {"user": (10, 60)},
-    "search": {"user": (60, 60)},
-    "admin": {"user": (60, 60)},
-    "bulk": {"user": (10, 60)},
-    "audit": {"user": (30, 60)},
+EXTENSIONS: dict[str, Any] = {
+    "x-rate-limits": {
+        "exempt": {},
+        "default": {"ip": {"limit": 100, "window": 60}, "user": {"limit": 1000, "window": 60}},
+        "login": {"identifier": {"limit": 10, "window": 3600}, "ip": {"limit": 10, "window": 60, "site": 1}},
+        "register": {"ip": {"limit": 5, "window": 60, "site": 1}},
+        "refresh": {"ip": {"limit": 100, "window": 60, "site": 1}, "session": {"limit": 30, "window": 60}},
+        "password": {"user": {"limit": 5, "window": 60}},
+        "sensitive": {"user": {"limit": 10, "window": 60}},
+        "search": {"user": {"limit": 60, "window": 60}},
+        "admin": {"user": {"limit": 60, "window": 60}},
+        "bulk": {"user": {"limit": 10, "window": 60}},
+        "audit": {"user": {"limit": 30, "window": 60}},
+    },
+    "x-problems": {
+        "malformed_request": {
+            "status": 400,
+            "title": "Malformed request",
+            "description": "The request is not HTTP, is for a host that this server does not answer for, or its body is not JSON (RFC 8259) in UTF-8, or is cut short. Send it again, well formed.",
+        },
+        "invalid_header": {
+            "status": 400,
+            "title": "Invalid header",
+            "description": "A header that this operation reads does not have the form that the contract gives it.",
+        },
+        "invalid_cursor": {
+            "status": 400,
+            "title": "Invalid cursor",
+            "description": "The cursor was not made by this server for this caller, with these filters and this sort. Begin again without a cursor.",
+        },
+        "authentication_required": {
+            "status": 401,
+            "title": "Authentication required",
+            "description": "This operation needs an access token. Sign in and send `Authorization: Bearer <access_token>`.",
+        },
+        "invalid_token": {
+            "status": 401,
+            "title": "Invalid token",
+            "description": "The access token was not issued by this server, nor by an issuer that it trusts, or has been altered.",
+        },
+        "token_expired": {
+            "status": 401,
+            "title": "Token expired",
+            "description": "The access token has expired. Fetch another one with the refresh token, or sign in again.",
+        },
+        "token_revoked": {
+            "status": 401,
+            "title": "Token revoked",
+            "description": "The session of this access token is over, its account is not active any more, or a superuser has revoked what another issuer had issued to it until then.",
+        },
+        "invalid_credentials": {
+            "status": 401,
+            "title": "Invalid credentials",
+            "description": "No account has this e-mail and this password. Which of the two is wrong is not told.",
+        },
+        "invalid_refresh_token": {
+            "status": 401,
+            "title": "Invalid refresh token",
+            "description": "No refresh token came, in the body or as the cookie, or it was not issued by this server, or its session is over. Sign in again.",
+        },
+        "refresh_token_reused": {
+            "status": 401,
+            "title": "Refresh token reused",
+            "description": "The refresh token had been exchanged before, so that somebody else may have it. The session has been ended; sign in again.",
+        },
+        "reauthentication_required": {
+            "status": 401,
+            "title": "Reauthentication required",
+            "description": "This needs a sign-in of the last 10 minutes. Sign in again and repeat it with the new access token.",
+        },
+        "wrong_password": {
+            "status": 403,
+            "title": "Wrong password",
+            "description": "The current password is not the one that was sent.",
+        },
+        "https_required": {
+            "status": 403,
+            "title": "HTTPS required",
+            "description": "The request came without TLS, and may have been read on its way. Send it to the `https` address of this server.",
+        },
+        "csrf_failed": {
+            "status": 403,
+            "title": "Cross-site request refused",
+            "description": "The request bears a cookie but comes from a page that is not ours: `Origin` must be this server or one of its front ends.",
+        },
+        "permission_denied": {
+            "status": 403,
+            "title": "Permission denied",
+            "description": "The caller sees the resource but may not do this with it.",
+        },
+        "quota_exceeded": {
+            "status": 403,
+            "members": ["limit"],
+            "title": "Quota exceeded",
+            "description": "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization. `limit` says how many that is; delete some, or ask the operator.",
+        },
+        "account_disabled": {
+            "status": 403,
+            "title": "Account disabled",
+            "description": "The password is right, but the account has been deactivated.",
+        },
+        "not_found": {
+            "status": 404,
+            "title": "Not found",
+            "description": "There is no such resource, or the caller may not see it.",
+        },
+        "feature_disabled": {
+            "status": 404,
+            "title": "Feature disabled",
+            "description": "This server leaves it to another issuer, its operator has turned it off, or the caller comes from another issuer and has no session here.",
+        },
+        "method_not_allowed": {
+            "status": 405,
+            "title": "Method not allowed",
+            "description": "The path has no such method; `Allow` names those it has.",
+        },
+        "request_timeout": {
+            "status": 408,
+            "title": "Request timeout",
+            "description": "The request did not arrive in time: its header section within 3 seconds, its body within 6.",
+        },
+        "email_already_registered": {
+            "status": 409,
+            "taken": "email",
+            "title": "E-mail already registered",
+            "description": "Another account has this e-mail address.",
+        },
+        "username_taken": {
+            "status": 409,
+            "taken": "username",
+            "title": "Username taken",
+            "description": "Another account has this username.",
+        },
+        "last_owner": {
+            "status": 409,
+            "title": "Last owner",
+            "description": "A team always has an owner, and this is the only one.",
+        },
+        "last_superuser": {
+            "status": 409,
+            "title": "Last superuser",
+            "description": "There must always be an active superuser, and this is the only one.",
+        },
+        "self_action_forbidden": {
+            "status": 409,
+            "title": "Not to oneself",
+            "description": "Nobody deactivates or deletes the own account as an administrator; `DELETE /api/v1/users/me` is the way.",
+        },
+        "idempotency_in_progress": {
+            "status": 409,
+            "title": "Request in progress",
+            "description": "A request with this `Idempotency-Key` is not answered yet. Send it again after `Retry-After`.",
+        },
+        "slug_taken": {
+            "status": 409,
+            "taken": "slug",
+            "title": "Slug taken",
+            "description": "Another organization has this slug.",
+        },
+        "already_member": {
+            "status": 409,
+            "title": "Already a member",
+            "description": "The account is a member of the organization already. Change its role instead.",
+        },
+        "personal_organization": {
+            "status": 409,
+            "title": "Personal organization",
+            "description": "The organization is a personal one: it has one member, its name can be changed, and it goes with its user.",
+        },
+        "precondition_failed": {
+            "status": 412,
+            "title": "Precondition failed",
+            "description": "The resource has changed since: `If-Match` does not name its current entity tag, which `ETag` carries. Read it again and repeat the change.",
+        },
+        "content_too_large": {
+            "status": 413,
+            "title": "Content too large",
+            "description": "The body is more than the operation takes: of bytes, of values, or of levels of them. `detail` says which.",
+        },
+        "uri_too_long": {
+            "status": 414,
+            "title": "URI too long",
+            "description": "The request target is longer than 8 KiB.",
+        },
+        "unsupported_media_type": {
+            "status": 415,
+            "title": "Unsupported media type",
+            "description": "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names the one it takes. With `Accept-Encoding: identity` it is the content coding that it does not take.",
+        },
+        "idempotency_key_reused": {
+            "status": 422,
+            "title": "Idempotency key reused",
+            "description": "This `Idempotency-Key` came with another request in the last 24 hours. Use a key for one request only.",
+        },
+        "validation_error": {
+            "status": 422,
+            "title": "Validation error",
+            "description": "The request was read but breaks the contract; `errors` names every place, 50 at most.",
+        },
+        "password_too_weak": {
+            "status": 422,
+            "title": "Password too weak",
+            "description": "The password is too easy to guess. Longer is better than stranger.",
+        },
+        "password_too_common": {
+            "status": 422,
+            "title": "Password too common",
+            "description": "The password is among the first that anyone would try, or is made of the e-mail address or the name.",
+        },
+        "rate_limit_exceeded": {
+            "status": 429,
+            "title": "Rate limit exceeded",
+            "description": "Too many requests; `Retry-After` says in how many seconds the next one will be answered.",
+        },
+        "account_locked": {
+            "status": 429,
+            "title": "Account locked",
+            "description": "Too many wrong passwords in a row. Signing in by password is locked for a while; `Retry-After` says for how long. Sessions go on.",
+        },
+        "header_fields_too_large": {
+            "status": 431,
+            "title": "Header fields too large",
+            "description": "The header section is larger than 16 KiB.",
+        },
+        "internal_error": {
+            "status": 500,
+            "title": "Internal error",
+            "description": "The server made a mistake. It has been logged with the request id.",
+        },
+        "service_unavailable": {
+            "status": 503,
+            "title": "Service unavailable",
+            "description": "The server cannot answer just now; `Retry-After` says when to try again.",
+        },
+    },
 }
-
-SITES: dict[str, int] = {
-    "exempt": 10,
-    "default": 10,
-    "login": 1,
-    "register": 1,
-    "refresh": 1,
-    "password": 10,
-    "sensitive": 10,
-    "search": 10,
-    "admin": 10,
-    "bulk": 10,
-    "audit": 10,
-}
-"""How many times the number of an address a /48 of IPv6 has, by class."""
+"""The `x-` members of the document, which are for the application."""
 
 # Problems: what a handler raises.
 
@@ -2773,7 +2983,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_api_info",
         method="GET",
         path="/",
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         replies=(
             Reply(
                 GetApiInfo200,
@@ -2804,7 +3014,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_health",
         method="GET",
         path="/health",
-        rate_class="exempt",
+        extensions={"x-rate-limit": "exempt"},
         replies=(
             Reply(
                 GetHealth200,
@@ -2845,7 +3055,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_liveness",
         method="GET",
         path="/livez",
-        rate_class="exempt",
+        extensions={"x-rate-limit": "exempt"},
         replies=(
             Reply(
                 GetLiveness200,
@@ -2875,7 +3085,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_readiness",
         method="GET",
         path="/readyz",
-        rate_class="exempt",
+        extensions={"x-rate-limit": "exempt"},
         replies=(
             Reply(
                 GetReadiness200,
@@ -2917,7 +3127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/metrics",
         security=({}, {"metricsToken": ()}),
-        rate_class="exempt",
+        extensions={"x-rate-limit": "exempt"},
         replies=(
             Reply(
                 GetMetrics200,
@@ -2952,7 +3162,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_problem_type",
         method="GET",
         path="/problems/{code}",
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="code",
@@ -2998,9 +3208,11 @@ OPERATIONS: tuple[Operation, ...] = (
         name="register_user",
         method="POST",
         path="/api/v1/auth/register",
-        local="accounts",
-        rate_class="register",
-        rate_class_when={"email": "sensitive", "username": "sensitive"},
+        extensions={
+            "x-rate-limit": "register",
+            "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"},
+            "x-local": "accounts",
+        },
         body=Body(
             contents=(
                 Content(
@@ -3051,8 +3263,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="login",
         method="POST",
         path="/api/v1/auth/login",
-        local="accounts",
-        rate_class="login",
+        extensions={"x-rate-limit": "login", "x-local": "accounts"},
         body=Body(
             contents=(
                 Content(
@@ -3101,9 +3312,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="issue_token",
         method="POST",
         path="/api/v1/auth/token",
-        local="accounts",
-        rate_class="login",
-        feature="password_grant",
+        extensions={"x-rate-limit": "login", "x-local": "accounts", "x-feature": "password_grant"},
         body=Body(
             contents=(
                 Content(
@@ -3176,8 +3385,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/auth/me",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="If-None-Match",
@@ -3223,9 +3431,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/refresh",
         security=({}, {"refreshCookie": ()}),
-        cookie="__Host-refresh",
-        local="accounts",
-        rate_class="refresh",
+        extensions={"x-rate-limit": "refresh", "x-local": "accounts"},
         body=Body(
             contents=(
                 Content(
@@ -3275,10 +3481,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/logout",
         security=({"bearer": ("user",)}, {"password": ()}, {"refreshCookie": ()}),
-        roles=("user",),
-        cookie="__Host-refresh",
-        local="session",
-        rate_class="default",
+        extensions={"x-rate-limit": "default", "x-local": "session"},
         replies=(
             Reply(
                 Logout204,
@@ -3307,9 +3510,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/logout-all",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        local="session",
-        rate_class="sensitive",
+        extensions={"x-rate-limit": "sensitive", "x-local": "session"},
         replies=(
             Reply(
                 LogoutAll204,
@@ -3337,9 +3538,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/auth/sessions",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        local="session",
-        rate_class="default",
+        extensions={"x-rate-limit": "default", "x-local": "session"},
         parameters=(
             Parameter(
                 name="limit",
@@ -3393,9 +3592,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/auth/sessions/{session_id}",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        local="session",
-        rate_class="sensitive",
+        extensions={"x-rate-limit": "sensitive", "x-local": "session"},
         parameters=(
             Parameter(
                 name="session_id",
@@ -3434,9 +3631,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        rate_class="admin",
-        bulkhead="include_total",
+        extensions={"x-rate-limit": "admin", "x-bulkhead": "include_total"},
         parameters=(
             Parameter(
                 name="limit",
@@ -3548,10 +3743,11 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        local="accounts",
-        rate_class="admin",
-        rate_class_when={"email": "sensitive", "username": "sensitive"},
+        extensions={
+            "x-local": "accounts",
+            "x-rate-limit": "admin",
+            "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"},
+        },
         parameters=(
             Parameter(
                 name="Idempotency-Key",
@@ -3621,8 +3817,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users/bulk",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        rate_class="bulk",
+        extensions={"x-rate-limit": "bulk"},
         body=Body(
             contents=(
                 Content(
@@ -3671,8 +3866,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users/me",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="If-None-Match",
@@ -3718,8 +3912,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/users/me",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="password",
+        extensions={"x-rate-limit": "password"},
         parameters=(
             Parameter(
                 name="If-Match",
@@ -3760,9 +3953,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PATCH",
         path="/api/v1/users/me",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
-        rate_class_when={"email": "sensitive", "username": "sensitive"},
+        extensions={"x-rate-limit": "default", "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"}},
         parameters=(
             Parameter(
                 name="If-Match",
@@ -3823,9 +4014,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         path="/api/v1/users/me/password",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        local="session",
-        rate_class="password",
+        extensions={"x-rate-limit": "password", "x-local": "session"},
         body=Body(
             contents=(
                 Content(
@@ -3869,9 +4058,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users/me/export",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="sensitive",
-        bulkhead="always",
+        extensions={"x-rate-limit": "sensitive", "x-bulkhead": "always"},
         replies=(
             Reply(
                 ExportMyData200,
@@ -3904,8 +4091,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users/{user_id}",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -3961,9 +4147,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         path="/api/v1/users/{user_id}",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
-        rate_class_when={"email": "sensitive", "username": "sensitive"},
+        extensions={"x-rate-limit": "default", "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"}},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4034,8 +4218,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/users/{user_id}",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        rate_class="admin",
+        extensions={"x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4087,9 +4270,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PATCH",
         path="/api/v1/users/{user_id}",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
-        rate_class_when={"email": "sensitive", "username": "sensitive"},
+        extensions={"x-rate-limit": "default", "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"}},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4161,9 +4342,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users/{user_id}/sessions",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        local="accounts",
-        rate_class="admin",
+        extensions={"x-local": "accounts", "x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4227,8 +4406,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/users/{user_id}/sessions",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        rate_class="admin",
+        extensions={"x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4268,9 +4446,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users/{user_id}/unlock",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        local="accounts",
-        rate_class="admin",
+        extensions={"x-local": "accounts", "x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4310,9 +4486,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/tasks",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="default",
-        bulkhead="include_total",
+        extensions={"x-rate-limit": "default", "x-bulkhead": "include_total"},
         parameters=(
             Parameter(
                 name="limit",
@@ -4486,8 +4660,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/tasks",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="Idempotency-Key",
@@ -4557,9 +4730,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/tasks/search",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="search",
-        bulkhead="always",
+        extensions={"x-rate-limit": "search", "x-bulkhead": "always"},
         parameters=(
             Parameter(
                 name="q",
@@ -4724,8 +4895,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/tasks/{task_id}",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="task_id",
@@ -4781,8 +4951,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         path="/api/v1/tasks/{task_id}",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="task_id",
@@ -4853,8 +5022,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/tasks/{task_id}",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="task_id",
@@ -4905,8 +5073,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PATCH",
         path="/api/v1/tasks/{task_id}",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="task_id",
@@ -4977,8 +5144,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PATCH",
         path="/api/v1/tasks/{task_id}/complete",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="task_id",
@@ -5049,8 +5215,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/organizations",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="limit",
@@ -5103,9 +5268,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/organizations",
         security=({"bearer": ("user",)}, {"password": ()}),
-        roles=("user",),
-        rate_class="default",
-        rate_class_when={"slug": "sensitive"},
+        extensions={"x-rate-limit": "default", "x-rate-limit-when": {"slug": "sensitive"}},
         parameters=(
             Parameter(
                 name="Idempotency-Key",
@@ -5174,8 +5337,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/organizations/{organization_id}",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5231,8 +5393,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/organizations/{organization_id}",
         security=({"bearer": ("owner",)}, {"password": ()}),
-        roles=("owner",),
-        rate_class="sensitive",
+        extensions={"x-rate-limit": "sensitive"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5284,9 +5445,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PATCH",
         path="/api/v1/organizations/{organization_id}",
         security=({"bearer": ("owner",)}, {"password": ()}),
-        roles=("owner",),
-        rate_class="default",
-        rate_class_when={"slug": "sensitive"},
+        extensions={"x-rate-limit": "default", "x-rate-limit-when": {"slug": "sensitive"}},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5358,8 +5517,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/organizations/{organization_id}/members",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5422,8 +5580,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/organizations/{organization_id}/members",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="sensitive",
+        extensions={"x-rate-limit": "sensitive"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5502,8 +5659,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/organizations/{organization_id}/members/{user_id}",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5568,8 +5724,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/organizations/{organization_id}/members/{user_id}",
         security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
-        roles=("owner", "admin", "member"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5630,8 +5785,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PATCH",
         path="/api/v1/organizations/{organization_id}/members/{user_id}",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="default",
+        extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5712,8 +5866,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/organizations/{organization_id}/audit-logs",
         security=({"bearer": ("owner", "admin")}, {"password": ()}),
-        roles=("owner", "admin"),
-        rate_class="audit",
+        extensions={"x-rate-limit": "audit"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5825,8 +5978,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/audit-logs",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        rate_class="audit",
+        extensions={"x-rate-limit": "audit"},
         parameters=(
             Parameter(
                 name="limit",
@@ -5928,8 +6080,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/audit-logs/{audit_log_id}",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        roles=("superuser",),
-        rate_class="audit",
+        extensions={"x-rate-limit": "audit"},
         parameters=(
             Parameter(
                 name="audit_log_id",

@@ -12,6 +12,7 @@ from generated.operations import OPERATIONS
 from handlers.shared import permissions
 from handlers.shared.permissions import Action
 from scripts.pages import ROOT, keep
+from server.terms import TERMS
 
 PAGE = ROOT / "docs" / "permissions.md"
 REFUSED = {
@@ -68,9 +69,9 @@ def named(operation: Operation) -> set[str]:
 def places(operation: Operation) -> tuple[str, ...]:
     """Where the thing can be that the operation is about."""
     things = named(operation)
-    if operation.roles in (None, ("superuser",)):
+    if TERMS[operation.id].roles in (None, ("superuser",)):
         return (ANYWHERE,)
-    if operation.roles == ("user",):
+    if TERMS[operation.id].roles == ("user",):
         return (OWN, OTHERS) if things else (OWN,)
     return (OWN, TEAM, SELF, OTHERS) if "user_id" in things else (OWN, TEAM, OTHERS)
 
@@ -78,8 +79,8 @@ def places(operation: Operation) -> tuple[str, ...]:
 def answer(operation: Operation, place: str, caller: str) -> str:
     """Raises Undecided."""
     if caller == EXTERNAL:
-        return DISABLED if operation.local == "session" else answer(operation, place, "owner")
-    match operation.roles:
+        return DISABLED if TERMS[operation.id].local == "session" else answer(operation, place, "owner")
+    match TERMS[operation.id].roles:
         case None:
             return WITHOUT_TOKEN.get(operation.id, YES)
         case _ if caller in REFUSED:
@@ -91,12 +92,12 @@ def answer(operation: Operation, place: str, caller: str) -> str:
             return YES if sees else UNSEEN
         case roles if set(roles) <= {"owner", "admin", "member"}:
             return answer_in(operation, place, caller)
-    raise Undecided(f"{operation.id} is for {operation.roles}")
+    raise Undecided(f"{operation.id} is for {TERMS[operation.id].roles}")
 
 
 def takes_dead_tokens(operation: Operation) -> bool:
     """Whether it ends the session of its tokens, however that stands: who signs out is told that it is over."""
-    return operation.roles is not None and operation.cookie is not None
+    return TERMS[operation.id].roles is not None and TERMS[operation.id].cookie is not None
 
 
 def answer_in(operation: Operation, place: str, caller: str) -> str:
@@ -135,7 +136,7 @@ def page() -> str:
     )
     rows: dict[tuple[str, str], list[str]] = {}
     for cell in cells():
-        if cell.operation.roles is not None and cell.caller in CALLERS:
+        if TERMS[cell.operation.id].roles is not None and cell.caller in CALLERS:
             rows.setdefault((cell.operation.id, cell.place), []).append(cell.answer)
     table = [f"| {' | '.join(('Operation', 'Place', *CALLERS))} |", "|---" * (2 + len(CALLERS)) + "|"]
     table += [f"| `{name}` | {place} | {' | '.join(answers)} |" for (name, place), answers in rows.items()]

@@ -7,6 +7,7 @@ from typing import Any
 
 from generated.operations import OPERATIONS
 from scripts.pages import ROOT, between, keep
+from server.terms import TERMS
 
 PAGE = ROOT / "README.md"
 
@@ -21,7 +22,8 @@ def endpoints(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     yield "Request", "Operation", "What it does", "Who"
     for operation in OPERATIONS:
         declared = document["paths"][operation.path][operation.method.lower()]
-        who = "anybody" if operation.roles is None else ", ".join(operation.roles)
+        roles = TERMS[operation.id].roles
+        who = "anybody" if roles is None else ", ".join(roles)
         yield f"`{operation.method} {operation.path}`", f"`{operation.id}`", declared["summary"], who
 
 

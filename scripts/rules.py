@@ -5,12 +5,32 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from contract.generator.__main__ import main
-from contract.generator.document import Node, Refused, child, member, resolve
+from contract.generator.document import Node, Refused, child, resolve
+from contract.schemas import Schemas
+from contract.types import ProblemType
+from contract.validation import faults
 
+TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
+MAP = {"type": "object", "additionalProperties": TEXT}
+PROBLEM: Node = {"type": "object", "required": ["status", "title", "description"]}
+PROBLEM["properties"] = {"status": {"type": "integer"}, "title": TEXT, "description": TEXT, "taken": TEXT}
+PROBLEM["properties"] |= {"members": {"type": "array", "items": TEXT}}
+QUOTA: Node = {"type": "object", "required": ["limit", "window"]}
+QUOTA["properties"] = {"limit": COUNT, "window": COUNT, "site": COUNT}
+RATE_CLASSES = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": QUOTA}}
+PROBLEMS = {"type": "object", "additionalProperties": PROBLEM}
+OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-bulkhead"), TEXT)
+OURS = Schemas(
+    {
+        "document": {"properties": {"x-problems": PROBLEMS, "x-rate-limits": RATE_CLASSES}},
+        "operation": {"properties": {**OF_OPERATIONS, "x-rate-limit-when": MAP}},
+    }
+)
+"""The types of what is ours in a document."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PROBLEM_MEDIA = ("application/problem+json", "application/json")
 LOCAL = ("accounts", "session")
@@ -74,12 +94,17 @@ def is_problem(status: str) -> bool:
     return status.isdecimal() and int(status) >= FIRST_ERROR
 
 
+def hold_to_types(document: Node) -> Iterator[Refused]:
+    """What is ours in the document has the members and types that the server reads."""
+    places = [("#/document", document, "#"), *(("#/operation", node, at) for node, _, at in operations(document))]
+    for schema, node, at in places:
+        for fault in faults("body", OURS[schema], node):
+            yield Refused(at + fault.pointer, fault.detail[0].lower() + fault.detail[1:])
+
+
 def count_requests(document: Node) -> Iterator[Refused]:
     """A class of x-rate-limits counts the requests, by address where anybody may call."""
     classes: Node = document.get("x-rate-limits", {})
-    for rate_class, quotas in classes.items():
-        for name, quota in quotas.items():
-            yield from lacking(quota, ("limit", "window"), child("#/x-rate-limits", rate_class, name))
     for operation, _, at in operations(document):
         named, place = operation.get("x-rate-limit"), child(at, "x-rate-limit")
         if named not in classes:
@@ -181,8 +206,6 @@ def take_one_media_type(document: Node) -> Iterator[Refused]:
 
 def declare_problems(document: Node) -> Iterator[Refused]:
     """Errors are shared problems of one status, with an example for each of their codes."""
-    for code, kind in document.get("x-problems", {}).items():
-        yield from lacking(kind, ("status", "title", "description"), child("#/x-problems", code))
     for operation, _, at in operations(document):
         for status, raw in operation.get("responses", {}).items():
             here = child(at, "responses", status)
@@ -228,13 +251,19 @@ def declare_what_is_met(document: Node) -> Iterator[Refused]:
             yield Refused(child(at, "responses"), f"lacks {', '.join(sorted(missing))}, which a request can come to")
 
 
-def lacking(node: Node, names: Sequence[str], at: str) -> Iterator[Refused]:
-    """The members that a node lacks."""
-    for name in names:
-        try:
-            member(node, name, at)
-        except Refused as refused:
-            yield refused
+def hold_to_rules(document: Node) -> Iterator[Refused]:
+    """What the document breaks of the rules, of which all but the first rely on the types of what is ours."""
+    yield from list(hold_to_types(document)) or (refused for rule in RULES for refused in rule(document))
+
+
+def problem_types_of(document: Node) -> dict[str, ProblemType]:
+    """The codes of `x-problems`, where they are what they should be."""
+    if any(hold_to_types(document)):
+        return {}
+    return {
+        code: ProblemType(kind["status"], kind["title"], kind["description"], tuple(kind.get("members", ())))
+        for code, kind in document.get("x-problems", {}).items()
+    }
 
 
 RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
@@ -247,6 +276,8 @@ RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
     declare_problems,
     declare_what_is_met,
 )
+HOUSE = (hold_to_rules,), problem_types_of
+"""What the generator is given of ours."""
 
 if __name__ == "__main__":
-    sys.exit(main(RULES))
+    sys.exit(main(*HOUSE))

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from contract.binding import Binding
 from generated import models
-from generated.operations import OPERATIONS, RATE_CLASSES, SCHEMES, TITLE, VERSION, Handlers
+from generated.operations import OPERATIONS, SCHEMES, TITLE, VERSION, Handlers
 from handlers import audit, auth, members, meta, organizations, profile, tasks, users
 from handlers.shared.call import Call, Life, Look, Process, PublicCall, Quota, Quotas
 from persistence.engine.pool import Database
@@ -43,6 +43,7 @@ from server.rate_limiting.counters import Counters
 from server.rate_limiting.limiter import Limits
 from server.settings import external_issuers, loading
 from server.settings.settings import Settings
+from server.terms import RATE_CLASSES
 
 if TYPE_CHECKING:
     from security.jwks import KeySet  # loads httpx

@@ -25,7 +25,7 @@ from contract.generator.judging import judge
 from contract.generator.modelling import Modelling
 from contract.generator.names import pascal, snake
 from contract.generator.normal_form import spell_out
-from contract.generator.parser import Contract, Rule
+from contract.generator.parser import Contract, Kinds, Rule, no_kinds
 from contract.generator.references import References, insert_path_items
 from contract.generator.values import check_values
 from contract.generator.versions import read_document
@@ -92,7 +92,7 @@ def render(contract: Contract) -> str:
     return templates.get_template("operations.py.jinja").render(contract=contract)
 
 
-def generate(source: Path, out: Path, rules: Sequence[Rule] = ()) -> list[str]:
+def generate(source: Path, out: Path, rules: Sequence[Rule] = (), kinds: Kinds = no_kinds) -> list[str]:
     """Write models.py, operations.py, openapi.json. Raises InvalidContract, and then has written nothing.
 
     What comes back is what is answered otherwise than usual.
@@ -102,7 +102,7 @@ def generate(source: Path, out: Path, rules: Sequence[Rule] = ()) -> list[str]:
     placed = understand(document, findings)
     unusual: list[str] = []
     try:
-        unusual = Contract(document, Everything(), rules).unusual  # it names places in the document
+        unusual = Contract(document, Everything(), rules, kinds).unusual  # it names places in the document
     except InvalidContract as invalid:
         findings.found += invalid.found
     findings.close()
@@ -113,7 +113,7 @@ def generate(source: Path, out: Path, rules: Sequence[Rule] = ()) -> list[str]:
         made.mkdir()
         names = write_models(modelling.result, made)
         names |= {place: names[component] for place, component in modelling.classes.items()}
-        contract = Contract(document, names)
+        contract = Contract(document, names, kinds=kinds)
         text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
         (made / "operations.py").write_text(render(contract), encoding="utf-8")
         (made / "openapi.json").write_text(text, encoding="utf-8")
@@ -149,13 +149,13 @@ class Everything(dict[str, str]):
         return key
 
 
-def main(rules: Sequence[Rule] = ()) -> int:
+def main(rules: Sequence[Rule] = (), kinds: Kinds = no_kinds) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     try:
-        unusual = generate(arguments.source.resolve(), arguments.out.resolve(), rules)
+        unusual = generate(arguments.source.resolve(), arguments.out.resolve(), rules, kinds)
     except InvalidContract as invalid:
         print(*told(invalid.found, arguments.source), sep="\n", file=sys.stderr)
         return 1

@@ -213,17 +213,6 @@ def node_at(document: Node, pointer: str) -> Any:
     return found
 
 
-def objects_at(document: Node, name: str) -> Node:
-    """An extension of the document, which is an object of objects. Raises Refused."""
-    found: Any = document.get(name, {})
-    if not isinstance(found, dict):
-        raise Refused(child("#", name), "is not an object")
-    for key, value in found.items():
-        if not isinstance(value, dict):
-            raise Refused(child("#", name, key), "is not an object")
-    return found
-
-
 def resolve(document: Node, node: Node, pointer: str) -> tuple[Node, str]:
     """What the node is or refers to, and where that stands."""
     seen: set[str] = set()

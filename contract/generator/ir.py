@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contract.generator.document import child
+from contract.generator.document import Node, child
 from contract.types import STYLES, Part, Shape
 
 NO_DEFAULT = object()
@@ -171,13 +171,7 @@ class Operation:
     description: str
     servers: tuple[str, ...]
     security: tuple[dict[str, tuple[str, ...]], ...]
-    roles: tuple[str, ...] | None
-    cookie: str | None
-    local: str | None
-    feature: str | None
-    rate_class: str
-    rate_class_when: dict[str, str]
-    bulkhead: str | None
+    extensions: Node
     parameters: tuple[Parameter, ...]
     body: Body | None
     responses: tuple[Response, ...]

@@ -15,20 +15,6 @@ VOCABULARIES = ("core", "applicator", "unevaluated", "validation", "meta-data", 
 ITEM_SCHEMA = "x-itemSchema"
 """The one extension that holds a schema: what a stream is made of, which OpenAPI 3.2 calls `itemSchema`."""
 
-TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
-PROBLEM: Node = {"type": "object", "required": ["status", "title", "description"]}
-PROBLEM["properties"] = {"status": {"type": "integer"}, "title": TEXT, "description": TEXT}
-QUOTA: Node = {"type": "object", "required": ["limit", "window"]}
-QUOTA["properties"] = {"limit": COUNT, "window": COUNT, "site": COUNT}
-RATE_CLASS = {"type": "object", "additionalProperties": QUOTA}
-OWN = {
-    "x-problems": {"type": "object", "additionalProperties": PROBLEM},
-    "x-rate-limits": {"type": "object", "additionalProperties": RATE_CLASS},
-}
-OWN_OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-bulkhead"), TEXT)
-OWN_OF_OPERATIONS |= {"x-rate-limit-when": {"type": "object", "additionalProperties": TEXT}}
-"""What the generated code says of extensions."""
-
 
 @cache
 def meta_schema(version: str) -> Node:
@@ -39,12 +25,8 @@ def meta_schema(version: str) -> Node:
     if version == "3.0":
         published["definitions"]["Schema"]["properties"]["required"].pop("minItems")  # an empty list says nothing wrong
         published["definitions"]["Discriminator"]["additionalProperties"] = False
-        published["properties"] |= OWN
-        published["definitions"]["Operation"]["properties"] |= OWN_OF_OPERATIONS
         return published
-    published["properties"] |= OWN
     kinds: Node = published["$defs"]
-    kinds["operation"]["properties"] |= OWN_OF_OPERATIONS
     kinds["schema"] |= {"properties": {}, "patternProperties": {"^x-": True}, "unevaluatedProperties": False}
     for vocabulary in VOCABULARIES:
         found: Any = REGISTRY.contents(f"https://json-schema.org/draft/2020-12/meta/{vocabulary}")

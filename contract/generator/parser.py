@@ -1,25 +1,28 @@
 """Reads the document into what the templates need, and refuses what no code can be generated from."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 from typing import Literal, TypeAlias
 
 from contract.generator.annotations import plain_type
-from contract.generator.document import Findings, Node, Refused, child, member, objects_at, resolve
+from contract.generator.document import Findings, Node, Refused, child, member, resolve
 from contract.generator.ir import CALLERS, Body, Content, Operation, Parameter, Response, Tag
 from contract.generator.names import checked, pascal, refuse_doubles, snake
 from contract.generator.parameters import IGNORED, parameter_of, refuse_shared_names
 from contract.generator.requests import body_of
 from contract.generator.responses import refuse_unsaid, response_of
-from contract.generator.security import Requirements, cookie_of, read_security, roles_of, schemes_of
+from contract.generator.security import Requirements, read_security, schemes_of
 from contract.generator.servers import servers_of
 from contract.routing import Segment, segments_of
 from contract.schemas import Schemas
+from contract.types import ProblemType
 
 Rule: TypeAlias = Callable[[Node], Iterable[Refused]]
 """What a house wants beside: the places of a document that it refuses."""
+Kinds: TypeAlias = Callable[[Node], Mapping[str, ProblemType]]
+"""What an application says of the codes of its problems, by code: from there its handlers raise them."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 DEFAULT_TAG = "default"
 NONE: Node = {}
@@ -51,10 +54,17 @@ def compare(one: Segment, other: Segment) -> Literal["alike", "apart", "overlapp
     return "overlapping" if begins and ends else "apart"
 
 
+def no_kinds(_document: Node) -> Mapping[str, ProblemType]:
+    """The codes of an application that has none of its own: every error is a result."""
+    return {}
+
+
 class Contract:
     """The document, and what datamodel-code-generator named its schemas: `names` by JSON Pointer."""
 
-    def __init__(self, document: Node, names: dict[str, str], rules: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self, document: Node, names: dict[str, str], rules: Sequence[Rule] = (), kinds: Kinds = no_kinds
+    ) -> None:
         """Raises InvalidContract with every place that is refused."""
         self.document = document
         self.names = names
@@ -63,8 +73,8 @@ class Contract:
         self.attempt = self.findings.attempt
         self.unusual: list[str] = []
         """What is answered otherwise than usual: operation, condition, and by what."""
-        self.problem_types: Node = self.attempt(objects_at, document, "x-problems") or {}
-        self.rate_classes: Node = self.attempt(objects_at, document, "x-rate-limits") or {}
+        self.problem_types = kinds(document)
+        self.extensions = extensions_of(document)
         self.paths: Node = document.get("paths", {})
         info: Node = self.attempt(member, document, "info", "#") or {}
         self.version: str = self.attempt(member, info, "version", "#/info") or ""
@@ -183,13 +193,7 @@ class Contract:
             description=node.get("description", ""),
             servers=servers,
             security=tuple({name: tuple(scopes) for name, scopes in one.items()} for one in security),
-            roles=roles_of(security),
-            cookie=cookie_of(self.schemes, security),
-            local=node.get("x-local"),
-            feature=node.get("x-feature"),
-            rate_class=node.get("x-rate-limit", ""),
-            rate_class_when=node.get("x-rate-limit-when", {}),
-            bulkhead=node.get("x-bulkhead"),
+            extensions=extensions_of(node),
             parameters=parameters,
             body=body,
             responses=tuple(responses),
@@ -210,6 +214,11 @@ class Contract:
         if sorted(re.findall(r"\{([^}]*)\}", path)) != sorted(name for where, name in raw if where == "path"):
             raise Refused(child("#/paths", path, method), "the path and its parameters name different things")
         return tuple(found)
+
+
+def extensions_of(node: Node) -> Node:
+    """What is said of a node for the application to read."""
+    return {name: value for name, value in node.items() if name.startswith("x-")}
 
 
 def met(parameters: Sequence[Parameter], body: Body | None, security: Requirements) -> set[str]:

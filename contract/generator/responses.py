@@ -1,6 +1,7 @@
 """Reads the responses of an operation: results and problems, their media types and headers."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from contract import media_types
@@ -10,7 +11,7 @@ from contract.generator.names import CLASSES, MEMBERS, argument, pascal, refuse_
 from contract.generator.shapes import shape_of
 from contract.refusals import CONDITIONS, choose, fits, status_of
 from contract.schemas import Schemas
-from contract.types import Members
+from contract.types import Members, ProblemType
 
 PROBLEM_MEDIA = ("application/problem+json", "application/json")
 STREAMS = {"text/event-stream": "Events", "application/x-ndjson": "Lines", "application/jsonl": "Lines"}
@@ -26,7 +27,7 @@ class Contract(Protocol):
 
     document: Node
     schemas: Schemas
-    problem_types: Node
+    problem_types: Mapping[str, ProblemType]
     statuses: dict[str, set[str]]
 
     def type(self, node: Node, pointer: str, /) -> str:
@@ -192,9 +193,9 @@ def codes_of(contract: Contract, node: Node, status: str) -> tuple[str, ...]:
 
 
 def members_of(contract: Contract, codes: tuple[str, ...]) -> tuple[str, ...]:
-    """What a problem has beside the members of all: the same, whichever of the codes it is."""
-    each = [contract.problem_types.get(code, {}).get("members", []) for code in codes]
-    return tuple(name for name in (each[0] if each else []) if all(name in others for others in each))
+    """The integers that a problem has beside the members of all: the same, whichever of the codes it is."""
+    each = [contract.problem_types[code].members for code in codes if code in contract.problem_types]
+    return tuple(name for name in (each[0] if each else ()) if all(name in others for others in each))
 
 
 def says(contract: Contract, code: str, value: Node, status: int, media_type: str) -> bool:
@@ -204,9 +205,9 @@ def says(contract: Contract, code: str, value: Node, status: int, media_type: st
     kind = contract.problem_types.get(code)
     if kind is None:
         return False
-    said = {"code": code, "status": status, "title": kind.get("title"), "type": f"/problems/{code}"}
-    more = all(isinstance(value.get(name), int) for name in kind.get("members", []))
-    return said.items() <= value.items() and kind.get("status") == status and more
+    said = {"code": code, "status": status, "title": kind.title, "type": f"/problems/{code}"}
+    more = all(isinstance(value.get(name), int) for name in kind.members)
+    return said.items() <= value.items() and kind.status == status and more
 
 
 def refuse_unsaid(contract: Contract, responses: list[Response], met: set[str], at: str) -> list[str]:

@@ -5,7 +5,6 @@ from typing import Any
 from contract.generator.document import Node, Refused, child, resolve
 from contract.types import Scheme
 
-BEARER = "bearer"
 KINDS = {
     "apiKey": ("name", "in"),
     "http": ("scheme",),
@@ -52,16 +51,3 @@ def is_requirement(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes) for scopes in value.values()
     )
-
-
-def cookie_of(schemes: dict[str, Scheme], security: Requirements) -> str | None:
-    """The cookie that may stand for an access token."""
-    named = (schemes[name] for requirement in security for name in requirement if name in schemes)
-    return next((scheme.detail for scheme in named if scheme.where == "cookie"), None)
-
-
-def roles_of(security: Requirements) -> tuple[str, ...] | None:
-    """The roles beside `bearer`; None when anybody may call."""
-    if not security or {} in security:
-        return None
-    return tuple(next((requirement[BEARER] for requirement in security if BEARER in requirement), ()))

@@ -17,14 +17,17 @@ from security.external_tokens import KeysUnavailable, Outsider, Outsiders
 from security.tokens import ExpiredToken, InvalidToken
 from server.errors import unauthorized
 from server.middleware import csrf
+from server.terms import TERMS
 
 REMEMBERED = 4096  # tokens of other issuers whose accounts are known
 
 
 def is_ending(exchange: Exchange) -> bool:
     """Whether the operation ends the session of its tokens: only that one needs a caller and takes the cookie."""
-    operation = exchange.operation
-    return operation is not None and operation.cookie is not None and operation.roles is not None
+    if exchange.operation is None:
+        return False
+    terms = TERMS[exchange.operation.id]
+    return terms.cookie is not None and terms.roles is not None
 
 
 class Guest(Principal):
@@ -55,7 +58,7 @@ class Callers:
         self.known: dict[tuple[str, datetime], UUID] = {}
 
     async def identify(self, exchange: Exchange) -> None:
-        name = exchange.operation.cookie if exchange.operation else None
+        name = TERMS[exchange.operation.id].cookie if exchange.operation else None
         token = csrf.cookie(exchange, name) if name else None
         if token is not None and not csrf.is_ours(exchange, self.origins):
             exchange.refusal = CrossSite(detail="The request comes from a page that is not ours.")

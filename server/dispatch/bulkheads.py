@@ -11,6 +11,7 @@ from asyncpg import Record
 from contract.exchange import Exchange
 from generated.operations import ServiceUnavailable, TooManyRequests
 from persistence.engine.pool import Database
+from server.terms import TERMS
 
 RETRY_AFTER = 1  # seconds
 PATIENCE = 30.0  # seconds for which an answer that has begun waits for its next batch
@@ -87,5 +88,5 @@ class Compartment:
 
 def is_behind_bulkhead(exchange: Exchange, arguments: Mapping[str, Any]) -> bool:
     """Whether the request is one of those: always, or for the parameter that the contract names."""
-    bulkhead = exchange.operation.bulkhead if exchange.operation is not None else None
+    bulkhead = TERMS[exchange.operation.id].bulkhead if exchange.operation is not None else None
     return bulkhead is not None and (bulkhead == "always" or arguments.get(bulkhead) is True)

@@ -45,6 +45,7 @@ from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.observability.metrics import Metrics
 from server.observability.outages import Outages
 from server.rate_limiting.limiter import Limits
+from server.terms import TERMS
 
 TRIES = 5
 PATIENCE = timedelta(seconds=2.5)  # after which nothing is tried again
@@ -99,14 +100,14 @@ class Calls(binding.Server):
 
     @override
     async def permit(self, exchange: Exchange) -> None:
-        if exchange.operation is not None and exchange.operation.roles == FOR_SUPERUSERS:
+        if exchange.operation is not None and TERMS[exchange.operation.id].roles == FOR_SUPERUSERS:
             await self.call(exchange, be_superuser, {})
 
     @override
     async def admit_body(self, exchange: Exchange, body: Any) -> None:
         if self.limits is None or exchange.operation is None:
             return
-        for partition in self.limits.classes[exchange.operation.rate_class]:
+        for partition in self.limits.classes[TERMS[exchange.operation.id].rate_class]:
             if partition == "identifier":
                 self.limits.announce(
                     exchange, partition
@@ -205,11 +206,11 @@ class Calls(binding.Server):
     def counting(self, exchange: Exchange) -> Callable[[Collection[str]], Awaitable[None]]:
         """How the handler counts a request by what it changes, once however often the handler runs."""
         limits, operation = self.limits, exchange.operation
-        if limits is None or operation is None or not operation.rate_class_when:
+        if limits is None or operation is None or not (counted := TERMS[operation.id].rate_class_when):
             return uncounted
 
         async def count_changes(members: Collection[str]) -> None:
-            for member, rate_class in operation.rate_class_when.items():
+            for member, rate_class in counted.items():
                 if member in members and rate_class not in exchange.counted_as:
                     exchange.counted_as += (rate_class,)
                     await limits.count(exchange, rate_class)
@@ -226,8 +227,9 @@ class Calls(binding.Server):
 
     def is_off(self, operation: Operation) -> bool:
         """Whether the server does not have what the operation is about: accounts, or a feature."""
-        without_accounts = operation.local is not None and not self.callers.accounts
-        return without_accounts or not (operation.feature is None or operation.feature in self.features)
+        terms = TERMS[operation.id]
+        without_accounts = terms.local is not None and not self.callers.accounts
+        return without_accounts or not (terms.feature is None or terms.feature in self.features)
 
     @override
     def refused(self, exchange: Exchange) -> Problem | None:
@@ -236,7 +238,7 @@ class Calls(binding.Server):
             return disabled(operation)
         if isinstance(exchange.refusal, CrossSite):
             return exchange.refusal
-        if operation is not None and operation.local == "session" and isinstance(principal, Guest):
+        if operation is not None and isinstance(principal, Guest) and TERMS[operation.id].local == "session":
             return disabled(operation)
         if operation is not None and operation.id == READ_METRICS:
             return self.metrics.refusal(exchange.header("authorization"))
@@ -278,7 +280,7 @@ async def be_superuser(call: Call, /) -> Result:
 
 
 def needs_caller(exchange: Exchange) -> bool:
-    return exchange.operation is not None and exchange.operation.roles is not None
+    return exchange.operation is not None and TERMS[exchange.operation.id].roles is not None
 
 
 def anonymous(exchange: Exchange) -> Problem:

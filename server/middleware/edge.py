@@ -27,6 +27,7 @@ from server.protocol.client_address import Proxies
 from server.protocol.connections import SEND_WHOLE
 from server.protocol.streams import send_pieces
 from server.rate_limiting.limiter import Limits
+from server.terms import TERMS
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 READING = ("GET", "HEAD", "OPTIONS")
@@ -137,7 +138,8 @@ class Edge:
             return await self.answer_of(exchange)
         except Problem as problem:
             if problem.code == "rate_limit_exceeded":
-                self.metrics.refused.labels(exchange.operation.rate_class if exchange.operation else "default").inc()
+                operation = exchange.operation
+                self.metrics.refused.labels(TERMS[operation.id].rate_class if operation else "default").inc()
             if problem.status == SERVICE_UNAVAILABLE:
                 operation, cause = exchange.operation, problem.__cause__ or problem
                 name = operation.id if operation else None

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 from contract.exchange import Exchange
 from contract.types import Headers, Operation
-from generated.operations import RATE_CLASSES, SITES, TooManyAttempts, TooManyRequests
+from generated.operations import TooManyAttempts, TooManyRequests
 from security.networks import SITE, SUBNET, network_of
 from server.rate_limiting.counters import Counters
 from server.rate_limiting.sliding_window import Count
+from server.terms import RATE_CLASSES, SITES, TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Limits:
 
         `rate_class`: another one than that of its operation.
         """
-        own = exchange.operation.rate_class if exchange.operation else "default"
+        own = TERMS[exchange.operation.id].rate_class if exchange.operation else "default"
         partitions = self.classes[rate_class or own]
         principal = exchange.principal
         if principal is not None and (limit := partitions.get("user")):
@@ -46,12 +47,12 @@ class Limits:
 
     async def count_by(self, exchange: Exchange, partition: str, key: str) -> None:
         """Count a request by what its body says: its `session`."""
-        rate_class = exchange.operation.rate_class if exchange.operation else ""
+        rate_class = TERMS[exchange.operation.id].rate_class if exchange.operation else ""
         await self.hit(exchange, self.classes[rate_class][partition], key)
 
     def announce(self, exchange: Exchange, partition: str) -> None:
         """Tell of a limit that is counted elsewhere. What is left of it is not told."""
-        rate_class = exchange.operation.rate_class if exchange.operation else ""
+        rate_class = TERMS[exchange.operation.id].rate_class if exchange.operation else ""
         exchange.answer_headers.append(("RateLimit-Policy", self.classes[rate_class][partition].policy))
 
     async def hit(self, exchange: Exchange, limit: Limit, key: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from generated.operations import OPERATIONS
 from server.settings.loading import load
 from server.settings.settings import SettingsError
+from server.terms import TERMS
 from tests import issuer
 from tests.api.conftest import SECRET, serving
 from tests.client import PREFIX, ApiClient
@@ -23,7 +24,7 @@ EXTERNAL: dict[str, Any] = {
     "response_check_rate": 1,
     "log_level": "error",
 }
-OFF = [operation for operation in OPERATIONS if operation.local]
+OFF = [operation for operation in OPERATIONS if TERMS[operation.id].local]
 
 
 def test_what_is_about_accounts_and_sessions_says_so() -> None:

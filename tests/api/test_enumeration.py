@@ -9,6 +9,7 @@ import pytest
 from generated.operations import OPERATIONS, PROBLEM_TYPES
 from server.errors import CONSTRAINTS
 from server.settings.settings import Settings
+from server.terms import TERMS
 from tests.api.conftest import client_of, started
 from tests.client import DOCUMENT, ApiClient
 from tests.conftest import Bench
@@ -16,7 +17,7 @@ from tests.factories import Factory, SignedIn
 
 MOST = DOCUMENT["x-rate-limits"]["sensitive"]["user"]["limit"]
 TAKEN = {code for code, kind in DOCUMENT["x-problems"].items() if "taken" in kind}
-COUNTED = [operation for operation in OPERATIONS if operation.rate_class_when]
+COUNTED = [operation for operation in OPERATIONS if TERMS[operation.id].rate_class_when]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_every_operation_that_tells_what_others_have_is_counted_for_it() -> None
 
 
 @pytest.mark.proves("ASVS 5.0 2.4.1", "Nobody asks more than ten times a minute whether others have a name or address")
-@pytest.mark.parametrize("operation", [o for o in COUNTED if o.roles is not None], ids=lambda o: o.id)
+@pytest.mark.parametrize("operation", [o for o in COUNTED if TERMS[o.id].roles is not None], ids=lambda o: o.id)
 async def test_what_tells_of_others_is_told_ten_times_a_minute(
     counting: ApiClient, make: Factory, operation: Any
 ) -> None:

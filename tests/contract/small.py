@@ -17,6 +17,7 @@ from contract.binding import Binding, Server
 from contract.exchange import Exchange, Message
 from contract.generator.__main__ import generate
 from contract.generator.document import InvalidContract
+from contract.generator.parser import Kinds, no_kinds
 from contract.response_encoding import Answer
 from contract.types import Operation, Problem, Result
 
@@ -39,11 +40,11 @@ def refusals(contract: Node, folder: Path) -> list[tuple[str, str]]:
     return [(refused.place, refused.reason) for refused in invalid.value.found]
 
 
-def package(contract: Node, folder: Path) -> ModuleType:
+def package(contract: Node, folder: Path, kinds: Kinds = no_kinds) -> ModuleType:
     """The module `operations` of the code that a contract becomes."""
     source, out = folder / "openapi.yaml", folder / f"small_{folder.name}"
     source.write_text(json.dumps(contract), encoding="utf-8")
-    generate(source, out)
+    generate(source, out, kinds=kinds)
     spec = spec_from_file_location(out.name, out / "__init__.py", submodule_search_locations=[str(out)])
     assert spec is not None
     assert spec.loader is not None
@@ -71,7 +72,7 @@ class Small:
     """A contract, its code and a binding whose handlers do what `act` does."""
 
     def __init__(self, contract: Node, folder: Path, **more: Any) -> None:
-        self.operations = package(contract, folder)
+        self.operations = package(contract, folder, more.pop("kinds", no_kinds))
         self.act: Act = tell
         self.last: Operation | None = None
         """The operation of the last request."""

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from contract.exchange import Exchange
 from contract.refusals import CONDITIONS, Wanted
 from contract.response_encoding import Answer
-from contract.types import ContractError, OAuthProblem, Problem, Result
+from contract.types import ContractError, OAuthProblem, Problem, ProblemType, Result
 from tests.contract.small import NOTHING, Node, Small, document, refusals
 
 THING: Node = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -238,7 +238,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Small:
         "Bad": problem(400, "other", "invalid_header"),
         "Refused": {"description": "R.", "content": {"application/json": {"schema": {}, "examples": oauth}}},
     }
-    kinds = {code: {"status": 400, "title": "T", "description": "D."} for code in ("other", "invalid_header")}
+    kinds = {code: ProblemType(400, "T", "D.") for code in ("other", "invalid_header")}
     grant = {"type": "object", "properties": {"grant_type": {"enum": ["password"]}, "n": {"type": "integer"}}}
     form = {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Grant"}}}
     paths = {
@@ -251,8 +251,8 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Small:
             }
         },
     }
-    whole = document(paths, components={"responses": responses, "schemas": {"Grant": grant}}, **{"x-problems": kinds})
-    return Small(whole, tmp_path_factory.mktemp("coded"))
+    whole = document(paths, components={"responses": responses, "schemas": {"Grant": grant}})
+    return Small(whole, tmp_path_factory.mktemp("coded"), kinds=lambda _document: kinds)
 
 
 class TestCodes:

@@ -15,6 +15,7 @@ from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import EnsureResourceAvailability
 
 from generated.operations import OPERATIONS
+from server.terms import TERMS
 from tests.fuzz.people import (
     API,
     CALLER,
@@ -36,7 +37,7 @@ UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 CURSOR = re.compile(r"(?s).{1,2000}")
 ENTITY_TAGS = r'(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*'
 BY_COOKIE = {"logout": cycle((False, True)), "refreshTokens": repeat(True)}  # whether the next call is
-FOR_SUPERUSERS = {operation.id for operation in OPERATIONS if operation.roles == ("superuser",)}
+FOR_SUPERUSERS = {operation.id for operation in OPERATIONS if TERMS[operation.id].roles == ("superuser",)}
 LEAVER_IS = "leaver"
 CALLERS: dict[str, Account] = {MINE: CALLER, "superuser": SUPERUSER, LEAVER_IS: LEAVER}
 WHO = cycle(("superuser", "superuser", "superuser", MINE))  # calls them next

@@ -21,12 +21,12 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from generated.operations import RATE_CLASSES
 from persistence.engine.pool import Pool
 from persistence.search.vectors import DIGITS, TAGS
 from security.keys import Keys
 from security.tokens import Tokens
 from server.app import AUDIENCE, ISSUER
+from server.terms import RATE_CLASSES
 from tests.api.conftest import SECRET
 from tests.api.test_real_server import Running, running
 from tests.factories import PASSWORD, Factory, SignedIn

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.generator.__main__ import generate
+from scripts.rules import problem_types_of
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,5 +23,5 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of its own for the code of the golden contract, beside the package that it is written in."""
     folder = tmp_path_factory.mktemp("golden")
     shutil.copytree(ROOT / "contract", folder / "contract", ignore=shutil.ignore_patterns("__pycache__"))
-    generate(GOLDEN / "openapi.yaml", folder / "generated")
+    generate(GOLDEN / "openapi.yaml", folder / "generated", kinds=problem_types_of)
     return folder / "generated"

@@ -7,6 +7,7 @@ import pytest
 
 from contract.generator.__main__ import generate
 from contract.generator.document import InvalidContract, load
+from scripts.rules import HOUSE
 from tests.contract.generator.conftest import GOLDEN, ROOT
 
 USE_IT = r"""
@@ -33,14 +34,14 @@ def test_the_json_is_the_same_document(generated: Path) -> None:
 
 
 def test_two_runs_write_the_same_bytes(generated: Path, tmp_path: Path) -> None:
-    code, said = run("-m", "contract.generator", str(GOLDEN / "openapi.yaml"), str(tmp_path), cwd=ROOT)
+    code, said = run("-m", "scripts.rules", str(GOLDEN / "openapi.yaml"), str(tmp_path), cwd=ROOT)
 
-    assert (code, said.count("is answered by 400")) == (0, 3)
+    assert (code, said) == (0, "")
     assert contents(tmp_path) == contents(generated)
 
 
 def test_what_is_committed_is_what_the_contract_becomes(tmp_path: Path) -> None:
-    generate(ROOT / "openapi.yaml", tmp_path)
+    generate(ROOT / "openapi.yaml", tmp_path, *HOUSE)
 
     assert contents(tmp_path) == contents(ROOT / "generated")
 

@@ -7,7 +7,7 @@ import pytest
 from contract.generator.__main__ import generate
 from contract.generator.document import InvalidContract
 from contract.generator.references import BUNDLE
-from scripts.rules import RULES, TAKEN
+from scripts.rules import HOUSE, TAKEN
 from tests.contract.generator.conftest import ROOT
 
 LIST, GET = "#/paths/~1books/get", "#/paths/~1books~1{book_id}/get"
@@ -216,8 +216,8 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "an empty member": (("description: Sessions.", "description:"), "#/tags/1/description", "is empty"),
     "a problem type without title": (
         ("title: Stale, description", "description"),
-        "#/x-problems/stale",
-        "has no title",
+        "#/x-problems/stale/title",
+        "is required",
     ),
     "an example without a member of its problem": (
         ("status: 503, code: busy, queue: 3}}", "status: 503, code: busy}}"),
@@ -226,8 +226,23 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     ),
     "a rate without window": (
         ("user: {limit: 1000, window: 60}", "user: {limit: 1000}"),
-        "#/x-rate-limits/default/user",
-        "has no window",
+        "#/x-rate-limits/default/user/window",
+        "is required",
+    ),
+    "problems that are none": (
+        ("  stale: {status: 412, title: Stale, description: The book has changed.}", "  stale: 412"),
+        "#/x-problems/stale",
+        "must be object",
+    ),
+    "a rate class that is no text": (
+        ("x-rate-limit: exempt", "x-rate-limit: [exempt]"),
+        f"{LIST}/x-rate-limit",
+        "must be string",
+    ),
+    "counted members that are a list": (
+        ("x-rate-limit: exempt", "x-rate-limit: exempt\n      x-rate-limit-when: [title]"),
+        f"{LIST}/x-rate-limit-when",
+        "must be object",
     ),
     "a tag without name": (("- name: sign-in", "- x-title: sign-in"), "#/tags/1", "has no name"),
     "no title": (("title: A lending", "x-title: A lending"), "#/info", "has no title"),
@@ -351,7 +366,7 @@ def test_a_scheme_that_the_server_does_not_check_is_refused(golden: str, tmp_pat
     changed = changed.replace("securitySchemes:", f"securitySchemes:\n    other: {scheme}")
 
     with pytest.raises(InvalidContract) as invalid:
-        generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated", RULES)
+        generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated", *HOUSE)
 
     assert places(invalid.value) == [(f"{AN}/security/1", unchecked("other"))]
 
@@ -364,7 +379,7 @@ def test_a_contract_is_refused_by_place_and_reason(
     assert change[0] in golden
 
     with pytest.raises(InvalidContract) as invalid:
-        generate(source, tmp_path / "generated", RULES)
+        generate(source, tmp_path / "generated", *HOUSE)
 
     assert (place, reason) in places(invalid.value)
     assert {told for _, told in places(invalid.value)} == {reason}
@@ -373,7 +388,7 @@ def test_a_contract_is_refused_by_place_and_reason(
 
 def test_the_command_tells_every_place_by_its_line_and_leaves_what_was_there(golden: str, tmp_path: Path) -> None:
     source, out = tmp_path / "openapi.yaml", tmp_path / "generated"
-    generate(write(source, golden), out, RULES)
+    generate(write(source, golden), out, *HOUSE)
     before = (out / "operations.py").read_bytes()
     changed = golden.replace("operationId: updateBook", "operationId: import").replace("'404':", "4XX:", 1)
     write(source, changed.replace("Total: {schema: {type: integer}}", "Total: {schema: {type: 'null'}}"))
@@ -402,13 +417,13 @@ def test_a_path_may_call_what_it_shares_with_another_one_differently(
     another = template.format("number")
     changed = golden.replace(*path(another, parameter("number", "path")))
 
-    generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated", RULES)
+    generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated", *HOUSE)
 
     assert f'"{another}"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
 
 
 def test_a_path_with_a_literal_where_another_has_a_parameter_is_no_clash(golden: str, tmp_path: Path) -> None:
-    generate(write(tmp_path / "openapi.yaml", golden.replace(*path("/books/new"))), tmp_path / "generated", RULES)
+    generate(write(tmp_path / "openapi.yaml", golden.replace(*path("/books/new"))), tmp_path / "generated", *HOUSE)
 
     assert '"/books/new"' in (tmp_path / "generated/operations.py").read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ from contract.binding import Binding
 from contract.exchange import Exchange, Message, Scope
 from contract.generator.__main__ import generate
 from contract.generator.document import InvalidContract
-from contract.types import ContractError, Operation, Problem, Result
+from contract.types import ContractError, Operation, Problem, ProblemType, Result
 
 CONDITIONS = {
     400: ("malformed_request", "invalid_header"),
@@ -28,6 +28,7 @@ CONDITIONS = {
     415: ("unsupported_media_type",),
     422: ("validation_error",),
 }
+KINDS = {code: ProblemType(status, code, "So it is.") for status, codes in CONDITIONS.items() for code in codes}
 NUMBERS = count(1)
 Document = dict[str, Any]
 
@@ -39,12 +40,6 @@ def document_of(fragment: str | Document) -> Document:
         "openapi": "3.1.1",
         "info": {"title": "Trials", "version": "1.0.0"},
         "tags": [{"name": "trials"}],
-        "x-rate-limits": {"default": {"ip": {"limit": 1, "window": 60}}},
-        "x-problems": {
-            code: {"status": status, "title": code, "description": "So it is."}
-            for status, codes in CONDITIONS.items()
-            for code in codes
-        },
         "paths": {},
         "components": {
             "schemas": {
@@ -81,7 +76,7 @@ def merge(whole: Document, fragment: Document) -> None:
 
 def complete(operation: Document, name: str) -> None:
     usual = {"tags": ["trials"], "operationId": name, "summary": "Try", "description": "It.", "security": []}
-    for word, value in {**usual, "x-rate-limit": "default", "responses": {}}.items():
+    for word, value in {**usual, "responses": {}}.items():
         operation.setdefault(word, value)
     if not any(str(status) < "4" for status in operation["responses"]):
         operation["responses"]["204"] = {"description": "Done."}
@@ -94,7 +89,7 @@ def refusals(folder: Path, fragment: str | Document) -> list[tuple[str, str]]:
     source = folder / "openapi.yaml"
     source.write_text(json.dumps(document_of(fragment)), encoding="utf-8")
     try:
-        generate(source, folder / "generated")
+        generate(source, folder / "generated", kinds=lambda _document: KINDS)
     except InvalidContract as invalid:
         assert not (folder / "generated").exists()
         return [(refused.place, refused.reason) for refused in invalid.found]
