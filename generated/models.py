@@ -59,9 +59,7 @@ class HealthChecks(BaseModel):
 
 
 class Environment(StrEnum):
-    """
-    What the server is run for.
-    """
+    """What the server is run for."""
 
     development = "development"
     staging = "staging"
@@ -105,9 +103,7 @@ Html = TypeAliasType("Html", str)
 
 
 class FaultLocation(StrEnum):
-    """
-    The part of the request.
-    """
+    """The part of the request."""
 
     body = "body"
     query = "query"
@@ -115,9 +111,7 @@ class FaultLocation(StrEnum):
 
 
 class FaultCode(StrEnum):
-    """
-    What is wrong at a place.
-    """
+    """What is wrong at a place."""
 
     required = "required"
     type = "type"
@@ -148,9 +142,7 @@ class Fault(BaseModel):
 
 
 class TokenErrorCode(StrEnum):
-    """
-    The error codes of RFC 6749, 5.2, that are in use.
-    """
+    """The error codes of RFC 6749, 5.2, that are in use."""
 
     invalid_request = "invalid_request"
     invalid_grant = "invalid_grant"
@@ -303,9 +295,7 @@ class UserCreate(BaseModel):
 
 
 class BulkUserAction(StrEnum):
-    """
-    What to do with each.
-    """
+    """What to do with each."""
 
     activate = "activate"
     deactivate = "deactivate"
@@ -441,9 +431,7 @@ DeviceName = TypeAliasType(
 
 
 class TokenTransport(StrEnum):
-    """
-    How the refresh token comes: in the `body`, or as a `cookie` that scripts cannot read.
-    """
+    """How the refresh token comes: in the `body`, or as a `cookie` that scripts cannot read."""
 
     body = "body"
     cookie = "cookie"
@@ -568,9 +556,7 @@ EntityTagCondition = TypeAliasType(
 
 
 class TaskStatus(StrEnum):
-    """
-    The state of a task.
-    """
+    """The state of a task."""
 
     pending = "pending"
     in_progress = "in_progress"
@@ -579,9 +565,7 @@ class TaskStatus(StrEnum):
 
 
 class TaskPriority(StrEnum):
-    """
-    How much a task matters, from least to most.
-    """
+    """How much a task matters, from least to most."""
 
     low = "low"
     medium = "medium"
@@ -590,9 +574,7 @@ class TaskPriority(StrEnum):
 
 
 class TaskStatusFilter(StrEnum):
-    """
-    A state, `open` (pending or in progress) or `all`.
-    """
+    """A state, `open` (pending or in progress) or `all`."""
 
     pending = "pending"
     in_progress = "in_progress"
@@ -717,7 +699,7 @@ class Task(BaseModel):
     organization_id: UUID
     """The organization it lives in."""
     user_id: UUID | None
-    """Who created it; null when that account is gone."""
+    """The author: who created it; null when that account is gone."""
     title: str
     """What is to be done, in one line."""
     description: str | None
@@ -759,7 +741,7 @@ class FoundTask(BaseModel):
     organization_id: UUID
     """The organization it lives in."""
     user_id: UUID | None
-    """Who created it; null when that account is gone."""
+    """The author: who created it; null when that account is gone."""
     title: str
     """What is to be done, in one line."""
     description: str | None
@@ -794,18 +776,14 @@ class TaskSearchPage(BaseModel):
 
 
 class OrganizationKind(StrEnum):
-    """
-    `personal`: that of one user, whose id it has. `team`: one that people share.
-    """
+    """`personal`: that of one user, whose id it has. `team`: one that people share."""
 
     personal = "personal"
     team = "team"
 
 
 class OrganizationRole(StrEnum):
-    """
-    `owner`: may do everything. `admin`: manages tasks and members, but no owners. `member`: reads.
-    """
+    """`owner`: may do everything. `admin`: manages tasks and members, but no owners. `member`: reads."""
 
     owner = "owner"
     admin = "admin"
@@ -1030,9 +1008,7 @@ AuditActionFilter = TypeAliasType(
 
 
 class AuditOutcome(StrEnum):
-    """
-    `success`: it was done. `failure`: it was tried in vain. `denied`: it was not allowed.
-    """
+    """`success`: it was done. `failure`: it was tried in vain. `denied`: it was not allowed."""
 
     success = "success"
     failure = "failure"
@@ -1040,9 +1016,7 @@ class AuditOutcome(StrEnum):
 
 
 class AuditActorType(StrEnum):
-    """
-    `user`: one who is known. `anonymous`: somebody unknown. `system`: the server or its operator.
-    """
+    """`user`: one who is known. `anonymous`: somebody unknown. `system`: the server or its operator."""
 
     user = "user"
     anonymous = "anonymous"
@@ -1058,9 +1032,7 @@ class AuditActor(BaseModel):
 
 
 class AuditTargetType(StrEnum):
-    """
-    The kind of a thing. More will be added.
-    """
+    """The kind of a thing. More will be added."""
 
     user = "user"
     session = "session"
@@ -1150,8 +1122,8 @@ SearchTextParameter = TypeAliasType(
 )
 
 
-TaskStatusFilterParameter = TypeAliasType(
-    "TaskStatusFilterParameter",
+StatusFilterParameter = TypeAliasType(
+    "StatusFilterParameter",
     Annotated[list[TaskStatusFilter], Field(max_length=6, min_length=1)],
 )
 

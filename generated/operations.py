@@ -1997,7 +1997,67 @@ class GetAuditLog200(Result):
 
 
 class MetaOperations(Protocol[Public_contra, Optional_contra]):
-    """The API itself, its health and its problems."""
+    """The API itself, its health and its problems.
+
+    **Answers.** A list is `{items, next_cursor, has_more}`, paged by an opaque `cursor` that belongs to its caller,
+    filters and sort. Values of enumerations may be added in a minor version: a client meets an unknown one calmly.
+
+    **Errors.** `errors` names every place that is wrong, of very many the first 50, in words for people: those of a
+    `pattern` are its `x-pattern-detail`. Input is never echoed. `/api/v1/auth/token` alone answers the errors of RFC 6749.
+
+    | Status | When |
+    |---|---|
+    | `400` | The request cannot be read. |
+    | `401` | There are no credentials, or bad ones. |
+    | `403` | The caller sees it, but may not do this. |
+    | `404` | There is no such thing, or the caller may not see it; a malformed id in a path counts. |
+    | `422` | The request was read but breaks this contract; unknown or repeated query parameters and unknown members count. |
+
+    **Changes.** A resource that can change has `version` and an `ETag`. `If-None-Match` answers `304`, `If-Match`
+    guards a write with `412`; both are optional. The body of a `PATCH` is a JSON Merge Patch (RFC 7396) and says so,
+    `Content-Type: application/merge-patch+json`: what is left out stays, `null` clears. Only that of
+    `toggleTaskCompletion` is `application/json`.
+
+    **Text** is stored as given. One-line texts neither begin nor end with white space.
+
+    **Rate limits.** The class of each operation is its `x-rate-limit`; the numbers are in `x-rate-limits`, per
+    window in seconds, for each client address (`ip`), signed-in user (`user`), session or sign-in identifier. Who is
+    not signed in is counted by address, to the number of a user where the class has no other. An address of IPv6 is
+    its /64; its /48 has ten times the number, or `site` times where that is said. A path that does not exist counts as
+    `default`. `RateLimit` names the limits: the class, or `login-identifier` and `refresh-session`; of the counters of
+    /64 and /48 it tells the one that has least left. Of a sign-in identifier wrong passwords are counted, and those
+    alone; what is left is not told. A network (an IPv4 address or an IPv6 /48) from which the account has signed in
+    within 30 days has a count of its own.
+
+    **Bulkheads.** Of the operations with `x-bulkhead` a caller has 4 at once; one more is `429`
+    `rate_limit_exceeded`. A process has a share of its connections for those of all callers; one more is `503`. Either
+    comes at once. What an export can no longer wait for cuts it.
+
+    **Everywhere.** A method that a path lacks is `405` with `Allow`; `HEAD` is answered from `GET`, `OPTIONS` names the
+    methods. A trailing slash names the same resource. `Accept` is ignored except at `/problems/{code}`. A URL above
+    8 KiB is `414`, a header section above 16 KiB `431`, one that takes longer than 3 seconds or a body that takes longer
+    than 6 is `408`, whatever the operation. A body is `413` above 64 KiB, or what its schema can need where that is more; never is more than 1 MiB taken, nor more than 10,000 values, nor more than 32 lists and
+    objects in one another. A request that the edge cannot read as HTTP, or for a host that this server does not answer for, is `400` (`malformed_request`); one without TLS is
+    `403` (`https_required`) where the server demands it, but for the probes. `X-Request-ID` is taken over when it is 1 to 128 letters, digits, `.`, `_` or `-`, and made
+    otherwise. What a proxy before the server cannot pass on is answered in the same form: `502` and `504`, like `503`, are
+    `service_unavailable`, after which what was not a `GET` or `HEAD` may have been done.
+
+    **Extensions** of OpenAPI in this document:
+
+    | Member | Of | Says |
+    |---|---|---|
+    | `x-rate-limits` | the document | The limits of each class. |
+    | `x-rate-limit` | an operation | The class that counts its requests. |
+    | `x-rate-limit-when` | an operation | By member of the body: the class that also counts a request that changes it, or sets it at creation. |
+    | `x-bulkhead` | an operation | When few of it run at once: `always`, or with this parameter. |
+    | `x-feature` | an operation | What an operator can turn off; the operation is then `404` `feature_disabled`. |
+    | `x-local` | an operation | `accounts`: `404` `feature_disabled` where the server has no accounts of its own; `session`: also for callers of another issuer. |
+    | `x-streamed` | an answer | Its body is sent while it is made. |
+    | `x-request-body` | a link | The members of the next request's body. |
+    | `x-problems` | the document | Status, title and meaning of each code of a problem. |
+    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`. |
+    | `x-enum-varnames` | a schema | The names of its values in generated code, in snake_case. |
+    | `x-set-by` | a header | `server`: every answer has it, whatever the operation. |"""
 
     async def get_api_info(
         self,
@@ -2087,7 +2147,14 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
 
 
 class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
-    """Accounts and sessions."""
+    """Accounts and sessions.
+
+    **Roles** beside `bearer` name who may call: any signed-in `user`, any one of the organization roles listed, or a
+    `superuser`, who administers the server.
+
+    **Other issuers.** A server can take the tokens of another issuer beside its own, or instead of them. A caller of
+    another issuer has no session here: the account is made at the first request, and found by issuer and subject,
+    never by e-mail."""
 
     async def register_user(
         self,
@@ -2722,7 +2789,7 @@ class TasksOperations(Protocol[Call_contra]):
         limit: models.LimitParameter,
         cursor: models.CursorParameter | MISSING,
         sort: models.TaskSort,
-        status: models.TaskStatusFilterParameter | MISSING,
+        status: models.StatusFilterParameter | MISSING,
         completed: models.TaskCompletedFilterParameter | MISSING,
         priority: models.TaskPriorityFilterParameter | MISSING,
         due_before: models.Instant | MISSING,
@@ -2772,7 +2839,7 @@ class TasksOperations(Protocol[Call_contra]):
         q: models.SearchTextParameter,
         limit: models.LimitParameter,
         cursor: models.CursorParameter | MISSING,
-        status: models.TaskStatusFilterParameter | MISSING,
+        status: models.StatusFilterParameter | MISSING,
         completed: models.TaskCompletedFilterParameter | MISSING,
         priority: models.TaskPriorityFilterParameter | MISSING,
         due_before: models.Instant | MISSING,
@@ -3168,9 +3235,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="code",
                 where="path",
                 argument="code",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/ProblemCode/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ProblemCodeInPath/schema"),
                 type=models.ProblemCode,
-                schema="#/components/parameters/ProblemCode/schema",
+                schema="#/components/parameters/ProblemCodeInPath/schema",
                 required=True,
             ),
         ),
@@ -3654,9 +3721,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="sort",
                 where="query",
                 argument="sort",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/UserSort/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/UserOrder/schema"),
                 type=models.UserSort,
-                schema="#/components/parameters/UserSort/schema",
+                schema="#/components/parameters/UserOrder/schema",
                 default="-created_at",
             ),
             Parameter(
@@ -3753,9 +3820,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="Idempotency-Key",
                 where="header",
                 argument="idempotency_key",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/IdempotencyKey/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/RequestKey/schema"),
                 type=models.IdempotencyKey,
-                schema="#/components/parameters/IdempotencyKey/schema",
+                schema="#/components/parameters/RequestKey/schema",
                 role="idempotency_key",
             ),
         ),
@@ -4509,9 +4576,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="sort",
                 where="query",
                 argument="sort",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/TaskSort/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/TaskOrder/schema"),
                 type=models.TaskSort,
-                schema="#/components/parameters/TaskSort/schema",
+                schema="#/components/parameters/TaskOrder/schema",
                 default="-created_at",
             ),
             Parameter(
@@ -4519,10 +4586,10 @@ OPERATIONS: tuple[Operation, ...] = (
                 where="query",
                 argument="status",
                 shape=Array(
-                    items=Scalar(kinds=("string",), schema="#/components/parameters/TaskStatusFilter/schema/items")
+                    items=Scalar(kinds=("string",), schema="#/components/parameters/StatusFilter/schema/items")
                 ),
-                type=models.TaskStatusFilterParameter,
-                schema="#/components/parameters/TaskStatusFilter/schema",
+                type=models.StatusFilterParameter,
+                schema="#/components/parameters/StatusFilter/schema",
                 explode=True,
             ),
             Parameter(
@@ -4612,9 +4679,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="scope",
                 where="query",
                 argument="scope",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/TaskScope/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ScopeFilter/schema"),
                 type=models.TaskScope,
-                schema="#/components/parameters/TaskScope/schema",
+                schema="#/components/parameters/ScopeFilter/schema",
             ),
             Parameter(
                 name="include_total",
@@ -4666,9 +4733,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="Idempotency-Key",
                 where="header",
                 argument="idempotency_key",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/IdempotencyKey/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/RequestKey/schema"),
                 type=models.IdempotencyKey,
-                schema="#/components/parameters/IdempotencyKey/schema",
+                schema="#/components/parameters/RequestKey/schema",
                 role="idempotency_key",
             ),
         ),
@@ -4763,10 +4830,10 @@ OPERATIONS: tuple[Operation, ...] = (
                 where="query",
                 argument="status",
                 shape=Array(
-                    items=Scalar(kinds=("string",), schema="#/components/parameters/TaskStatusFilter/schema/items")
+                    items=Scalar(kinds=("string",), schema="#/components/parameters/StatusFilter/schema/items")
                 ),
-                type=models.TaskStatusFilterParameter,
-                schema="#/components/parameters/TaskStatusFilter/schema",
+                type=models.StatusFilterParameter,
+                schema="#/components/parameters/StatusFilter/schema",
                 explode=True,
             ),
             Parameter(
@@ -4856,9 +4923,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="scope",
                 where="query",
                 argument="scope",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/TaskScope/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ScopeFilter/schema"),
                 type=models.TaskScope,
-                schema="#/components/parameters/TaskScope/schema",
+                schema="#/components/parameters/ScopeFilter/schema",
             ),
         ),
         replies=(
@@ -5274,9 +5341,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="Idempotency-Key",
                 where="header",
                 argument="idempotency_key",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/IdempotencyKey/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/RequestKey/schema"),
                 type=models.IdempotencyKey,
-                schema="#/components/parameters/IdempotencyKey/schema",
+                schema="#/components/parameters/RequestKey/schema",
                 role="idempotency_key",
             ),
         ),
@@ -5595,9 +5662,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="Idempotency-Key",
                 where="header",
                 argument="idempotency_key",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/IdempotencyKey/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/RequestKey/schema"),
                 type=models.IdempotencyKey,
-                schema="#/components/parameters/IdempotencyKey/schema",
+                schema="#/components/parameters/RequestKey/schema",
                 role="idempotency_key",
             ),
         ),
@@ -5898,9 +5965,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="action",
                 where="query",
                 argument="action",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/AuditActionFilter/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ActionFilter/schema"),
                 type=models.AuditActionFilter,
-                schema="#/components/parameters/AuditActionFilter/schema",
+                schema="#/components/parameters/ActionFilter/schema",
             ),
             Parameter(
                 name="actor_id",
@@ -6001,9 +6068,9 @@ OPERATIONS: tuple[Operation, ...] = (
                 name="action",
                 where="query",
                 argument="action",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/AuditActionFilter/schema"),
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ActionFilter/schema"),
                 type=models.AuditActionFilter,
-                schema="#/components/parameters/AuditActionFilter/schema",
+                schema="#/components/parameters/ActionFilter/schema",
             ),
             Parameter(
                 name="actor_id",

@@ -1,6 +1,7 @@
 """The rules of openapi.yaml that no linter knows."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from keyword import iskeyword
 from typing import Any
@@ -195,6 +196,25 @@ class TestSchemas:
             name for kind in COMPONENTS if kind != "securitySchemes" for name in COMPONENTS[kind] if name not in used
         ] == []
 
+    def test_nothing_shares_its_name_with_another_thing(self) -> None:
+        named = [name for kind in COMPONENTS.values() for name in kind]
+
+        assert [name for name, count in Counter(named).items() if count > 1] == []
+
+    def test_the_values_of_an_enumeration_have_names_of_one_style(self) -> None:
+        for name, schema in COMPONENTS["schemas"].items():
+            names = schema.get("x-enum-varnames", [])
+
+            assert len(names) == len(set(names)) == len(schema.get("enum", [])), name
+            for value, told in zip(schema.get("enum", []), names, strict=True):
+                assert re.fullmatch("[a-z][a-z0-9_]*", told) and not iskeyword(told), (name, told)
+                assert told.startswith(value.lstrip("-").replace(".", "_")), (name, told)
+
+    def test_no_enumeration_is_without_a_name(self) -> None:
+        places = {at for at, node in everywhere(DOCUMENT) if "enum" in node and len(node["enum"]) > 1}
+
+        assert {at for at in places if not re.fullmatch("#/components/schemas/[A-Za-z]+", at)} == set()
+
     def test_none_is_harder_than_generators_can_bear(self) -> None:
         for at, schema in schemas():
             assert not {"allOf", "uniqueItems", "minProperties", "readOnly", "writeOnly"} & set(schema), at
@@ -234,6 +254,17 @@ class TestSchemas:
 
         assert {"password", "new_password", "access_token", "refresh_token"} <= secret
         assert named & secret == set()
+
+
+class TestHead:
+    def test_what_generators_paste_on_every_file_is_four_lines(self) -> None:
+        assert len(DOCUMENT["info"]["description"].splitlines()) == 4
+
+    def test_its_table_has_every_extension_of_the_document(self) -> None:
+        told = re.findall(r"^\| `(x-[a-z-]+)` \|", DOCUMENT["tags"][0]["description"], re.MULTILINE)
+        used = {name for _, node in everywhere(DOCUMENT) for name in node if name.startswith("x-")}
+
+        assert sorted(told) == sorted(used)
 
 
 class TestExamples:

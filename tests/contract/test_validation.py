@@ -169,7 +169,7 @@ def test_every_place_is_named() -> None:
 
 
 def test_a_parameter_is_named_before_the_place_in_it() -> None:
-    check = SCHEMAS["#/components/parameters/TaskStatusFilter/schema"]
+    check = SCHEMAS["#/components/parameters/StatusFilter/schema"]
 
     assert [fault.pointer for fault in faults("query", check, ["open", "late"], ("status",))] == ["/status/1"]
     assert [fault.pointer for fault in faults("query", check, ["all", "open"], ("status",))] == ["/status"]
