@@ -223,7 +223,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "unsupported_media_type": ProblemType(
         415,
         "Unsupported media type",
-        "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names the one it takes. With `Accept-Encoding: identity` it is the content coding that it does not take.",
+        "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names those it takes. With `Accept-Encoding: identity` it is the content coding that it does not take.",
     ),
     "idempotency_key_reused": ProblemType(
         422,
@@ -459,7 +459,7 @@ EXTENSIONS: dict[str, Any] = {
         "unsupported_media_type": {
             "status": 415,
             "title": "Unsupported media type",
-            "description": "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names the one it takes. With `Accept-Encoding: identity` it is the content coding that it does not take.",
+            "description": "The operation does not take this content type; `Accept` or, for PATCH, `Accept-Patch` names those it takes. With `Accept-Encoding: identity` it is the content coding that it does not take.",
         },
         "idempotency_key_reused": {
             "status": 422,
@@ -1291,33 +1291,6 @@ class CreationRefused(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class UnsupportedCompletionType(Problem):
-    """415: The operation does not take this content type, or the body has a content coding."""
-
-    status: ClassVar[int] = 415
-    codes = ("unsupported_media_type",)
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal["unsupported_media_type"] = "unsupported_media_type",
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        accept_patch: str,
-        accept_encoding: str | None = None,
-    ) -> None:
-        super().__init__(
-            code,
-            detail,
-            errors=errors,
-            headers=(
-                ("Accept-Patch", str(accept_patch)),
-                *(() if accept_encoding is None else (("Accept-Encoding", str(accept_encoding)),)),
-            ),
-        )
-
-
 class QuotaExceeded(Problem):
     """403: There are as many as there may be."""
 
@@ -2014,9 +1987,9 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `422` | The request was read but breaks this contract; unknown or repeated query parameters and unknown members count. |
 
     **Changes.** A resource that can change has `version` and an `ETag`. `If-None-Match` answers `304`, `If-Match`
-    guards a write with `412`; both are optional. The body of a `PATCH` is a JSON Merge Patch (RFC 7396) and says so,
-    `Content-Type: application/merge-patch+json`: what is left out stays, `null` clears. Only that of
-    `toggleTaskCompletion` is `application/json`.
+    guards a write with `412`; both are optional. The body of a `PATCH` is a JSON Merge Patch
+    (RFC 7396): what is left out stays, `null` clears. It comes as `application/merge-patch+json` or, with the same
+    meaning, as `application/json`. Who cannot send `null` has `PUT`, where there is one: it resets what is left out.
 
     **Text** is stored as given. One-line texts neither begin nor end with white space.
 
@@ -2353,7 +2326,8 @@ class ProfileOperations(Protocol[Call_contra]):
     ) -> UpdateMyProfile200:
         """Change the own profile.
 
-        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
+        cannot send `null` has `replaceUser`. A patch that changes nothing
         leaves `version` and `ETag` alone. Another e-mail address or username needs a sign-in of the last
         10 minutes (`reauthentication_required`); another e-mail address also ends all other sessions.
 
@@ -2528,7 +2502,8 @@ class UsersOperations(Protocol[Call_contra]):
     ) -> UpdateUser200:
         """Change a user.
 
-        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
+        cannot send `null` has `replaceUser`. A patch that changes nothing
         leaves `version` and `ETag` alone. Who is no superuser may change the own account only, and neither `is_active`
         nor `is_superuser` of it. Nobody deactivates the own account (`self_action_forbidden`), and one active superuser
         always remains (`last_superuser`). Deactivation ends the sessions of the user, and so does another e-mail
@@ -2934,7 +2909,8 @@ class TasksOperations(Protocol[Call_contra]):
     ) -> UpdateTask200:
         """Change a task.
 
-        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
+        cannot send `null` has `replaceTask`. A patch that changes nothing
         leaves `version` and `ETag` alone. `organization_id` moves the task, for who may write in both organizations.
 
         Source: PATCH /api/v1/tasks/{task_id}
@@ -2957,7 +2933,7 @@ class TasksOperations(Protocol[Call_contra]):
         of the two it shall be, so that the request can be repeated; `false` leaves a task alone that is not completed.
 
         Source: PATCH /api/v1/tasks/{task_id}/complete
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedCompletionType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -4040,6 +4016,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     type=models.ProfilePatch,
                     schema="#/paths/~1api~1v1~1users~1me/patch/requestBody/content/application~1merge-patch+json/schema",
                 ),
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.ProfilePatch,
+                    schema="#/paths/~1api~1v1~1users~1me/patch/requestBody/content/application~1json/schema",
+                ),
             ),
             required=True,
             largest=65536,
@@ -4365,6 +4347,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     kind="json",
                     type=models.UserPatch,
                     schema="#/paths/~1api~1v1~1users~1{user_id}/patch/requestBody/content/application~1merge-patch+json/schema",
+                ),
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.UserPatch,
+                    schema="#/paths/~1api~1v1~1users~1{user_id}/patch/requestBody/content/application~1json/schema",
                 ),
             ),
             required=True,
@@ -5169,6 +5157,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     type=models.TaskPatch,
                     schema="#/paths/~1api~1v1~1tasks~1{task_id}/patch/requestBody/content/application~1merge-patch+json/schema",
                 ),
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.TaskPatch,
+                    schema="#/paths/~1api~1v1~1tasks~1{task_id}/patch/requestBody/content/application~1json/schema",
+                ),
             ),
             required=True,
             largest=65536,
@@ -5240,6 +5234,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     type=models.TaskCompletion,
                     schema="#/paths/~1api~1v1~1tasks~1{task_id}~1complete/patch/requestBody/content/application~1json/schema",
                 ),
+                Content(
+                    media_type="application/merge-patch+json",
+                    kind="json",
+                    type=models.TaskCompletion,
+                    schema="#/paths/~1api~1v1~1tasks~1{task_id}~1complete/patch/requestBody/content/application~1merge-patch+json/schema",
+                ),
             ),
             required=False,
             largest=65536,
@@ -5267,7 +5267,7 @@ OPERATIONS: tuple[Operation, ...] = (
             PreconditionFailed,
             ContentTooLarge,
             UriTooLong,
-            UnsupportedCompletionType,
+            UnsupportedPatchType,
             ValidationFailed,
             TooManyRequests,
             HeaderFieldsTooLarge,
@@ -5540,6 +5540,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     kind="json",
                     type=models.OrganizationPatch,
                     schema="#/paths/~1api~1v1~1organizations~1{organization_id}/patch/requestBody/content/application~1merge-patch+json/schema",
+                ),
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.OrganizationPatch,
+                    schema="#/paths/~1api~1v1~1organizations~1{organization_id}/patch/requestBody/content/application~1json/schema",
                 ),
             ),
             required=True,
@@ -5889,6 +5895,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     kind="json",
                     type=models.MemberPatch,
                     schema="#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/patch/requestBody/content/application~1merge-patch+json/schema",
+                ),
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.MemberPatch,
+                    schema="#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/patch/requestBody/content/application~1json/schema",
                 ),
             ),
             required=True,

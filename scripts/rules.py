@@ -10,6 +10,7 @@ from typing import Any
 
 from contract.generator.__main__ import main
 from contract.generator.document import Node, Refused, child, resolve
+from contract.media_types import is_json
 from contract.schemas import Schemas
 from contract.types import ProblemType
 from contract.validation import faults
@@ -196,12 +197,14 @@ def is_flag(document: Node, parameter: Node) -> bool:
     return bool(parameter.get("in") == "query" and schema.get("type") == "boolean")
 
 
-def take_one_media_type(document: Node) -> Iterator[Refused]:
-    """A request has one media type."""
+def take_one_kind_of_body(document: Node) -> Iterator[Refused]:
+    """A request has one kind of body: of several media types, when they are JSON of one shared schema."""
     for operation, _, at in operations(document):
         body, pointer = resolve(document, operation.get("requestBody", {}), child(at, "requestBody"))
-        if len(body.get("content", {})) > 1:
-            yield Refused(pointer, "takes more than one media type: make an operation of each")
+        content: Node = body.get("content", {})
+        shared = {one.get("schema", {}).get("$ref") for one in content.values()}
+        if len(content) > 1 and (len(shared) > 1 or None in shared or not all(map(is_json, content))):
+            yield Refused(pointer, "takes more than one kind of body: make an operation of each, or share one schema")
 
 
 def declare_problems(document: Node) -> Iterator[Refused]:
@@ -272,7 +275,7 @@ RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
     count_disclosures,
     hold_to_security,
     name_what_is_ours,
-    take_one_media_type,
+    take_one_kind_of_body,
     declare_problems,
     declare_what_is_met,
 )

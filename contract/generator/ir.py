@@ -91,7 +91,7 @@ class Body:
 
     @property
     def type(self) -> str:
-        return " | ".join(content.wrapper or content.type for content in self.contents)
+        return " | ".join(dict.fromkeys(content.wrapper or content.type for content in self.contents))
 
 
 @dataclass(frozen=True)

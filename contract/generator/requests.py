@@ -42,13 +42,20 @@ def body_of(contract: Contract, operation: Node, at: str, operation_id: str) -> 
         if told in seen:
             raise Refused(child(pointer, "content", one.media_type), f"is the same media type as {seen[told]}")
         seen[told] = one.media_type
-    if len(contents) > 1:
+    if not are_alike(contents, content):
         contents = tuple(one.within(f"{pascal(operation_id)}{pascal(one.media_type)}") for one in contents)
         refuse_doubles((one.wrapper or "", child(pointer, "content", one.media_type)) for one in contents)
     largest = 0
     for one in contents:
         largest = max(largest, largest_of(contract, operation, one, at))
     return Body(contents, node.get("required", False), largest)
+
+
+def are_alike(contents: tuple[Content, ...], described: Node) -> bool:
+    """Whether the body is the same thing in each of its media types: JSON of one shared schema."""
+    schemas = [one.get("schema", {}).get("$ref") for one in described.values()]
+    is_json = all(one.kind == "json" for one in contents)
+    return len(contents) == 1 or (is_json and schemas[0] is not None and len(set(schemas)) == 1)
 
 
 def largest_of(contract: Contract, operation: Node, content: Content, at: str) -> int:

@@ -25,9 +25,14 @@ class Operation:
     path: str
     parameters: dict[str, Any]
     answers: set[int]
-    media_type: str
+    media_types: tuple[str, ...]
     schema: dict[str, Any]
     good: dict[str, Any]
+
+    @property
+    def media_type(self) -> str:
+        """The first that it takes."""
+        return self.media_types[0]
 
     def members(self, of: str | None = None) -> Iterator[tuple[str, dict[str, Any], bool]]:
         """The name, the schema and whether null is taken, of each member of the body; `of`: a type or format."""
@@ -52,14 +57,15 @@ def operations() -> Iterator[Operation]:
         for method in sorted(methods.keys() & {"get", "post", "put", "patch", "delete"}):
             operation = methods[method]
             parameters = [resolved(each) for each in [*methods.get("parameters", []), *operation.get("parameters", [])]]
-            [(media_type, content)] = operation.get("requestBody", {"content": {"": {}}})["content"].items()
+            contents = operation.get("requestBody", {"content": {"": {}}})["content"]
+            content = next(iter(contents.values()))
             yield Operation(
                 operation["operationId"],
                 method.upper(),
                 path,
                 {each["name"]: each for each in parameters},
                 {int(status) for status in operation["responses"]},
-                media_type,
+                tuple(contents),
                 resolved(content.get("schema", {})),
                 {} if not content else list(content["examples"].values())[-1]["value"],
             )

@@ -48,7 +48,7 @@ def examples() -> Iterator[Example]:
     for operation in ALL.values():
         source = DOCUMENT["paths"][operation.path][operation.method.lower()]
         content = source.get("requestBody", {}).get("content", {})
-        bodies = {name: one["value"] for each in content.values() for name, one in each["examples"].items()}
+        bodies = {name: one["value"] for each in content.values() for name, one in each.get("examples", {}).items()}
         for name, body in bodies.items():
             yield Example(operation, name, body)
         if not bodies:

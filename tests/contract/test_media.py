@@ -65,6 +65,8 @@ MULTIPART: Node = {**ref("Upload"), "encoding": {"picture": {"contentType": "ima
 TICKS: Node = {"x-itemSchema": {"$ref": "#/components/schemas/Tick"}}
 PATHS: Node = {
     "/two": post("two", {"application/json": ref("Thing"), "application/x-www-form-urlencoded": ref("Thing")}),
+    "/alike": post("alike", {"application/merge-patch+json": ref("Thing"), "application/json": ref("Thing")}),
+    "/inline": post("inline", {"application/vnd.x+json": {"schema": THING}, "application/json": {"schema": THING}}),
     "/case": post("case", {"Application/JSON": ref("Thing")}),
     "/versions": post(
         "versions", {"application/json; version=1": ref("Thing"), "application/json; version=2": ref("Other")}
@@ -119,6 +121,15 @@ class TestSeveral:
         assert type(json).__name__ == "TwoApplicationJson"
         assert type(form).__name__ == "TwoApplicationXWwwFormUrlencoded"
         assert dumped(json.content) == dumped(form.content) == {"a": 1}
+
+    @pytest.mark.parametrize("media_type", ["application/json", "application/merge-patch+json"])
+    async def test_json_of_one_shared_schema_is_the_same_in_each(self, small: Small, media_type: str) -> None:
+        assert dumped(await given(small, "/alike", media_type, b'{"a": 1}')) == {"a": 1}
+
+    async def test_json_of_schemas_that_are_not_shared_is_told_apart(self, small: Small) -> None:
+        body = await given(small, "/inline", "application/json", b'{"a": 1}')
+
+        assert type(body).__name__ == "InlineApplicationJson"
 
     @pytest.mark.parametrize(
         "media_type", ["application/json", "APPLICATION/json; charset=UTF-8", 'application/json;charset="utf-8"']

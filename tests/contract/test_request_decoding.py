@@ -290,9 +290,19 @@ class TestBody:
         assert await read("createTask", exchange)
 
     async def test_a_patch_names_its_media_type_by_another_header(self) -> None:
-        problem = await refusal("updateTask", posted({"title": "Ship it"}, JSON, "PATCH"), task_id=ID)
+        problem = await refusal("updateTask", posted({"title": "Ship it"}, "text/plain", "PATCH"), task_id=ID)
 
-        assert problem.headers == (("Accept-Patch", PATCH),)
+        assert problem.headers == (("Accept-Patch", f"{PATCH}, {JSON}"),)
+
+    @pytest.mark.parametrize("name", ["updateTask", "toggleTaskCompletion"])
+    @pytest.mark.parametrize("media_type", [JSON, PATCH, f"{JSON}; charset=utf-8"])
+    async def test_a_patch_means_the_same_in_both_media_types(self, name: str, media_type: str) -> None:
+        member = {"updateTask": "due_date", "toggleTaskCompletion": "completed"}[name]
+        value = {"due_date": None, "completed": False}[member]
+
+        arguments = await read(name, posted({member: value}, media_type, "PATCH"), task_id=ID)
+
+        assert getattr(arguments["body"], member) is value
 
     @pytest.mark.proves("", "A refusal never quotes what was sent")
     @pytest.mark.parametrize(

@@ -65,7 +65,6 @@ const path = { task_id: three.id };
 const patched = await client.PATCH("/api/v1/tasks/{task_id}", {
   params: { path },
   body: { description: null },
-  headers: { "Content-Type": "application/merge-patch+json" },
 });
 assert.deepEqual([patched.data?.description, patched.data?.title], [null, "Three"]);
 
@@ -74,7 +73,6 @@ const change = (title: string) =>
   client.PATCH("/api/v1/tasks/{task_id}", {
     params: { path, header: { "If-Match": etag } },
     body: { title },
-    headers: { "Content-Type": "application/merge-patch+json" },
   });
 const first = await change("First");
 assert.equal(first.data?.title, "First");

@@ -175,7 +175,7 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "two request media types": (
         ("application/x-www-form", "application/json: {schema: {type: string}}\n          application/x-www-form"),
         "#/paths/~1sign-in/post/requestBody",
-        "takes more than one media type: make an operation of each",
+        "takes more than one kind of body: make an operation of each, or share one schema",
     ),
     "problems only": (
         ("'204':\n          description: Gone.", "'412': {$ref: '#/components/responses/Stale'}"),
