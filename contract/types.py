@@ -83,9 +83,15 @@ class Fault(NamedTuple):
     pointer: str
     code: str
     detail: str
+    limit: float | None = None
+    """The bound that the value breaks, where it is one."""
+    allowed: tuple[str, ...] | None = None
+    """The values, types or format that there may be, where these are told."""
 
-    def document(self) -> dict[str, str]:
-        return {"in": self.where, "pointer": self.pointer, "code": self.code, "detail": self.detail}
+    def document(self) -> dict[str, Any]:
+        told = {"in": self.where, "pointer": self.pointer, "code": self.code, "detail": self.detail}
+        more = {"limit": self.limit, "allowed": self.allowed}
+        return told | {name: value for name, value in more.items() if value is not None}
 
 
 class ProblemType(NamedTuple):

@@ -44,6 +44,7 @@ SAYINGS = {
     "unknown_field": "Is not a member that the contract knows",
     "not_null": "Must not be null",
 }
+LIMITS = {"min_length", "max_length", "minimum", "maximum", "min_items", "max_items"}
 FORMATS = {"date-time": "date-time, like 2026-01-31T09:30:00Z"}
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 UNSENT = ("additionalProperties", "Is read-only: leave it out")
@@ -77,9 +78,14 @@ class Walk:
     def __init__(self, where: Where) -> None:
         self.where = where
 
-    def fault(self, at: Path, keyword: str, detail: str | None = None, code: str | None = None) -> Fault:
+    def fault(
+        self, at: Path, keyword: str, detail: str | None = None, code: str | None = None, wanted: Any = None
+    ) -> Fault:
+        """The fault of a keyword; `wanted` is what the keyword says."""
         code = code or CODES.get(keyword, "format")
-        return Fault(self.where, pointer(at), code, detail or SAYINGS[code].format(limit="value"))
+        detail = detail or SAYINGS[code].format(limit="value")
+        limit = wanted if code in LIMITS else None
+        return Fault(self.where, pointer(at), code, detail, limit, allowed(code, keyword, wanted))
 
     def broken(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
         """What is wrong with a value that the schema refuses: one fault at least."""
@@ -113,7 +119,7 @@ class Walk:
         code = CODES.get(keyword, "format")
         if keyword == "type" and value is None:
             return self.fault(at, keyword, code="not_null")
-        return self.fault(at, keyword, saying(code, keyword, wanted, check.schemas.details.get))
+        return self.fault(at, keyword, saying(code, keyword, wanted, check.schemas.details.get), wanted=wanted)
 
     def missing(self, node: dict[str, Any], value: dict[str, Any], at: Path) -> Iterator[Fault]:
         """The members that there must be, beside others too, and are not."""
@@ -197,6 +203,13 @@ def ordered(value: dict[str, Any], known: dict[str, Any], node: dict[str, Any]) 
     if len(value) <= len(known) or node.keys() & {"additionalProperties", "patternProperties"}:
         return value
     return [name for name in sorted(known) if name in value]
+
+
+def allowed(code: str, keyword: str, wanted: Any) -> tuple[str, ...] | None:
+    """What a value may be, where a keyword lists it."""
+    if wanted is None or (code not in {"enum", "type"} and keyword != "format"):
+        return None
+    return tuple(map(str, wanted if isinstance(wanted, list) else [wanted]))
 
 
 def saying(code: str, keyword: str, wanted: Any, detail_of: Any) -> str:

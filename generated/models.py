@@ -102,6 +102,278 @@ Html = TypeAliasType("Html", str)
 """A page for people."""
 
 
+MalformedBodyCode = TypeAliasType("MalformedBodyCode", Literal["malformed_request"])
+"""The `code` of `MalformedBodyProblem`. More may be added."""
+
+
+class MalformedBodyOrHeaderCode(StrEnum):
+    """The `code` of `MalformedBodyOrHeaderProblem`. More may be added."""
+
+    malformed_request = "malformed_request"
+    invalid_header = "invalid_header"
+
+
+class InvalidHeaderCode(StrEnum):
+    """The `code` of `InvalidHeaderProblem`. More may be added."""
+
+    invalid_header = "invalid_header"
+    malformed_request = "malformed_request"
+
+
+class InvalidCursorCode(StrEnum):
+    """The `code` of `InvalidCursorProblem`. More may be added."""
+
+    invalid_cursor = "invalid_cursor"
+    malformed_request = "malformed_request"
+
+
+class UnauthorizedCode(StrEnum):
+    """The `code` of `UnauthorizedProblem`. More may be added."""
+
+    authentication_required = "authentication_required"
+    invalid_token = "invalid_token"
+    token_expired = "token_expired"
+    token_revoked = "token_revoked"
+
+
+class LogoutRefusedCode(StrEnum):
+    """The `code` of `LogoutRefusedProblem`. More may be added."""
+
+    authentication_required = "authentication_required"
+    invalid_token = "invalid_token"
+    token_revoked = "token_revoked"
+
+
+class RecentLoginNeededCode(StrEnum):
+    """The `code` of `RecentLoginNeededProblem`. More may be added."""
+
+    authentication_required = "authentication_required"
+    invalid_token = "invalid_token"
+    token_expired = "token_expired"
+    token_revoked = "token_revoked"
+    reauthentication_required = "reauthentication_required"
+
+
+class RefreshRefusedCode(StrEnum):
+    """The `code` of `RefreshRefusedProblem`. More may be added."""
+
+    invalid_refresh_token = "invalid_refresh_token"
+    refresh_token_reused = "refresh_token_reused"
+
+
+class CrossSiteCode(StrEnum):
+    """The `code` of `CrossSiteProblem`. More may be added."""
+
+    csrf_failed = "csrf_failed"
+    https_required = "https_required"
+
+
+class WrongPasswordCode(StrEnum):
+    """The `code` of `WrongPasswordProblem`. More may be added."""
+
+    wrong_password = "wrong_password"
+    https_required = "https_required"
+
+
+class TooManyAttemptsCode(StrEnum):
+    """The `code` of `TooManyAttemptsProblem`. More may be added."""
+
+    rate_limit_exceeded = "rate_limit_exceeded"
+    account_locked = "account_locked"
+
+
+InvalidCredentialsCode = TypeAliasType("InvalidCredentialsCode", Literal["invalid_credentials"])
+"""The `code` of `InvalidCredentialsProblem`. More may be added."""
+
+
+class ForbiddenCode(StrEnum):
+    """The `code` of `ForbiddenProblem`. More may be added."""
+
+    permission_denied = "permission_denied"
+    https_required = "https_required"
+
+
+class ForbiddenOrQuotaExceededCode(StrEnum):
+    """The `code` of `ForbiddenOrQuotaExceededProblem`. More may be added."""
+
+    permission_denied = "permission_denied"
+    quota_exceeded = "quota_exceeded"
+    https_required = "https_required"
+
+
+class QuotaExceededCode(StrEnum):
+    """The `code` of `QuotaExceededProblem`. More may be added."""
+
+    quota_exceeded = "quota_exceeded"
+    https_required = "https_required"
+
+
+class AccountDisabledCode(StrEnum):
+    """The `code` of `AccountDisabledProblem`. More may be added."""
+
+    account_disabled = "account_disabled"
+    https_required = "https_required"
+
+
+NotFoundCode = TypeAliasType("NotFoundCode", Literal["not_found"])
+"""The `code` of `NotFoundProblem`. More may be added."""
+
+
+FeatureDisabledCode = TypeAliasType("FeatureDisabledCode", Literal["feature_disabled"])
+"""The `code` of `FeatureDisabledProblem`. More may be added."""
+
+
+class SessionNotFoundCode(StrEnum):
+    """The `code` of `SessionNotFoundProblem`. More may be added."""
+
+    not_found = "not_found"
+    feature_disabled = "feature_disabled"
+
+
+class AccountConflictCode(StrEnum):
+    """The `code` of `AccountConflictProblem`. More may be added."""
+
+    email_already_registered = "email_already_registered"
+    username_taken = "username_taken"
+
+
+class DeletionConflictCode(StrEnum):
+    """The `code` of `DeletionConflictProblem`. More may be added."""
+
+    last_owner = "last_owner"
+    last_superuser = "last_superuser"
+    self_action_forbidden = "self_action_forbidden"
+
+
+class StillNeededCode(StrEnum):
+    """The `code` of `StillNeededProblem`. More may be added."""
+
+    last_owner = "last_owner"
+    last_superuser = "last_superuser"
+
+
+class UserConflictCode(StrEnum):
+    """The `code` of `UserConflictProblem`. More may be added."""
+
+    email_already_registered = "email_already_registered"
+    username_taken = "username_taken"
+    last_superuser = "last_superuser"
+    self_action_forbidden = "self_action_forbidden"
+
+
+KeyInProgressCode = TypeAliasType("KeyInProgressCode", Literal["idempotency_in_progress"])
+"""The `code` of `KeyInProgressProblem`. More may be added."""
+
+
+class CreationRefusedCode(StrEnum):
+    """The `code` of `CreationRefusedProblem`. More may be added."""
+
+    validation_error = "validation_error"
+    idempotency_key_reused = "idempotency_key_reused"
+
+
+class UserNotCreatedCode(StrEnum):
+    """The `code` of `UserNotCreatedProblem`. More may be added."""
+
+    email_already_registered = "email_already_registered"
+    username_taken = "username_taken"
+    idempotency_in_progress = "idempotency_in_progress"
+
+
+class OrganizationNotCreatedCode(StrEnum):
+    """The `code` of `OrganizationNotCreatedProblem`. More may be added."""
+
+    slug_taken = "slug_taken"
+    idempotency_in_progress = "idempotency_in_progress"
+
+
+class MemberNotAddedCode(StrEnum):
+    """The `code` of `MemberNotAddedProblem`. More may be added."""
+
+    already_member = "already_member"
+    personal_organization = "personal_organization"
+    idempotency_in_progress = "idempotency_in_progress"
+
+
+class UserRefusedCode(StrEnum):
+    """The `code` of `UserRefusedProblem`. More may be added."""
+
+    validation_error = "validation_error"
+    password_too_weak = "password_too_weak"
+    password_too_common = "password_too_common"
+    idempotency_key_reused = "idempotency_key_reused"
+
+
+class OrganizationConflictCode(StrEnum):
+    """The `code` of `OrganizationConflictProblem`. More may be added."""
+
+    slug_taken = "slug_taken"
+    personal_organization = "personal_organization"
+
+
+PersonalOrganizationCode = TypeAliasType("PersonalOrganizationCode", Literal["personal_organization"])
+"""The `code` of `PersonalOrganizationProblem`. More may be added."""
+
+
+class MemberConflictCode(StrEnum):
+    """The `code` of `MemberConflictProblem`. More may be added."""
+
+    last_owner = "last_owner"
+    personal_organization = "personal_organization"
+
+
+PreconditionFailedCode = TypeAliasType("PreconditionFailedCode", Literal["precondition_failed"])
+"""The `code` of `PreconditionFailedProblem`. More may be added."""
+
+
+ContentTooLargeCode = TypeAliasType("ContentTooLargeCode", Literal["content_too_large"])
+"""The `code` of `ContentTooLargeProblem`. More may be added."""
+
+
+UnsupportedMediaTypeCode = TypeAliasType("UnsupportedMediaTypeCode", Literal["unsupported_media_type"])
+"""The `code` of `UnsupportedMediaTypeProblem`. More may be added."""
+
+
+UnsupportedPatchTypeCode = TypeAliasType("UnsupportedPatchTypeCode", Literal["unsupported_media_type"])
+"""The `code` of `UnsupportedPatchTypeProblem`. More may be added."""
+
+
+ValidationFailedCode = TypeAliasType("ValidationFailedCode", Literal["validation_error"])
+"""The `code` of `ValidationFailedProblem`. More may be added."""
+
+
+class PasswordRefusedCode(StrEnum):
+    """The `code` of `PasswordRefusedProblem`. More may be added."""
+
+    validation_error = "validation_error"
+    password_too_weak = "password_too_weak"
+    password_too_common = "password_too_common"
+
+
+TooManyRequestsCode = TypeAliasType("TooManyRequestsCode", Literal["rate_limit_exceeded"])
+"""The `code` of `TooManyRequestsProblem`. More may be added."""
+
+
+RequestTimeoutCode = TypeAliasType("RequestTimeoutCode", Literal["request_timeout"])
+"""The `code` of `RequestTimeoutProblem`. More may be added."""
+
+
+UriTooLongCode = TypeAliasType("UriTooLongCode", Literal["uri_too_long"])
+"""The `code` of `UriTooLongProblem`. More may be added."""
+
+
+HeaderFieldsTooLargeCode = TypeAliasType("HeaderFieldsTooLargeCode", Literal["header_fields_too_large"])
+"""The `code` of `HeaderFieldsTooLargeProblem`. More may be added."""
+
+
+InternalErrorCode = TypeAliasType("InternalErrorCode", Literal["internal_error"])
+"""The `code` of `InternalErrorProblem`. More may be added."""
+
+
+ServiceUnavailableCode = TypeAliasType("ServiceUnavailableCode", Literal["service_unavailable"])
+"""The `code` of `ServiceUnavailableProblem`. More may be added."""
+
+
 class FaultLocation(StrEnum):
     """The part of the request."""
 
@@ -138,7 +410,11 @@ class Fault(BaseModel):
     """A JSON Pointer (RFC 6901) into the body, or `/` and the name of the parameter."""
     code: FaultCode
     detail: str
-    """What the contract wants there."""
+    """What the contract wants there, in words."""
+    limit: float | MISSING = MISSING
+    """The bound, with `min_length`, `max_length`, `minimum`, `maximum`, `min_items` and `max_items`, and with nothing else."""
+    allowed: list[str] | MISSING = MISSING
+    """What there may be: with `enum` the values, with `type` the JSON types, with `format` its name; left out otherwise."""
 
 
 class TokenErrorCode(StrEnum):
@@ -928,7 +1204,7 @@ class Member(BaseModel):
     user: MemberUser
     role: OrganizationRole
     version: Annotated[int, Field(ge=1)]
-    """Grows with every change of the role."""
+    """Grows with every change of the role. Who joins begins above all that the organization had, so that it need not be 1. `If-Match` takes it in quotes."""
     created_at: AwareDatetime
     """When the user joined."""
     updated_at: AwareDatetime
@@ -1250,6 +1526,270 @@ class Problem(BaseModel):
     """How many there may be: with `quota_exceeded`, and with nothing else."""
 
 
+class MalformedBodyProblem(Problem):
+    """The body cannot be read."""
+
+    code: MalformedBodyCode
+
+
+class MalformedBodyOrHeaderProblem(Problem):
+    """The body or a header cannot be read."""
+
+    code: MalformedBodyOrHeaderCode
+
+
+class InvalidHeaderProblem(Problem):
+    """A header cannot be read."""
+
+    code: InvalidHeaderCode
+
+
+class InvalidCursorProblem(Problem):
+    """The cursor cannot be read."""
+
+    code: InvalidCursorCode
+
+
+class UnauthorizedProblem(Problem):
+    """There is no access token, or it is no good."""
+
+    code: UnauthorizedCode
+
+
+class LogoutRefusedProblem(Problem):
+    """There is neither an access token of ours nor such a cookie; the cookie is cleared."""
+
+    code: LogoutRefusedCode
+
+
+class RecentLoginNeededProblem(Problem):
+    """There is no access token, it is no good, or its owner signed in too long ago."""
+
+    code: RecentLoginNeededCode
+
+
+class RefreshRefusedProblem(Problem):
+    """The refresh token is no good."""
+
+    code: RefreshRefusedCode
+
+
+class CrossSiteProblem(Problem):
+    """The request bears the cookie but comes from a foreign page."""
+
+    code: CrossSiteCode
+
+
+class WrongPasswordProblem(Problem):
+    """The current password is wrong."""
+
+    code: WrongPasswordCode
+
+
+class TooManyAttemptsProblem(Problem):
+    """Too many requests, or too many wrong passwords."""
+
+    code: TooManyAttemptsCode
+
+
+class InvalidCredentialsProblem(Problem):
+    """The e-mail or the password is wrong."""
+
+    code: InvalidCredentialsCode
+
+
+class ForbiddenProblem(Problem):
+    """The caller may not do this."""
+
+    code: ForbiddenCode
+
+
+class ForbiddenOrQuotaExceededProblem(Problem):
+    """The caller may not do this, or there are as many as there may be."""
+
+    code: ForbiddenOrQuotaExceededCode
+
+
+class QuotaExceededProblem(Problem):
+    """There are as many as there may be."""
+
+    code: QuotaExceededCode
+
+
+class AccountDisabledProblem(Problem):
+    """The account has been deactivated."""
+
+    code: AccountDisabledCode
+
+
+class NotFoundProblem(Problem):
+    """There is no such resource, or the caller may not see it."""
+
+    code: NotFoundCode
+
+
+class FeatureDisabledProblem(Problem):
+    """This server leaves it to another issuer, or the caller has no session here."""
+
+    code: FeatureDisabledCode
+
+
+class SessionNotFoundProblem(Problem):
+    """There is no such session for the caller, or sessions are another issuer's affair."""
+
+    code: SessionNotFoundCode
+
+
+class AccountConflictProblem(Problem):
+    """Another account has this e-mail or username."""
+
+    code: AccountConflictCode
+
+
+class DeletionConflictProblem(Problem):
+    """A team or the server would be left without anybody, or it is the own account."""
+
+    code: DeletionConflictCode
+
+
+class StillNeededProblem(Problem):
+    """A team or the server would be left without anybody."""
+
+    code: StillNeededCode
+
+
+class UserConflictProblem(Problem):
+    """Another account has this e-mail or username, or this may not be done to this user."""
+
+    code: UserConflictCode
+
+
+class KeyInProgressProblem(Problem):
+    """A request with this key is being answered."""
+
+    code: KeyInProgressCode
+
+
+class CreationRefusedProblem(Problem):
+    """The request breaks this contract, or its key came with another one."""
+
+    code: CreationRefusedCode
+
+
+class UserNotCreatedProblem(Problem):
+    """Another account has this e-mail or username, or a request with this key is being answered."""
+
+    code: UserNotCreatedCode
+
+
+class OrganizationNotCreatedProblem(Problem):
+    """Another organization has this slug, or a request with this key is being answered."""
+
+    code: OrganizationNotCreatedCode
+
+
+class MemberNotAddedProblem(Problem):
+    """The account is a member already, the organization is a personal one, or a request with this key is being answered."""
+
+    code: MemberNotAddedCode
+
+
+class UserRefusedProblem(Problem):
+    """The request breaks this contract, the password is no good, or the key came with another request."""
+
+    code: UserRefusedCode
+
+
+class OrganizationConflictProblem(Problem):
+    """Another organization has this slug, or the organization is a personal one."""
+
+    code: OrganizationConflictCode
+
+
+class PersonalOrganizationProblem(Problem):
+    """The organization is a personal one."""
+
+    code: PersonalOrganizationCode
+
+
+class MemberConflictProblem(Problem):
+    """The members cannot become what was asked for."""
+
+    code: MemberConflictCode
+
+
+class PreconditionFailedProblem(Problem):
+    """The resource has changed; `ETag` carries its current entity tag."""
+
+    code: PreconditionFailedCode
+
+
+class ContentTooLargeProblem(Problem):
+    """The body is more than the operation takes."""
+
+    code: ContentTooLargeCode
+
+
+class UnsupportedMediaTypeProblem(Problem):
+    """The operation does not take this content type, or the body has a content coding."""
+
+    code: UnsupportedMediaTypeCode
+
+
+class UnsupportedPatchTypeProblem(Problem):
+    """The operation does not take this content type, or the body has a content coding."""
+
+    code: UnsupportedPatchTypeCode
+
+
+class ValidationFailedProblem(Problem):
+    """The request breaks this contract."""
+
+    code: ValidationFailedCode
+
+
+class PasswordRefusedProblem(Problem):
+    """The request breaks this contract, or the password is no good."""
+
+    code: PasswordRefusedCode
+
+
+class TooManyRequestsProblem(Problem):
+    """Too many requests."""
+
+    code: TooManyRequestsCode
+
+
+class RequestTimeoutProblem(Problem):
+    """The request did not arrive in time."""
+
+    code: RequestTimeoutCode
+
+
+class UriTooLongProblem(Problem):
+    """The request target is too long."""
+
+    code: UriTooLongCode
+
+
+class HeaderFieldsTooLargeProblem(Problem):
+    """The header section is too large."""
+
+    code: HeaderFieldsTooLargeCode
+
+
+class InternalErrorProblem(Problem):
+    """The server made a mistake."""
+
+    code: InternalErrorCode
+
+
+class ServiceUnavailableProblem(Problem):
+    """The server cannot answer just now."""
+
+    code: ServiceUnavailableCode
+
+
 class ExportedMembership(BaseModel):
     """An organization and what a user is there."""
 
@@ -1264,7 +1804,7 @@ class ExportedMembership(BaseModel):
     """What it is for."""
     role: OrganizationRole
     version: Annotated[int, Field(ge=1)]
-    """Grows with every change of the role."""
+    """Grows with every change of the role. Who joins begins above all that the organization had, so that it need not be 1. `If-Match` takes it in quotes."""
     created_at: AwareDatetime
     """When the user joined."""
     updated_at: AwareDatetime

@@ -1986,8 +1986,15 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `404` | There is no such thing, or the caller may not see it; a malformed id in a path counts. |
     | `422` | The request was read but breaks this contract; unknown or repeated query parameters and unknown members count. |
 
-    **Changes.** A resource that can change has `version` and an `ETag`. `If-None-Match` answers `304`, `If-Match`
-    guards a write with `412`; both are optional. The body of a `PATCH` is a JSON Merge Patch
+    **Changes.** A resource that can change has `version` and an `ETag`, which says more where the answer does:
+
+    | Resource | `ETag` | `If-Match` compares |
+    |---|---|---|
+    | a user, an organization, a task | `"<version>"` | the version |
+    | a member | `"<version>.<version of the user>"` | the version of the member, which is the first number |
+
+    So `If-Match: "<version>"` guards a change of any item of a list, too. What is not current is `412`, with the
+    current `ETag`; `If-None-Match` compares the whole and answers `304`; both are optional. The body of a `PATCH` is a JSON Merge Patch
     (RFC 7396): what is left out stays, `null` clears. It comes as `application/merge-patch+json` or, with the same
     meaning, as `application/json`. Who cannot send `null` has `PUT`, where there is one: it resets what is left out.
 

@@ -74,7 +74,7 @@ async def update_member(
         action = Action.manage_owners if concerns_owner else Action.manage_members
         permit(before.caller_role, action, may_imply=before.may_imply)
         refuse_personal(before.kind)
-        guard(if_match, etag(before))
+        guard(if_match, before.member.version, etag(before))
         if body.role is MISSING or body.role == before.member.role:
             return UpdateMember200(body=before.member, etag=etag(before))
         keep_an_owner(before)
@@ -93,7 +93,7 @@ async def remove_member(
         action = Action.leave if user_id == call.caller.id else other
         permit(before.caller_role, action, may_imply=before.may_imply)
         refuse_personal(before.kind)
-        guard(if_match, etag(before))
+        guard(if_match, before.member.version, etag(before))
         keep_an_owner(before)
         removed = await members.delete(db, organization_id, user_id, by=call.caller)
         await noted(db, call, AuditAction.organization_member_removed, organization_id, removed)

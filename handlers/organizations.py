@@ -102,7 +102,7 @@ async def managed(
     permit(place.role, Action.manage_organization, may_imply=place.may_imply)
     if place.organization.kind == OrganizationKind.personal and not personal:
         raise OrganizationConflict("personal_organization")
-    guard(if_match, etag(place.organization))
+    guard(if_match, place.organization.version, etag(place.organization))
     return place.organization
 
 

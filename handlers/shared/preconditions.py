@@ -8,7 +8,8 @@ from pydantic import MISSING
 from contract.types import EntityTags
 from generated.operations import PreconditionFailed
 
-VERSION = re.compile("[1-9][0-9]{0,17}")  # as `etag` writes one; a bigint holds 18 digits for sure
+VERSION = re.compile(r"([1-9][0-9]{0,17})(?:\.[0-9]{1,18})?")  # a bigint holds 18 digits for sure
+"""As `etag` writes one: what follows a point is the version of what else the resource shows."""
 
 
 class Versioned(Protocol):
@@ -26,10 +27,11 @@ def versions(if_match: EntityTags | MISSING) -> list[int] | MISSING:
     """The versions named; a tag that is no version of ours names none."""
     if if_match is MISSING:
         return MISSING
-    return [int(tag) for tag in if_match if VERSION.fullmatch(tag)]
+    return [int(named[1]) for named in map(VERSION.fullmatch, if_match) if named]
 
 
-def guard(if_match: EntityTags | MISSING, current: str) -> None:
-    """Raises PreconditionFailed when the current entity tag is none of those named."""
-    if if_match is not MISSING and current.strip('"') not in if_match:
+def guard(if_match: EntityTags | MISSING, version: int, current: str) -> None:
+    """Raises PreconditionFailed, with the current entity tag, when the version is none of those named."""
+    wanted = versions(if_match)
+    if wanted is not MISSING and version not in wanted:
         raise PreconditionFailed(etag=current)

@@ -179,7 +179,7 @@ class TestRoles:
         assert await entries(db) == []
 
     async def test_a_stale_change_or_removal_is_refused(self, team: Team) -> None:
-        stale = team.api.as_(team.people["owner"]).with_headers(If_Match='"1.2", "1"')
+        stale = team.api.as_(team.people["owner"]).with_headers(If_Match='"2.1", "2", "1x"')
 
         for problem in (
             await stale.patch(team.path("member"), {"role": "admin"}, expect=412),
@@ -188,6 +188,21 @@ class TestRoles:
             assert problem.headers["etag"] == '"1.1"'
         fresh = team.api.as_(team.people["owner"]).with_headers(If_Match='"1.1"')
         await fresh.patch(team.path("member"), {"role": "admin"})
+
+    async def test_if_match_takes_the_version_of_a_list_and_of_a_tag_the_first_number(
+        self, team: Team, db: Bench
+    ) -> None:
+        owner = team.api.as_(team.people["owner"])
+        listed = await owner.get(f"/organizations/{team.id}/members")
+        [member] = [one for one in listed["items"] if one["user"]["id"] == str(team.people["member"].id)]
+        guarded = owner.with_headers(If_Match=f'"{member["version"]}"')
+        await db.fetch("UPDATE users SET version = 7 WHERE id = $1", [team.people["member"].id])
+
+        changed = await guarded.patch(team.path("member"), {"role": "admin"})
+        await owner.with_headers(If_Match='"2.1"').patch(team.path("member"), {"role": "member"})
+
+        assert changed.headers["etag"] == '"2.7"'
+        await guarded.delete(team.path("member"), expect=412)
 
     async def test_a_superuser_has_the_rights_of_an_owner(self, team: Team, make: Factory) -> None:
         root = team.api.as_(await make.user(is_superuser=True))
