@@ -1998,7 +1998,9 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     (RFC 7396): what is left out stays, `null` clears. It comes as `application/merge-patch+json` or, with the same
     meaning, as `application/json`. Who cannot send `null` has `PUT`, where there is one: it resets what is left out.
 
-    **Text** is stored as given. One-line texts neither begin nor end with white space.
+    **Text** is stored as given. A text of one line (a title, a name, a device) has something to be seen in it, no white
+    space at its ends, no line break or other control character, and none that turns the direction of writing
+    (U+202A to U+202E, U+2066 to U+2069). Answers may still have what was stored before.
 
     **Rate limits.** The class of each operation is its `x-rate-limit`; the numbers are in `x-rate-limits`, per
     window in seconds, for each client address (`ip`), signed-in user (`user`), session or sign-in identifier. Who is

@@ -39,6 +39,8 @@ class Outsider:
     """When its bearer proved who it is; None: it is not told."""
     usable_from: datetime
     expires_at: datetime
+    full_name: str | None = None
+    """What the issuer calls the person, whatever is in it."""
 
     @cached_property
     def name(self) -> str:
@@ -193,6 +195,7 @@ def outsider_of(claims: Mapping[str, Any], issuer: Issuer) -> Outsider:
         authenticated_at=authenticated_at,
         usable_from=max(issued_at, authenticated_at or issued_at, instant(claims.get("nbf", 0))),
         expires_at=instant(claims["exp"]),
+        full_name=name if isinstance(name := claims.get("name", member(claims, "user.name")), str) else None,
     )
 
 

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from generated import models
 from generated.models import AuditAction, AuditOutcome
+from handlers.accounts.one_line import clean_line
 from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import PublicCall
@@ -23,7 +24,8 @@ from security.keys import Keys
 
 EMAIL: TypeAdapter[str] = TypeAdapter(models.Email)
 FORM = jsonschema_rs.validator_for({"format": "email"}, validate_formats=True)
-NAMELESS = "Personal"  # how the personal organization of somebody without an e-mail is called
+NAMELESS = "Personal"  # how the personal organization of somebody without a name and an e-mail is called
+LONGEST_NAME = 255  # characters
 
 
 async def account_of(call: PublicCall, outsider: Outsider) -> UUID:
@@ -35,6 +37,7 @@ async def account_of(call: PublicCall, outsider: Outsider) -> UUID:
     if found is not None:
         return found
     email = outsider.email if outsider.email is not None and is_email(outsider.email) else None
+    full_name = None if outsider.full_name is None else clean_line(outsider.full_name, LONGEST_NAME)
     arrival = Arrival(
         id=uuid7(),
         issuer=outsider.namespace,
@@ -43,13 +46,17 @@ async def account_of(call: PublicCall, outsider: Outsider) -> UUID:
         email_key=None if email is None else key(email),
         is_superuser=False,
         created_at=call.now,
-        words=words(email, None, None),
-        organization_name=NAMELESS if email is None else email.partition("@")[0],
+        words=words(email, None, full_name),
+        words_without_email=words(None, None, full_name),
+        full_name=full_name,
+        organization_name=full_name or (NAMELESS if email is None else email.partition("@")[0]),
     )
     try:
         return await made(call, arrival, outsider)
     except UniqueViolationError:  # somebody else took the e-mail meanwhile
-        return await made(call, replace(arrival, email=None, email_key=None, words=""), outsider)
+        return await made(
+            call, replace(arrival, email=None, email_key=None, words=arrival.words_without_email), outsider
+        )
 
 
 async def look(db: Database, call: PublicCall, outsider: Outsider) -> UUID | None:

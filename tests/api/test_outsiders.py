@@ -82,6 +82,29 @@ async def test_somebody_unknown_gets_an_account_at_first_sight(api: ApiClient, o
     assert (await bearing(api, other.token("grace")).get("/auth/me"))["id"] == me["id"]
 
 
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"name": "Grace Hopper"}, "Grace Hopper"),
+        ({"name": " Grace\n\u202eHopper\u00a0"}, "Grace Hopper"),
+        ({"name": "\ud800G\x00"}, "G"),
+        ({"name": "x" * 300}, "x" * 255),
+        ({"name": "\u200b \u2800"}, None),
+        ({"name": ["Grace"]}, None),
+        ({"user": {"name": "Grace"}}, "Grace"),
+        ({}, None),
+    ],
+)
+async def test_the_name_of_a_token_is_cleaned_and_never_refused(
+    api: ApiClient, other: Issuer, claims: dict[str, Any], name: str | None
+) -> None:
+    grace = bearing(api, other.token("grace", **claims))
+
+    assert (await grace.get("/auth/me"))["full_name"] == name
+    [personal] = (await grace.get("/organizations"))["items"]
+    assert personal["name"] == (name or "Personal")
+
+
 async def test_the_shared_secret_of_better_auth_will_do(api: ApiClient) -> None:
     by_claim = bearing(api, shared("grace", email="grace@example.com", emailVerified=True))
     by_cookie = bearing(api, shared(None, user={"id": "grace", "email": "grace@example.com"}, session={"id": "1"}))

@@ -14,7 +14,12 @@ from contract.validation import CODES, MOST_FAULTS, faults, pointer
 from tests.client import DOCUMENT
 
 SCHEMAS = Schemas(DOCUMENT)
+COMPONENTS = DOCUMENT["components"]["schemas"]
 CANARY = "do-not-quote-me"
+ONE_LINE = (
+    "Must be one line: something to be seen, no white space at its ends, no control character, none that turns the "
+    "direction of writing"
+)
 AN_INSTANT = "Must be a valid date-time, like 2026-01-31T09:30:00Z"
 UNKNOWN = "Is not a member that the contract knows"
 NULL_OR = {"type": "object", "properties": {"due": {"oneOf": [{"type": "string", "minLength": 3}, {"type": "null"}]}}}
@@ -85,7 +90,7 @@ def test_a_fault_says_what_is_wrong_where(
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        ("schemas/TaskTitle", " Ship it", "Must neither begin nor end with white space, nor have NUL in it"),
+        ("schemas/TaskTitle", " Ship it", ONE_LINE),
         ("schemas/TaskDescription", "\0", "Must not have NUL in it"),
         ("schemas/DeviceName", "a\nb", "Must be one line that neither begins nor ends with white space"),
         ("schemas/Username", "ada lovelace", "Must be of A to Z, a to z, 0 to 9, `.`, `_` and `-`"),
@@ -174,6 +179,36 @@ def test_a_parameter_is_named_before_the_place_in_it() -> None:
 
     assert [fault.pointer for fault in faults("query", check, ["open", "late"], ("status",))] == ["/status/1"]
     assert [fault.pointer for fault in faults("query", check, ["all", "open"], ("status",))] == ["/status"]
+
+
+@pytest.mark.parametrize("name", ["TaskTitle", "OrganizationName", "PersonName", "DeviceName"])
+def test_a_text_of_one_line_has_something_to_be_seen_and_nothing_that_misleads(name: str) -> None:
+    check = SCHEMAS[f"#/components/schemas/{name}"]
+    breaks = "\t\n\v\f\r\x85\u2028\u2029"
+    controls = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
+    turning = [chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+    spaces = " \xa0\u1680\u2000\u2003\u200a\u202f\u205f\u3000"
+    unseen = "\xad\u034f\u061c\u115f\u180e\u200b\u200d\u2060\u2800\u3164\ufe0f\ufeff\uffa0"
+
+    for char in (*breaks, *controls, *turning):
+        assert not check.is_valid(f"a{char}b"), ascii(char)
+    for char in spaces:
+        assert check.is_valid(f"a{char}b"), ascii(char)
+        assert not check.is_valid(f"{char}a"), ascii(char)
+        assert not check.is_valid(f"a{char}"), ascii(char)
+    for char in unseen:
+        assert not check.is_valid(char + char), ascii(char)
+        assert not check.is_valid(f"{char} {char}"), ascii(char)
+        assert check.is_valid(f"{char}a{char}"), ascii(char)
+    for text in ("a", "a b", "\u200f\u05e9\u05dc\u05d5\u05dd", "\U0001f469\u200d\U0001f467", "\u0e01\u0e33", "\u0301"):
+        assert check.is_valid(text), ascii(text)
+
+
+def test_every_text_of_one_line_has_the_same_pattern() -> None:
+    lines = [one for one in COMPONENTS.values() if one.get("x-pattern-detail") == ONE_LINE]
+
+    assert len(lines) == 4
+    assert len({one["pattern"] for one in lines}) == 1
 
 
 @pytest.mark.parametrize(

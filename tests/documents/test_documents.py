@@ -23,6 +23,9 @@ FILE = re.compile(r"\.?[\w-]+(?:[/.][\w.-]+)*/?")
 SUFFIXES = {".css", ".ini", ".js", ".json", ".lua", ".md", ".py", ".sh", ".svg", ".toml", ".txt", ".yaml"}
 MEDIA_TYPES = ("application/", "text/", "image/")
 OF_OTHERS = {
+    "encodeNil",
+    "explicitNulls",
+    "omitempty",
     "channel_binding",
     "definePayload",
     "emptyDir",

@@ -24,6 +24,7 @@ SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND sta
 """
 FILLS = "5e0b7d92c1fa"  # changes rows and no schema
 MAKERS = "3d5a0c96e7b1"  # so does this one
+ONE_LINE = "8e2f6b1d94a3"  # so does this one
 MANY = 2_100  # accounts or teams, which are three batches
 ODD: list[tuple[str | None, str | None, str | None]] = [
     ("Ada.King@example.com", "Countess_1", "Ada Lovelace-Byron"),
@@ -85,7 +86,7 @@ async def test_a_migration_goes_up_and_down_and_up_again(empty_url: str, script:
     assert await written(empty_url) == before
     await go(empty_url, "upgrade", script.revision)
     assert await written(empty_url) == after
-    assert (before == after) == (script.revision in {FILLS, MAKERS})
+    assert (before == after) == (script.revision in {FILLS, MAKERS, ONE_LINE})
 
 
 async def test_accounts_of_before_are_found_by_the_words_of_today(empty_url: str) -> None:
@@ -167,6 +168,61 @@ async def test_organizations_of_before_count_in_the_quota_of_their_makers(empty_
     found = {row["id"]: row["created_by"] for row in await connection.fetch("SELECT id, created_by FROM organizations")}
     await connection.close()
     assert found == dict(zip(teams, [None] * 3 + [ada] * (MANY - 3), strict=True))
+
+
+MENDED: list[tuple[str, str | None, str]] = [
+    ("two\nlines", "two lines", "U+000A at 3 is a space"),
+    ("\u00a0a\u202eb\u3000", "ab", "U+00A0 at 0 is left out, U+202E at 2 is left out, U+3000 at 4 is left out"),
+    ("\u200b\x07", None, "U+0007 at 1 is left out, nothing was to be seen"),
+    ("a\u2028b\x85", "a b", "U+2028 at 1 is a space, U+0085 at 3 is left out"),
+]
+KEPT = ["Ada", "\u00c4pfel \U0001f600", "a\u200bb", "a  b", "!"]
+SESSION = """
+INSERT INTO sessions (id, user_id, device_name, rotated_at, authenticated_at, created_at, last_used_at, expires_at)
+VALUES (gen_random_uuid(), $1, $2, now(), now(), now(), now(), now())
+"""
+
+
+async def test_texts_of_before_are_made_one_line_and_each_character_is_told(
+    empty_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await go(empty_url, "upgrade", "7b1e64f0a2c9")
+    connection = await asyncpg.connect(empty_url)
+    texts = [before for before, _, _ in MENDED] + KEPT
+    people = {text: uuid4() for text in texts}
+    for text, person in people.items():
+        await connection.execute(PERSON, person, None, None, None, text)
+        await connection.execute("UPDATE users SET words = 'x' || chr(8238) || 'y' WHERE id = $1", person)
+        await connection.execute(TEAMS, [person])
+        await connection.execute("UPDATE organizations SET name = $2 WHERE id = $1", person, text)
+        await connection.execute(SESSION, person, text)
+        await connection.execute(TASK, person, person, text, None)
+    await connection.executemany(TASK, [(people["Ada"], uuid4(), "many\tof them", None) for _ in range(MANY)])
+
+    await go(empty_url, "upgrade", ONE_LINE)
+
+    told = capsys.readouterr().err
+    after = dict.fromkeys(KEPT) | {before: after for before, after, _ in MENDED}
+    for text, person in people.items():
+        is_mended = text not in KEPT
+        [names] = await connection.fetch(
+            """
+            SELECT full_name, organizations.name, device_name, title, users.version, organizations.version,
+                tasks.version, words FROM users JOIN organizations USING (id) JOIN tasks USING (id)
+                JOIN sessions ON sessions.user_id = users.id WHERE users.id = $1
+            """,
+            person,
+        )
+        wanted = after[text] if is_mended else text
+        assert list(names)[:4] == [wanted, wanted or "\ufffd", wanted, wanted or "\ufffd"]
+        assert list(names)[4:] == ([2, 2, 2, "xy"] if is_mended else [1, 1, 1, "x\u202ey"])
+    assert await connection.fetchval("SELECT count(*) FROM tasks WHERE title = 'many of them'") == MANY
+    await connection.close()
+    for before, _, said in MENDED:
+        assert f"users.full_name of {people[before]}: {said}\n" in told
+        assert f"tasks.title of {people[before]}: {said}\n" in told
+    assert f"tasks.title: {MANY + 4} mended\n" in told
+    assert "sessions.device_name: 4 mended\n" in told
 
 
 def test_migrations_are_one_line_of_descent() -> None:

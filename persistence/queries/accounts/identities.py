@@ -27,6 +27,8 @@ class Arrival:
     created_at: datetime
     organization_name: str
     words: str
+    words_without_email: str = ""
+    full_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ def insert(arrival: Arrival) -> Sql:
     email, email_key = (
         case((is_free, type_coerce(given, User.email.type))) for given in (arrival.email, arrival.email_key)
     )
-    words = case((is_free, type_coerce(arrival.words, User.words.type)), else_="")
+    found_by = [type_coerce(words, User.words.type) for words in (arrival.words, arrival.words_without_email)]
+    account: dict[str, Any] = {"email": email, "email_key": email_key, "full_name": arrival.full_name}
+    account |= {"is_superuser": arrival.is_superuser, "words": case((is_free, found_by[0]), else_=found_by[1])}
     owner = first.c.user_id
     return select(owner).add_cte(
-        also(User, id=owner, email=email, email_key=email_key, is_superuser=arrival.is_superuser, words=words),
+        also(User, id=owner, **account),
         also(Organization, id=owner, kind="personal", name=arrival.organization_name),
         also(Member, organization_id=owner, user_id=owner, role="owner"),
     )
