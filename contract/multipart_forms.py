@@ -3,7 +3,7 @@
 from tempfile import SpooledTemporaryFile
 from typing import IO, Protocol
 
-from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser  # type: ignore[import-untyped]
 
 from contract import media_types
 from contract.exchange import Exchange, TooLarge

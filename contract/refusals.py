@@ -44,6 +44,7 @@ CONDITIONS: Mapping[Condition, Wanted] = MappingProxyType(
 """The usual answer to each condition; an application may want another."""
 UNSUPPORTED = "unsupported_grant_type"
 BROKEN = "The request breaks the contract."
+SAID = {401: "The request has no credentials that this operation takes.", 404: "There is nothing at this path."}
 
 
 class OwnProblem(Problem):
@@ -70,7 +71,7 @@ class OwnProblem(Problem):
             return b""
         phrase = HTTPStatus(self.status).phrase
         told: dict[str, Any] = {"type": "about:blank", "title": phrase, "status": self.status}
-        told["detail"] = self.detail or BROKEN
+        told["detail"] = self.detail or SAID.get(self.status, BROKEN)
         return to_json(told | ({"errors": [fault.document() for fault in self.errors]} if self.errors else {}))
 
 
