@@ -46,6 +46,8 @@ class Worker:
     def hear(self) -> None:
         """Take what it has said meanwhile."""
         if self.word in wait([self.word], 0) and os.read(self.word.fileno(), 4096):
+            if not self.answers:
+                log.info("worker_ready", pid=self.pid)
             self.silent, self.answers = 0, True
 
     def trouble(self) -> str | None:
@@ -164,6 +166,9 @@ class Supervisor:
             self.is_ending = True
         elif number == signal.SIGHUP and not self.is_ending:
             self.outdated = list(self.workers)
+            if self.successor:  # it has begun before, with what is now outdated
+                self.dismiss(self.successor)
+                self.successor = None
 
     def bury_if_over(self, worker: Worker) -> None:
         """Be done with a worker that was told to end, if it has or will not."""

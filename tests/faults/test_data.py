@@ -149,7 +149,8 @@ async def test_everybody_writes_the_same_at_once(trial: Trial, database: Databas
 async def one_wins(client: httpx.AsyncClient) -> None:
     task = await made(client)
     writes = [
-        client.patch(f"/tasks/{task}", json={"title": f"{number}"}, headers=UNCHANGED) for number in range(AT_ONCE)
+        client.patch(f"/tasks/{task}", json={"title": f"{task} {number}"}, headers=UNCHANGED)
+        for number in range(AT_ONCE)
     ]
     answers = await asyncio.gather(*writes)
     [won] = [answer.json() for answer in answers if answer.is_success]

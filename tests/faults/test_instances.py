@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.faults.conftest import Database
+from tests.faults.people import SERVES
 from tests.faults.servers import Instances, docket, instances
 from tests.faults.trial import Trial
 from tests.outages import Served
@@ -34,33 +35,40 @@ def workers_of(server: Served) -> set[psutil.Process]:
     return found
 
 
-def newer(server: Served, before: set[psutil.Process]) -> set[psutil.Process]:
-    return workers_of(server) - before
+def are_new(server: Served, before: set[psutil.Process]) -> bool:
+    """Whether all workers answer that there ought to be, and at least one of them did not exist before."""
+    now = workers_of(server)
+    answer = {line["pid"] for line in server.lines() if line["event"] == "worker_ready"}
+    return len(now) == WORKERS and bool(now - before) and {worker.pid for worker in now} <= answer
+
+
+def are_all_new(server: Served, before: set[psutil.Process]) -> bool:
+    return are_new(server, before) and not workers_of(server) & before
 
 
 @pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_worker_is_lost(trial: Trial, database: Database, harm: signal.Signals) -> None:
     async with (
-        docket(database.url, WORKERS="2") as server,
+        docket(database.url, WORKERS=str(WORKERS)) as server,
         trial(f"{harm.name} of a worker, WORKERS=2", server, database.url) as people,
     ):
         async for _ in people.rounds():
             before = workers_of(server)
             next(iter(before)).send_signal(harm)
-            await people.until(partial(newer, server, before), 2 * HANGS)
+            await people.until(partial(are_new, server, before), SERVES)
     assert people.longest_wait < HANGS
     assert any(said.startswith("worker_replaced") for said in people.said)
 
 
 async def test_workers_are_replaced(trial: Trial, database: Database) -> None:
     async with (
-        docket(database.url, WORKERS="2", DRAIN_SECONDS="1") as server,
+        docket(database.url, WORKERS=str(WORKERS), DRAIN_SECONDS="1") as server,
         trial("SIGHUP, WORKERS=2", server, database.url) as people,
     ):
         async for _ in people.rounds():
             before = workers_of(server)
             server.process.send_signal(signal.SIGHUP)
-            await people.until(lambda: len(newer(server, before)) == WORKERS, 60)  # noqa: B023 - it is called at once
+            await people.until(partial(are_all_new, server, before), SERVES)
     assert people.failures == {}
 
 

@@ -80,6 +80,28 @@ async def test_a_worker_that_dies_or_hangs_is_replaced_told_of_and_counted(
     assert now == {second.pid, told["successor"]}
 
 
+async def test_a_worker_that_sighup_had_begun_is_replaced_by_the_next_one(tmp_path: Path, fresh_url: str) -> None:
+    """It read settings and code before what the second SIGHUP is about."""
+    async with asyncio.timeout(120), running(tmp_path, fresh_url, 2) as server:
+
+        async def number() -> int:
+            return len(workers_of(server))
+
+        server.process.send_signal(signal.SIGHUP)
+        await until(number, 3)
+        before = {worker.pid for worker in workers_of(server)}
+
+        server.process.send_signal(signal.SIGHUP)
+
+        async def are_all_new() -> bool:
+            now = {worker.pid for worker in workers_of(server)}
+            ready = {line["pid"] for line in server.log() if line["event"] == "worker_ready"}
+            return len(now) == 2 and not now & before and now <= ready
+
+        await until(are_all_new, answer=True, seconds=90)
+        assert (await server.end())[0] == 0
+
+
 async def test_a_worker_that_hangs_does_not_keep_the_others_from_ending(
     tmp_path: Path, fresh_url: str, altered: dict[str, str]
 ) -> None:
