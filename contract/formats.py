@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 INSTANT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[-+][0-9]{2}:[0-9]{2})", re.ASCII
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[-+][0-9]{2}:[0-9]{2})", re.ASCII
 )
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", re.ASCII)
 
@@ -17,7 +17,7 @@ def is_date(text: str) -> bool:
 
 
 def is_instant(text: str) -> bool:
-    """Whether it is a date-time (RFC 3339) of the years 1 to 9999, to the microsecond, and no leap second."""
+    """Whether it is a date-time (RFC 3339) of the years 1 to 9999, and no leap second; nanoseconds are cut off."""
     return INSTANT.fullmatch(text) is not None and can_be_read(datetime.fromisoformat, text.upper())
 
 

@@ -117,7 +117,8 @@ def details_in(node: object) -> Iterator[tuple[str, str]]:
     """The patterns in a part of the document, each with its `x-pattern-detail`, where there is one."""
     if isinstance(node, dict):
         if isinstance(node.get("pattern"), str) and "x-pattern-detail" in node:
-            yield node["pattern"], str(node["x-pattern-detail"])
+            words = node["x-pattern-detail"]
+            yield node["pattern"], str(words[-1]["detail"] if isinstance(words, list) else words)
         node = list(node.values())
     for part in node if isinstance(node, list) else ():
         yield from details_in(part)

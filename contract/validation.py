@@ -5,6 +5,7 @@ nothing in it is looked at. Whether a value or a part of it is valid at all, jso
 fault; to name every fault it would make an error of each before the first can be read.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Literal
@@ -119,7 +120,9 @@ class Walk:
         code = CODES.get(keyword, "format")
         if keyword == "type" and value is None:
             return self.fault(at, keyword, code="not_null")
-        return self.fault(at, keyword, saying(code, keyword, wanted, check.schemas.details.get), wanted=wanted)
+        detail = step_missed(check.node, value) if keyword in {"pattern", "format"} else None
+        detail = detail or saying(code, keyword, wanted, check.schemas.details.get)
+        return self.fault(at, keyword, detail, wanted=wanted)
 
     def missing(self, node: dict[str, Any], value: dict[str, Any], at: Path) -> Iterator[Fault]:
         """The members that there must be, beside others too, and are not."""
@@ -190,6 +193,14 @@ class Walk:
             return
         telling = [choice for choice in choices if not choice.is_null] if not fitting else []
         yield from self.broken(telling[0], value, at) if telling else [self.fault(at, keyword)]
+
+
+def step_missed(node: dict[str, Any], value: object) -> str | None:
+    """What the first pattern of a list of details that a text does not match says, where a schema has such a list."""
+    steps = node.get("x-pattern-detail")
+    if not isinstance(steps, list) or not isinstance(value, str):
+        return None
+    return next((step["detail"] for step in steps if not re.search(step["pattern"], value)), None)
 
 
 def is_fused(node: dict[str, Any]) -> bool:

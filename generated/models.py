@@ -721,6 +721,8 @@ class RefreshRequest(BaseModel):
     )
     refresh_token: Annotated[str | MISSING, Field(max_length=2048, min_length=1, pattern="^[\\x21-\\x7E]+$")] = MISSING
     """The refresh token; left out, that of the cookie."""
+    optional: bool | MISSING = MISSING
+    """True: where no session is there to refresh, answer `204` and no `401`."""
 
 
 class PasswordChange(BaseModel):
@@ -799,6 +801,7 @@ class TokenPair(BaseModel):
     """The life of the session, in seconds."""
     session_id: UUID
     """The id of the session."""
+    user: User
 
 
 IdempotencyKey = TypeAliasType(
@@ -909,7 +912,7 @@ TaskDescription = TypeAliasType(
 
 
 Instant = TypeAliasType("Instant", Annotated[AwareDatetime, Field(examples=["2026-02-06T18:00:00+01:00"])])
-"""An instant (RFC 3339) of a year from 1900 to 9998, where it is written, with its offset and up to six fraction digits."""
+"""An instant (RFC 3339) of a year from 1900 to 9998, where it is written, with its offset. Of up to nine fraction digits six are kept."""
 
 
 class TaskCreate(BaseModel):
@@ -993,7 +996,7 @@ class Task(BaseModel):
     created_at: AwareDatetime
     """When it was created."""
     updated_at: AwareDatetime
-    """When it was last changed."""
+    """When its last change was written."""
 
 
 class TaskPage(BaseModel):
@@ -1035,7 +1038,7 @@ class FoundTask(BaseModel):
     created_at: AwareDatetime
     """When it was created."""
     updated_at: AwareDatetime
-    """When it was last changed."""
+    """When its last change was written."""
     rank: Annotated[float, Field(ge=0.0)]
     """How well it fits, compared with the others."""
 

@@ -1562,6 +1562,14 @@ class RefreshTokens200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class RefreshTokens204(Result):
+    """There is no session to refresh, and `optional` was sent."""
+
+    status: ClassVar[int] = 204
+    set_cookie: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Logout204(Result):
     """Each session that was named is over."""
 
@@ -1998,6 +2006,10 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     (RFC 7396): what is left out stays, `null` clears. It comes as `application/merge-patch+json` or, with the same
     meaning, as `application/json`. Who cannot send `null` has `PUT`, where there is one: it resets what is left out.
 
+    **Polling.** `updated_at` is when the row was written, by the clock of the database. What was written is seen
+    at most 10 seconds later, so ask with `updated_after` as the newest `updated_at` that you have minus 10 seconds, and
+    drop what you know by `id` and `version`. What an account leaves in teams when it is deleted may take longer.
+
     **Text** is stored as given. A text of one line (a title, a name, a device) has something to be seen in it, no white
     space at its ends, no line break or other control character, and none that turns the direction of writing
     (U+202A to U+202E, U+2066 to U+2069). Answers may still have what was stored before.
@@ -2037,7 +2049,7 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `x-streamed` | an answer | Its body is sent while it is made. |
     | `x-request-body` | a link | The members of the next request's body. |
     | `x-problems` | the document | Status, title and meaning of each code of a problem. |
-    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`. |
+    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`; of a list, what the first says whose pattern is not met. |
     | `x-enum-varnames` | a schema | The names of its values in generated code, in snake_case. |
     | `x-set-by` | a header | `server`: every answer has it, whatever the operation. |"""
 
@@ -2212,14 +2224,15 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         /,
         *,
         body: models.RefreshRequest | MISSING,
-    ) -> RefreshTokens200:
+    ) -> RefreshTokens200 | RefreshTokens204:
         """Fetch the next tokens.
 
         Exchanges a refresh token, from the body or the cookie `__Host-refresh`, for an access token and the next
         refresh token. One that was exchanged at most 10 seconds ago, and at most two before the current one, answers
         the current one again: the answer may have been lost, and another tab may have been faster. An older one ends
         the session: somebody else may have it. The session ends when it did at sign-in. A refusal clears the cookie
-        that was refused.
+        that was refused. A page that only asks whether somebody is signed in sends `optional`, and is answered `204`
+        where nobody is.
 
         Source: POST /api/v1/auth/refresh
         Raises: MalformedBody, RefreshRefused, CrossSite, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -3508,6 +3521,12 @@ OPERATIONS: tuple[Operation, ...] = (
                         "#/paths/~1api~1v1~1auth~1refresh/post/responses/200/content/application~1json/schema",
                     ),
                 ),
+            ),
+            Reply(
+                RefreshTokens204,
+                None,
+                (SetHeader("Set-Cookie", "set_cookie", "#/components/headers/RefreshCookie/schema"),),
+                (),
             ),
         ),
         problems=(

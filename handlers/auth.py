@@ -24,6 +24,7 @@ from generated.operations import (
     PasswordRefused,
     RefreshRefused,
     RefreshTokens200,
+    RefreshTokens204,
     RegisterUser201,
     RevokeSession204,
     SessionNotFound,
@@ -52,6 +53,7 @@ class Standing(NamedTuple):
 
     id: UUID
     lineage: Lineage
+    user: models.User
 
 
 class Find(Protocol):
@@ -102,7 +104,9 @@ async def issue_token(call: PublicCall, /, *, body: models.TokenRequest) -> Issu
     return IssueToken200(body=pair)
 
 
-async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | MISSING) -> RefreshTokens200:
+async def refresh_tokens(
+    call: PublicCall, /, *, body: models.RefreshRequest | MISSING
+) -> RefreshTokens200 | RefreshTokens204:
     given = MISSING if body is MISSING else body.refresh_token
     cookie = call.client.refresh_cookie
     token = cookie if given is MISSING else given
@@ -111,6 +115,8 @@ async def refresh_tokens(call: PublicCall, /, *, body: models.RefreshRequest | M
         claims = call.process.tokens.verify_refresh(token or "")
         session = await advance(call, claims)
     except InvalidToken:
+        if body is not MISSING and body.optional is True:
+            return RefreshTokens204(set_cookie=clear)
         raise refused("invalid_refresh_token", clear) from None
     except RefreshReused:
         raise refused("refresh_token_reused", clear) from None
@@ -197,19 +203,21 @@ async def begin_session(
             created_at=call.now,
             expires_at=call.now + SESSION_LIFETIME,
         )
-        if await begun(call, session, hashed):
-            return Standing(session.id, Lineage(session.user_id, 0, session.created_at, None, session.expires_at))
+        if (user := await begin(call, session, hashed)) is not None:
+            lineage = Lineage(session.user_id, 0, session.created_at, None, session.expires_at)
+            return Standing(session.id, lineage, user)
     raise WrongPassword
 
 
-async def begun(call: PublicCall, session: NewSession, hashed: str) -> bool:
-    """Whether the session began: not when the password was changed meanwhile."""
+async def begin(call: PublicCall, session: NewSession, hashed: str) -> models.User | None:
+    """The account, if the session began: not when the password was changed meanwhile."""
     by = Caller(session.user_id, session.id, call.now)
     async with call.db.transaction() as db:
-        if not await sessions.insert(db, session, verified=hashed, most=call.process.sessions_per_user):
-            return False
+        user = await sessions.insert(db, session, verified=hashed, most=call.process.sessions_per_user)
+        if user is None:
+            return None
         await record(db, call, AuditAction.auth_login, SUCCESS, by=by, target=audit_trail.session(session.id))
-    return True
+    return user
 
 
 async def verified(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
@@ -229,13 +237,13 @@ async def verified(call: PublicCall, found: Credentials | None, identifier: str,
 async def advance(call: PublicCall, claims: RefreshClaims) -> Standing:
     """The session of a refresh token, on to its next one. Raises InvalidToken, RefreshReused; reuse ends it as well."""
     async with call.db.transaction() as db:
-        found = await sessions.lock(db, claims.session_id, now=call.now)
-        if found is None or found.user_id != claims.user_id:
+        user, found = await sessions.lock(db, claims.session_id, now=call.now) or (None, None)
+        if user is None or found is None or found.user_id != claims.user_id:
             raise InvalidToken
         if found.generation == claims.generation:
-            return Standing(claims.session_id, await sessions.rotate(db, claims.session_id, now=call.now))
+            return Standing(claims.session_id, await sessions.rotate(db, claims.session_id, now=call.now), user)
         if is_answered_again(found, claims.generation, call.now):
-            return Standing(claims.session_id, found)
+            return Standing(claims.session_id, found, user)
         await sessions.end(db, claims.session_id, now=call.now, reason="refresh_reuse")
         by = Caller(claims.user_id, claims.session_id, call.now)
         ended = audit_trail.session(claims.session_id)
@@ -261,6 +269,7 @@ def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[
         refresh_token=None if by_cookie else refresh,
         refresh_expires_in=int(left.total_seconds()),
         session_id=session.id,
+        user=session.user,
     )
     return pair, refresh_cookie.set_refresh(refresh, left) if by_cookie else None
 

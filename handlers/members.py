@@ -78,7 +78,7 @@ async def update_member(
         if body.role is MISSING or body.role == before.member.role:
             return UpdateMember200(body=before.member, etag=etag(before))
         keep_an_owner(before)
-        after = await members.set_role(db, organization_id, user_id, body.role, by=call.caller)
+        after = await members.set_role(db, organization_id, user_id, body.role)
         await noted(db, call, AuditAction.organization_member_updated, organization_id, after)
     return UpdateMember200(body=after.member, etag=etag(after))
 
@@ -95,7 +95,7 @@ async def remove_member(
         refuse_personal(before.kind)
         guard(if_match, before.member.version, etag(before))
         keep_an_owner(before)
-        removed = await members.delete(db, organization_id, user_id, by=call.caller)
+        removed = await members.delete(db, organization_id, user_id)
         await noted(db, call, AuditAction.organization_member_removed, organization_id, removed)
     return RemoveMember204()
 

@@ -24,7 +24,7 @@ from handlers.shared.permissions import Action, permit
 from handlers.shared.preconditions import etag, guard
 from handlers.shared.task_deletion import delete_tasks
 from persistence.authorization import Full
-from persistence.engine.pool import Database
+from persistence.engine.pool import Database, allow_long
 from persistence.queries import members, organizations
 
 SUCCESS = AuditOutcome.success
@@ -84,6 +84,7 @@ async def delete_organization(
     async with call.db.transaction() as db:
         await managed(db, call, organization_id, if_match, personal=False)
         await members.delete_all(db, organization_id)
+        allow_long(db)
         task_count = await delete_tasks(db, organization_id)  # takes long when there are many
         await organizations.hold(db, organization_id)
         task_count += await delete_tasks(db, organization_id)  # that superusers wrote meanwhile

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import MISSING
@@ -37,7 +37,7 @@ from persistence.search.vectors import write_vector
 WRITERS = ROLES[Action.write_tasks]
 SUCCESS = AuditOutcome.success
 FULL = "The organization has as many tasks as it may have."
-Write: TypeAlias = Callable[[Database, UUID], Awaitable[Item]]
+Written = TypeVar("Written")
 
 
 class Place(Protocol):
@@ -190,18 +190,18 @@ async def changed(
     """The task with the patch, in the organization that it shall be in."""
     wanted, by = versions(if_match), call.caller
     vector = write_vector(patch)
-    update = partial(tasks.update, patch=patch, vector=vector, versions=wanted, by=by, roles=WRITERS)
+    given: dict[str, Any] = {"patch": patch, "vector": vector, "versions": wanted, "by": by, "roles": WRITERS}
     if destination is MISSING:
-        return await found(call.db, task_id, by, update)
+        return await found(call.db, task_id, by, partial(tasks.update, **given))
     async with call.db.transaction() as db:
-        task = await found(db, task_id, by, update)
+        task, before = await found(db, task_id, by, partial(tasks.update_and_keep, **given))
         if task.organization_id == destination:
             return task
         source, target, moved = task.organization_id, audit_trail.task(task_id), AuditAction.task_moved
         left = entry_of(db, call, moved, SUCCESS, target=target, organization_id=source)
         arrived = entry_of(db, call, moved, SUCCESS, target=target, organization_id=destination)
         move = partial(tasks.move, db, task_id, source=source, destination=destination, by=by, roles=WRITERS)
-        return await placed(call, destination, partial(move, left=left, arrived=arrived))
+        return await placed(call, destination, partial(move, version=before + 1, left=left, arrived=arrived))
 
 
 async def toggle_task_completion(
@@ -221,8 +221,10 @@ async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MI
     return DeleteTask204()
 
 
-async def found(db: Database, task_id: UUID, by: Caller, write: Write) -> Item:
-    """The task of the write. Who waited for it while somebody moved it tries again where it is now.
+async def found(
+    db: Database, task_id: UUID, by: Caller, write: Callable[[Database, UUID], Awaitable[Written]]
+) -> Written:
+    """What the write tells of the task. Who waited for it while somebody moved it tries again where it is now.
 
     Raises what the write does; NotVisible when the task is not to be seen anywhere.
     """

@@ -343,6 +343,11 @@ def changed(records: list[Record]) -> Item:
     return keyset.read_item(records[0])
 
 
+def changed_from(records: list[Record]) -> tuple[Item, int]:
+    """As `changed`, with the version that the row had when it was locked."""
+    return changed(records), records[0]["current"]
+
+
 def placed(records: list[Record]) -> Item:
     """As `changed`, with how many there were where that was asked."""
     item, counted = changed(records), records[0].get("counted")

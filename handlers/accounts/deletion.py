@@ -12,7 +12,7 @@ from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.task_deletion import delete_tasks
-from persistence.engine.pool import Database
+from persistence.engine.pool import Database, allow_long
 from persistence.queries import members, organizations
 from persistence.queries.accounts import deletions, identities
 
@@ -22,16 +22,17 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
 
     Locks are taken in the order of those who change members or write tasks: teams, memberships, the account.
     """
+    allow_long(db)
     if await is_last_superuser(call, db, user, superusers):
         raise DeletionConflict("last_superuser", "This is the only active superuser.")
     await demand_other_owners(db, user.id)
     await members.delete_all(db, user.id)  # of the personal organization, where nothing more is written
-    await leave_tasks(call, db, user.id)  # takes long when there are many; what keeps others waiting comes afterwards
+    await leave_tasks(db, user.id)  # takes long when there are many; what keeps others waiting comes afterwards
     task_count = await delete_tasks(db, user.id)
     await leave_teams(call, db, user.id)
     await deletions.hold(db, user.id)
     await leave_teams(call, db, user.id)  # that were joined meanwhile
-    await leave_tasks(call, db, user.id)  # that were written meanwhile
+    await leave_tasks(db, user.id)  # that were written meanwhile
     for issuer, subject in await identities.list_of(db, user.id):
         await identities.bury(db, graves_of(call.process.keys, issuer, subject)[0], now=call.now)
     await lockout.forget(call, db, user.id)
@@ -50,10 +51,10 @@ async def leave_teams(call: Call, db: Database, user_id: UUID) -> None:
     teams = await deletions.hold_teams(db, user_id)
     await demand_other_owners(db, user_id)
     removed, target = AuditAction.organization_member_removed, audit_trail.user(user_id)
-    for team_id in await deletions.leave_teams(db, user_id, teams, now=call.now):
+    for team_id in await deletions.leave_teams(db, user_id, teams):
         await record(db, call, removed, AuditOutcome.success, target=target, organization_id=team_id)
 
 
-async def leave_tasks(call: Call, db: Database, user_id: UUID) -> None:
-    while await deletions.leave_tasks(db, user_id, now=call.now):
+async def leave_tasks(db: Database, user_id: UUID) -> None:
+    while await deletions.leave_tasks(db, user_id):
         pass  # there may be more

@@ -40,7 +40,7 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         await call.count_changes(changed)
         if takes_away and await is_last_superuser(call, db, held.user, superusers):
             raise UserConflict("last_superuser", "This is the only active superuser.")
-        user = await users.update(db, user_id, changes(held.user, patch), now=call.now)
+        user = await users.update(db, user_id, changes(held.user, patch))
         if "email" in changed or patch.is_active is False:
             reason = "email_changed" if "email" in changed else "deactivated"
             await sessions.end_others(db, user_id, by=call.caller, reason=reason)

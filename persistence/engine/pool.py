@@ -5,6 +5,7 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import inf
 from time import monotonic, perf_counter
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -20,6 +21,7 @@ NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowErr
 LONGEST_PAUSE = 0.8  # seconds between two tries to connect: a server that is back is found within 1 s
 LOST_SECONDS = 10.0  # for which slots are missing before the process is given up
 COMMAND_SECONDS = 3.0  # in which a statement is answered: longer than the server's own bounds, which tell more
+LAST_BEGIN = 7.0  # seconds in which a transaction begins its last statement: what it wrote is seen within 10
 SESSION = {
     "statement_timeout": "2500",
     "lock_timeout": "1500",  # longer than the 1 s after which PostgreSQL sees a deadlock, or both sides of it fail
@@ -49,6 +51,10 @@ class PoolExhausted(Exception):  # noqa: N818 - it says what is the case
     """No connection came free in time."""
 
 
+class TransactionTooLong(PoolExhausted):
+    """The transaction has lasted so long that who polls for changes could miss what it wrote."""
+
+
 AWAY = (OSError, PostgresError, InterfaceError, InternalClientError, PoolExhausted)
 """What is raised when there is no database to ask, or it refuses."""
 
@@ -56,10 +62,12 @@ AWAY = (OSError, PostgresError, InterfaceError, InternalClientError, PoolExhaust
 class Transaction:
     """A connection inside a transaction. Its own transactions are savepoints."""
 
-    def __init__(self, connection: Connection, watch: Watch | None = None) -> None:
-        self.connection, self.watch = connection, watch
+    def __init__(self, connection: Connection, watch: Watch | None = None, ends: float = inf) -> None:
+        self.connection, self.watch, self.ends = connection, watch, ends
 
     async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
+        if monotonic() > self.ends:
+            raise TransactionTooLong
         return await run(self.connection, sql, values, self.watch)
 
     @asynccontextmanager
@@ -134,7 +142,7 @@ class Pool:
         try:
             async with connection.transaction():
                 begun = True
-                yield Transaction(connection, self.watch)
+                yield Transaction(connection, self.watch, monotonic() + LAST_BEGIN)
             sound = True
         except Exception as error:
             sound = begun and is_sound(connection, error)
@@ -266,6 +274,12 @@ class Pool:
         await asyncio.gather(*self.closing, return_exceptions=True)
         if late:
             raise PoolExhausted(f"{late} of {self.size} connections to PostgreSQL did not come back")
+
+
+def allow_long(db: Database) -> None:
+    """Let the transaction last as long as it takes: it deletes, which no poll for changes tells of."""
+    if isinstance(db, Transaction):
+        db.ends = inf
 
 
 def give_up(waiter: Waiter) -> None:

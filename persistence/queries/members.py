@@ -89,20 +89,20 @@ def insert(organization_id: UUID, email_key: str, role: OrganizationRole, *, by:
     columns = typed(Member, values | {"created_at": by.now, "updated_at": by.now})
     account = select(*columns.values()).where(User.email_key == email_key, User.is_active)
     account = account.with_for_update(of=User, read=True, key_share=True)  # who goes at this moment is waited for
-    return changing(insert_into(Member).from_select([*columns], account), organization_id, by)
+    return changing(insert_into(Member).from_select([*columns], account), organization_id)
 
 
 @query(found)
-def set_role(organization_id: UUID, user_id: UUID, role: OrganizationRole, *, by: Caller) -> Sql:
-    values = {"role": role, "version": Member.version + 1, "updated_at": by.now}
+def set_role(organization_id: UUID, user_id: UUID, role: OrganizationRole) -> Sql:
+    values = {"role": role, "version": Member.version + 1, "updated_at": func.clock_timestamp()}
     which = Member.organization_id == organization_id, Member.user_id == user_id
-    return changing(update_of(Member).where(*which).values(values), organization_id, by)
+    return changing(update_of(Member).where(*which).values(values), organization_id)
 
 
 @query(found)
-def delete(organization_id: UUID, user_id: UUID, *, by: Caller) -> Sql:
+def delete(organization_id: UUID, user_id: UUID) -> Sql:
     which = Member.organization_id == organization_id, Member.user_id == user_id
-    return changing(delete_from(Member).where(*which), organization_id, by)
+    return changing(delete_from(Member).where(*which), organization_id)
 
 
 @query(lambda _: None)
@@ -111,10 +111,10 @@ def delete_all(organization_id: UUID) -> Sql:
     return delete_from(Member).where(Member.organization_id == organization_id)
 
 
-def changing(change: Insert | Update | Delete, organization_id: UUID, by: Caller) -> Sql:
+def changing(change: Insert | Update | Delete, organization_id: UUID) -> Sql:
     """The member that a change tells of; the organization is at its next version then."""
     changed = change.returning(Member.user_id, *MEMBERSHIP).cte("changed")
-    organization = grown(organization_id, by).where(select(changed.c.user_id).exists()).cte("organization")
+    organization = grown(organization_id).where(select(changed.c.user_id).exists()).cte("organization")
     user_id, *membership = changed.c
     rows = select(*USER, *membership, User.version.label("user_version")).join(User, User.id == user_id)
     return rows.add_cte(organization)

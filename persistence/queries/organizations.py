@@ -98,7 +98,7 @@ def lock(organization_id: UUID) -> Sql:
 @query(lambda records: whole(records[0]))
 def update(organization_id: UUID, patch: models.OrganizationPatch, *, by: Caller) -> Sql:
     """The organization with these values. It must be locked, and the caller allowed to change it."""
-    return grown(organization_id, by, **typed(Organization, given(patch))).returning(*seen_by_member(by))
+    return grown(organization_id, **typed(Organization, given(patch))).returning(*seen_by_member(by))
 
 
 @query(lambda records: int(records[0][0]))
@@ -123,7 +123,7 @@ def delete(organization_id: UUID) -> Sql:
     return delete_from(Organization).where(Organization.id == organization_id)
 
 
-def grown(organization_id: UUID, by: Caller, **values: Any) -> Update:
+def grown(organization_id: UUID, **values: Any) -> Update:
     """The organization at its next version, with these values."""
-    next_version = {"version": Organization.version + 1, "updated_at": by.now}
+    next_version = {"version": Organization.version + 1, "updated_at": func.clock_timestamp()}
     return update_of(Organization).where(Organization.id == organization_id).values(values | next_version)

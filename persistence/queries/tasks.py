@@ -27,6 +27,7 @@ from persistence.authorization import (
     Room,
     Target,
     changed,
+    changed_from,
     listed,
     listed_everywhere,
     listed_in,
@@ -104,14 +105,15 @@ def insert(
 ) -> Sql:
     """A task as the contract's `TaskCreate` says it; its status and priority must be there. `vector`: of its texts."""
     target = organization(organization_id, by, roles, room)
+    now = func.statement_timestamp()  # as far as PostgreSQL can tell it for a row that nobody has locked
     values = given(task) | {
         "id": task_id,
         "organization_id": organization_id,
         "user_id": by.id,
-        "completed_at": case((is_completed(task.status), type_coerce(by.now, INSTANT))),
+        "completed_at": case((is_completed(task.status), now)),
         "search_vector": whole_vector(vector, organization_id),
-        "created_at": by.now,
-        "updated_at": by.now,
+        "created_at": now,
+        "updated_at": now,
     }
     return target.after(target.insert(Task, **values).returning(*TASK))
 
@@ -129,7 +131,11 @@ def update(
     """The task with what is given. `vector`: of the texts that are."""
     values = given(patch)
     found_by = {"search_vector": found_by_texts(values, vector)} if values.keys() & {"title", "description"} else {}
-    return change(target(task_id, by, roles), by, versions, values, found_by)
+    return change(target(task_id, by, roles), versions, values, found_by)
+
+
+update_and_keep = query(changed_from)(update.write)
+"""As `update`, in a transaction that goes on: with the version from before."""
 
 
 def found_by_texts(values: dict[str, Any], vector: str | MISSING) -> ColumnElement[Any]:
@@ -146,25 +152,25 @@ def move(
     *,
     source: UUID,
     destination: UUID,
+    version: int,
     by: Caller,
     roles: Shape[Roles],
     left: Entry,
     arrived: Entry,
     room: Room | MISSING = MISSING,
 ) -> Sql:
-    """The task in another organization, where it is a row anew; in its old one it must be locked already.
+    """The task at this version in another organization, where it is a row anew; it must be locked already.
 
     Both organizations have an audit log of it.
     """
     target = organization(destination, by, roles, room)
     here = Task.id == task_id, Task.organization_id == source, target.allowed, target.has_room
     gone = delete_from(Task).where(*here).returning(*STORED).cte("gone")
-    now = type_coerce(by.now, INSTANT)
     values: dict[str, Any] = {column.name: gone.c[column.name] for column in STORED} | {
         "organization_id": type_coerce(destination, Task.organization_id.type),
-        "version": case((gone.c.updated_at == now, gone.c.version), else_=gone.c.version + 1),  # grows once in a call
+        "version": type_coerce(version, Task.version.type),
         "search_vector": moved_vector(gone.c.search_vector, source, destination),
-        "updated_at": now,
+        "updated_at": func.clock_timestamp(),
     }
     moved = insert_into(Task).from_select(list(values), select(*[value.label(n) for n, value in values.items()]))
     return target.after(moved.returning(*TASK), lambda gone: [insert_after(gone, each) for each in (left, arrived)])
@@ -186,7 +192,7 @@ def set_completed(
         status = TaskStatus.completed.value
     else:
         status = case((Task.completed, TaskStatus.pending.value), else_=Task.status)
-    return change(target(task_id, by, roles), by, versions, {"status": status})
+    return change(target(task_id, by, roles), versions, {"status": status})
 
 
 @query(changed)
@@ -226,7 +232,6 @@ def selected(mine: Target, versions: Sequence[int] | MISSING) -> list[ColumnElem
 
 def change(
     mine: Target,
-    by: Caller,
     versions: Sequence[int] | MISSING,
     values: dict[str, Any],
     derived: dict[str, ColumnElement[Any]] | None = None,
@@ -238,13 +243,13 @@ def change(
     differs = or_(
         literal_column("false"), *[getattr(Task, name).is_distinct_from(value) for name, value in typed.items()]
     )
+    now: Any = func.clock_timestamp()  # the row is locked by now
     if "status" in typed:
-        typed["completed_at"] = case(
-            (is_completed(typed["status"]), func.coalesce(Task.completed_at, type_coerce(by.now, INSTANT)))
-        )
+        now = select(select(now.label("now")).cte("moment").c.now).scalar_subquery()  # one moment for both
+        typed["completed_at"] = case((is_completed(typed["status"]), func.coalesce(Task.completed_at, now)))
     grown = {
         "version": case((differs, Task.version + 1), else_=Task.version),
-        "updated_at": case((differs, type_coerce(by.now, INSTANT)), else_=Task.updated_at),
+        "updated_at": case((differs, now), else_=Task.updated_at),
     }
     return mine.after(
         update_of(Task).where(*selected(mine, versions)).values(typed | grown | (derived or {})).returning(*TASK)

@@ -56,7 +56,7 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
         if found is None or found.is_superuser or not promote:
             return "is one" if found is None or found.is_superuser else "is none"
         async with db.transaction() as together:
-            await users.promote(together, found.id, now=datetime.now(UTC))
+            await users.promote(together, found.id)
             await note(together, found.id)
         return "promoted"
 
@@ -88,7 +88,7 @@ async def make_external(url: str, settings: Settings, namespace: str, subject: s
     async with connected(url) as connection, Transaction(connection).transaction() as together:
         made = await identities.insert(together, arrival)
         found = await identities.find(together, namespace, subject, graves=[])
-        if found.user_id is None or not (made or await users.promote(together, found.user_id, now=arrival.created_at)):
+        if found.user_id is None or not (made or await users.promote(together, found.user_id)):
             return "is one"
         await note(together, found.user_id)
     return "made" if made else "promoted"

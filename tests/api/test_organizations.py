@@ -79,7 +79,7 @@ class TestLists:
 
         assert (len(found), set(found)) == (5, teams)
 
-    @pytest.mark.parametrize("character", ["\x01", '"', "\U0001f600"])
+    @pytest.mark.parametrize("character", ["\u2003", '"', "\U0001f600"])
     async def test_the_longest_names_have_a_page_after_them(
         self, api: ApiClient, make: Factory, character: str
     ) -> None:

@@ -39,6 +39,7 @@ class TestRefresh:
         assert (await me.get("/auth/me"))["id"] == str(ada.id)
         assert (tokens["session_id"], tokens["expires_in"]) == (str(ada.session_id), 900)
         assert (tokens.headers["cache-control"], "set-cookie" in tokens.headers) == ("no-store", False)
+        assert tokens["user"] == (await me.get("/auth/me")).body
         await refresh(api, tokens["refresh_token"])
 
     @pytest.mark.proves("", "A refresh sent again within 10 seconds gets the same bytes")
@@ -142,6 +143,19 @@ class TestRefresh:
 
     async def test_nothing_at_all_is_no_refresh_token(self, api: ApiClient) -> None:
         assert (await api.send("POST", "/auth/refresh", expect=401))["code"] == "invalid_refresh_token"
+
+    @pytest.mark.parametrize("body", [{"refresh_token": "rubbish"}, {}])
+    async def test_who_only_asks_whether_there_is_a_session_is_not_refused(
+        self, api: ApiClient, make: Factory, settings: Settings, body: dict[str, str]
+    ) -> None:
+        ada = await make.user()
+        live = {"refresh_token": refresh_token(settings, ada), "optional": True}
+
+        none = await api.post("/auth/refresh", {**body, "optional": True}, expect=204)
+        await api.post("/auth/refresh", {**body, "optional": False}, expect=401)
+
+        assert "set-cookie" not in none.headers
+        assert (await api.post("/auth/refresh", live, expect=200))["user"]["id"] == str(ada.id)
 
     @pytest.mark.proves("ASVS 5.0 9.2.2", "An access token refreshes nothing")
     async def test_neither_an_access_token_nor_somebody_elses_session_is_refreshed(

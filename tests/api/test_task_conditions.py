@@ -83,7 +83,8 @@ class TestIfMatch:
 
     @pytest.mark.parametrize("kind", WRITES)
     @pytest.mark.parametrize(
-        "named", ['"2"', '"1", "2"', 'W/"3"', '"4", W/"3"', '"03"', '""', '"x"', '"3.0"', f'"{"9" * 900}"']
+        "named",
+        ['"2"', '"1", "2"', 'W/"3"', '"4", W/"3"', '"03"', '""', '"x"', '"2.3"', '"3."', '"3.x"', f'"{"9" * 900}"'],
     )
     async def test_who_names_no_current_tag_is_told_the_current_one(self, mine: Mine, kind: str, named: str) -> None:
         problem = await mine.write(kind, expect=412, If_Match=named)

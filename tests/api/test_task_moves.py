@@ -8,6 +8,7 @@ import pytest
 from persistence.engine.pool import Pool
 from tests.client import ApiClient
 from tests.factories import Factory
+from tests.waiting import somebody_waits
 
 
 @pytest.mark.parametrize("verb", ["patch", "put"])
@@ -120,3 +121,26 @@ async def test_of_many_moves_at_once_each_finds_the_task_wherever_it_is(
 
     assert [answer.status_code for answer in answers] == [200] * 12
     assert len(await fresh.fetch("SELECT FROM tasks WHERE id = $1", [task_id])) == 1
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("change", [{"title": "After"}, {"status": "completed"}, {"organization_id": None}])
+async def test_a_task_is_stamped_when_it_is_written_not_when_that_was_asked_for(
+    pair: tuple[ApiClient, ApiClient], commit: Factory, fresh: Pool, change: dict[str, str | None]
+) -> None:
+    """Who polls with the newest that was seen finds what waited for a lock meanwhile."""
+    ada = await commit.user()
+    team, task_id = await commit.team(owner=ada), await commit.task(ada.id, ada)
+    body = {name: value or str(team) for name, value in change.items()}
+    one, other = [api.as_(ada) for api in pair]
+    async with fresh.transaction() as holding:
+        await holding.fetch("SELECT FROM tasks WHERE id = $1 FOR UPDATE", [task_id])
+        writing = asyncio.create_task(one.patch(f"/tasks/{task_id}", body))
+        await somebody_waits(fresh)
+        seen = await other.post("/tasks", {"title": "Seen meanwhile"})
+
+    changed = await writing
+
+    assert changed["updated_at"] > seen["updated_at"]
+    newer = await other.get("/tasks", scope="all", updated_after=seen["updated_at"])
+    assert str(task_id) in {task["id"] for task in newer["items"]}

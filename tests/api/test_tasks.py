@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
+
 from tests.client import ApiClient
 from tests.factories import Factory
 
@@ -164,6 +166,16 @@ class TestTaskUpdate:
 
 
 class TestTaskToggleComplete:
+    @pytest.mark.parametrize("digits", ["1", "123456", "1234567", "123456789"])
+    async def test_digits_after_the_microsecond_are_cut_off(self, api: ApiClient, make: Factory, digits: str) -> None:
+        ada = api.as_(await make.user())
+
+        task = await ada.post("/tasks", {"title": "Ship it", "due_date": f"2026-01-31T09:30:00.{digits}Z"})
+
+        assert task["due_date"] == f"2026-01-31T09:30:00.{digits[:6]:0<6}Z"
+        due = f"2026-01-31T09:30:00.{digits}Z"
+        assert (await ada.get("/tasks", due_after=due))["items"] == [task.body]
+
     async def test_a_task_is_completed_and_taken_up_again(self, api: ApiClient, make: Factory) -> None:
         ada = api.as_(await make.user())
         task = await ada.post("/tasks", {"title": "Ship it", "status": "in_progress"})

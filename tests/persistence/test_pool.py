@@ -13,7 +13,15 @@ import pytest
 from sqlalchemy import make_url
 
 from persistence.engine import pool as engine
-from persistence.engine.pool import SESSION, Database, Pool, PoolExhausted
+from persistence.engine.pool import (
+    LAST_BEGIN,
+    SESSION,
+    Database,
+    Pool,
+    PoolExhausted,
+    TransactionTooLong,
+    allow_long,
+)
 from persistence.tables import Organization
 from tests.factories import Factory
 from tests.waiting import until
@@ -39,6 +47,29 @@ async def onlooker(fresh_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def until_active(onlooker: asyncpg.Connection, count: int) -> None:
     await until(lambda: onlooker.fetchval(f"SELECT count(*) {OTHERS} AND wait_event = 'PgSleep'"), count)
+
+
+class TestDuration:
+    def test_what_a_transaction_writes_is_seen_within_ten_seconds(self) -> None:
+        assert LAST_BEGIN + int(SESSION["statement_timeout"]) / 1000 < 10
+
+    async def test_a_transaction_that_has_lasted_too_long_writes_nothing(
+        self, fresh: Pool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine, "LAST_BEGIN", -1.0)
+
+        with pytest.raises(TransactionTooLong):
+            async with fresh.transaction() as db:
+                await db.fetch("SELECT 1", [])
+
+        assert fresh.slots().missing == 0
+
+    async def test_one_that_deletes_may_last(self, fresh: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "LAST_BEGIN", -1.0)
+
+        async with fresh.transaction() as db:
+            allow_long(db)
+            assert [record[0] for record in await db.fetch("SELECT 1", [])] == [1]
 
 
 class TestSlots:

@@ -1,12 +1,11 @@
 """Queries that delete an account, which is held, and take it out of its teams: what it wrote there stays."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import exists, func, null, select, tuple_, type_coerce
+from sqlalchemy import exists, func, null, select, tuple_
 from sqlalchemy import update as update_of
 from sqlalchemy.orm import aliased
 
@@ -41,26 +40,25 @@ def is_sole_owner(user_id: UUID) -> Sql:
 
 
 @query(lambda records: [record["id"] for record in records])
-def leave_teams(user_id: UUID, teams: Sequence[UUID], *, now: datetime) -> Sql:
+def leave_teams(user_id: UUID, teams: Sequence[UUID]) -> Sql:
     """Those of the teams, which are held, that have a member less. Waits for what the user writes there just now."""
     theirs = Member.user_id == user_id, one_of(Member.organization_id, teams)
     left = delete_from(Member).where(*theirs).returning(Member.organization_id).cte("left")
     here = Organization.id.in_(select(left.c.organization_id))
-    return update_of(Organization).where(here).values(changed(Organization, now)).returning(Organization.id)
+    return update_of(Organization).where(here).values(changed(Organization)).returning(Organization.id)
 
 
 @query(len)
-def leave_tasks(user_id: UUID, *, now: datetime) -> Sql:
+def leave_tasks(user_id: UUID) -> Sql:
     """How many tasks in teams have no author any more, which changes them: some of those that are left."""
     some = select(Task.organization_id, Task.id).where(Task.user_id == user_id, Task.organization_id != user_id)
     here = tuple_(Task.organization_id, Task.id).in_(some.limit(BATCH))
-    return update_of(Task).where(here).values(changed(Task, now) | {"user_id": null()}).returning(Task.id)
+    return update_of(Task).where(here).values(changed(Task) | {"user_id": null()}).returning(Task.id)
 
 
-def changed(table: type[Organization | Task], now: datetime) -> dict[str, Any]:
-    """The next version, as of now: when a deletion that takes long began, unless the row was changed since then."""
-    moment = type_coerce(now, table.updated_at.type)
-    return {"version": table.version + 1, "updated_at": func.greatest(table.updated_at, moment)}
+def changed(table: type[Organization | Task]) -> dict[str, Any]:
+    """The next version, as of when the row is written; it never goes back."""
+    return {"version": table.version + 1, "updated_at": func.greatest(table.updated_at, func.clock_timestamp())}
 
 
 @query(lambda _: None)

@@ -23,10 +23,11 @@ from sqlalchemy import (
 from sqlalchemy import insert as insert_into
 from sqlalchemy.orm import InstrumentedAttribute
 
+from generated import models
 from persistence.authorization import Caller, SessionOver, for_superusers, listed, listed_mine, mine, permitted, seen
 from persistence.engine import keyset
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Rows, Shape, Sql, one, query, typed, when
+from persistence.engine.statements import Rows, Shape, Sql, one, query, trusted, typed, when
 from persistence.tables import Session, User
 
 
@@ -84,14 +85,16 @@ LINEAGE = (
     Session.previous_rotated_at,
     Session.expires_at,
 )
+USER = tuple(getattr(User, name) for name in models.User.model_fields)
+OF_SESSION = slice(len(USER), None)
 LISTED = [Session.id, Session.device_name, Session.user_agent, func.host(Session.ip_address).label("ip_address")]
 LISTED += [Session.created_at, Session.last_used_at, Session.expires_at]
 NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
 
 
-@query(bool)
+@query(one(trusted(models.User)))
 def insert(session: NewSession, *, verified: str, most: int) -> Sql:
-    """Whether the session began: not when the account was deactivated or its password changed since it was verified.
+    """The account, if the session began: not when it was deactivated or its password changed since it was verified.
 
     Of the account's sessions the `most` that were used last go on. The account is locked against changes: a password
     change either is seen here, or sees this session.
@@ -116,13 +119,17 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
     others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
     excess = others.offset(most - 1).correlate(None).scalar_subquery()  # uncorrelated, or it is about one session
     evicted = ended(Session.id == any_(func.array(excess)), now, "evicted").cte("evicted")
-    return select(begun.c.id).add_cte(evicted)
+    return select(*USER).join(begun, begun.c.user_id == User.id).add_cte(evicted)
 
 
-@query(one(lambda record: Lineage(*record)))
+@query(one(lambda record: (trusted(models.User)(record), Lineage(*record[OF_SESSION]))))
 def lock(session_id: UUID, *, now: datetime) -> Sql:
-    """The session, if it is live and its account active; nobody else changes it before the transaction ends."""
-    live = select(*LINEAGE).join(User, User.id == Session.user_id).where(Session.id == session_id, User.is_active)
+    """The account and its session, if both are live; nobody else changes the session before the transaction ends."""
+    live = (
+        select(*USER, *LINEAGE)
+        .join(Session, User.id == Session.user_id)
+        .where(Session.id == session_id, User.is_active)
+    )
     return live.where(*alive(now)).with_for_update(of=Session)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, Update, exists, or_, select
+from sqlalchemy import ColumnElement, Update, exists, func, or_, select
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 from sqlalchemy.orm import aliased
@@ -154,9 +154,9 @@ def find_by_email(email_key: str) -> Sql:
 
 
 @query(bool)
-def promote(user_id: UUID, *, now: datetime) -> Sql:
+def promote(user_id: UUID) -> Sql:
     """Make a superuser of an account that is none."""
-    values = {"is_superuser": True, "version": User.version + 1, "updated_at": now}
+    values = {"is_superuser": True, "version": User.version + 1, "updated_at": func.clock_timestamp()}
     which = User.id == user_id, User.is_superuser.is_(False)
     return update_of(User).where(*which).values(values).returning(User.id)
 
@@ -186,9 +186,9 @@ def hold_superusers(user_ids: Sequence[UUID], *, by: Caller) -> Sql:
 
 
 @query(lambda records: trusted(models.User)(records[0]))
-def update(user_id: UUID, changes: Changes, *, now: datetime) -> Sql:
+def update(user_id: UUID, changes: Changes) -> Sql:
     """The account, which is held, with these values."""
-    values = changes.given | {"version": User.version + 1, "updated_at": now}
+    values = changes.given | {"version": User.version + 1, "updated_at": func.clock_timestamp()}
     return update_of(User).where(User.id == user_id).values(values).returning(*USER)
 
 
@@ -219,7 +219,7 @@ def find_my_password(*, by: Caller, origin: Origin | MISSING) -> Sql:
 @query(seen(lambda _: None))
 def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
     """Not when it changed since it was verified."""
-    values = {"hashed_password": hashed, "version": User.version + 1, "updated_at": by.now}
+    values = {"hashed_password": hashed, "version": User.version + 1, "updated_at": func.clock_timestamp()}
 
     def change(me: ColumnElement[UUID]) -> Update:
         mine_still = User.id == me, User.hashed_password == verified
