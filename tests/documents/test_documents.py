@@ -168,6 +168,20 @@ def test_the_index_of_decisions_has_every_one_by_its_number_and_title() -> None:
         assert f"| [{number}]({path.name}) | {title} |" in index
 
 
+def test_the_page_on_logs_has_every_event_and_no_other() -> None:
+    """A name, as code gives it: in capitals or small letters, without a space. Sentences tell themselves."""
+    told = re.compile(r"""(?:\blog\.\w+|\btell)\(\s*"([a-z_]+)"|"event":"([a-z_]+)\"""")
+    sources = [
+        path.read_text(encoding="utf-8")
+        for top in ("handlers", "persistence", "server")
+        for path in (ROOT / top).rglob("*.py")
+    ]
+    events = {name for source in sources for match in told.findall(source) for name in match if name}
+
+    page = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8").partition("## Events")[2].partition("## What")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == events
+
+
 def test_scripts_system_installs_every_program_that_its_tests_ask_for() -> None:
     of_a_package = dict.fromkeys(("initdb", "pg_isready", "postgres", "psql"), "postgresql") | {
         "promtool": "prometheus"
