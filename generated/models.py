@@ -970,46 +970,15 @@ class TaskCompletion(BaseModel):
     """What it shall be."""
 
 
-class Task(BaseModel):
-    """A task."""
+class TaskAuthor(BaseModel):
+    """Who created a task, also one who has left the organization since."""
 
     id: UUID
-    """The id of the task."""
-    organization_id: UUID
-    """The organization it lives in."""
-    user_id: UUID | None
-    """The author: who created it; null when that account is gone."""
-    title: str
-    """What is to be done, in one line."""
-    description: str | None
-    """All there is to say about it."""
-    status: TaskStatus
-    priority: TaskPriority
-    due_date: AwareDatetime | None
-    """When it is due."""
-    completed: bool
-    """Whether `status` is `completed`."""
-    completed_at: AwareDatetime | None
-    """When it was completed."""
-    version: Annotated[int, Field(ge=1)]
-    """Grows with every change."""
-    created_at: AwareDatetime
-    """When it was created."""
-    updated_at: AwareDatetime
-    """When its last change was written."""
-
-
-class TaskPage(BaseModel):
-    """A page of tasks."""
-
-    items: list[Task]
-    """The tasks of this page."""
-    next_cursor: str | None
-    """The `cursor` of the next page; null on the last one."""
-    has_more: bool
-    """Whether there is a next page."""
-    total_count: Annotated[int | None, Field(ge=0)]
-    """How many tasks all pages hold together; null unless `include_total` asks."""
+    """The id of the user."""
+    username: str | None
+    """The name to sign in by."""
+    full_name: str | None
+    """The name as its bearer writes it."""
 
 
 class FoundTask(BaseModel):
@@ -1021,6 +990,7 @@ class FoundTask(BaseModel):
     """The organization it lives in."""
     user_id: UUID | None
     """The author: who created it; null when that account is gone."""
+    author: TaskAuthor | None
     title: str
     """What is to be done, in one line."""
     description: str | None
@@ -1417,6 +1387,15 @@ TaskPriorityFilterParameter = TypeAliasType(
 
 
 TaskAuthorFilterParameter = TypeAliasType("TaskAuthorFilterParameter", UUID)
+
+
+HasDueDateParameter = TypeAliasType("HasDueDateParameter", bool)
+
+
+HasDescriptionParameter = TypeAliasType("HasDescriptionParameter", bool)
+
+
+HasAuthorParameter = TypeAliasType("HasAuthorParameter", bool)
 
 
 OrganizationFilterParameter = TypeAliasType("OrganizationFilterParameter", UUID)
@@ -1824,6 +1803,49 @@ class LoginRequest(BaseModel):
     password: Password
     device_name: DeviceName | None | MISSING = MISSING
     token_transport: TokenTransport | MISSING = MISSING
+
+
+class Task(BaseModel):
+    """A task."""
+
+    id: UUID
+    """The id of the task."""
+    organization_id: UUID
+    """The organization it lives in."""
+    user_id: UUID | None
+    """The author: who created it; null when that account is gone."""
+    author: TaskAuthor | None
+    title: str
+    """What is to be done, in one line."""
+    description: str | None
+    """All there is to say about it."""
+    status: TaskStatus
+    priority: TaskPriority
+    due_date: AwareDatetime | None
+    """When it is due."""
+    completed: bool
+    """Whether `status` is `completed`."""
+    completed_at: AwareDatetime | None
+    """When it was completed."""
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change."""
+    created_at: AwareDatetime
+    """When it was created."""
+    updated_at: AwareDatetime
+    """When its last change was written."""
+
+
+class TaskPage(BaseModel):
+    """A page of tasks."""
+
+    items: list[Task]
+    """The tasks of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+    total_count: Annotated[int | None, Field(ge=0)]
+    """How many tasks all pages hold together; null unless `include_total` asks."""
 
 
 class Export(BaseModel):

@@ -1998,7 +1998,8 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
 
     | Resource | `ETag` | `If-Match` compares |
     |---|---|---|
-    | a user, an organization, a task | `"<version>"` | the version |
+    | a user, an organization | `"<version>"` | the version |
+    | a task | `"<version>.<version of the author>"`, of one without author `"<version>"` | the version of the task, which is the first number |
     | a member | `"<version>.<version of the user>"` | the version of the member, which is the first number |
 
     So `If-Match: "<version>"` guards a change of any item of a list, too. What is not current is `412`, with the
@@ -2796,6 +2797,9 @@ class TasksOperations(Protocol[Call_contra]):
         updated_before: models.Instant | MISSING,
         updated_after: models.Instant | MISSING,
         user_id: models.TaskAuthorFilterParameter | MISSING,
+        has_due_date: models.HasDueDateParameter | MISSING,
+        has_description: models.HasDescriptionParameter | MISSING,
+        has_author: models.HasAuthorParameter | MISSING,
         organization_id: models.OrganizationFilterParameter | MISSING,
         scope: models.TaskScope | MISSING,
         include_total: models.IncludeTotalParameter,
@@ -2846,6 +2850,9 @@ class TasksOperations(Protocol[Call_contra]):
         updated_before: models.Instant | MISSING,
         updated_after: models.Instant | MISSING,
         user_id: models.TaskAuthorFilterParameter | MISSING,
+        has_due_date: models.HasDueDateParameter | MISSING,
+        has_description: models.HasDescriptionParameter | MISSING,
+        has_author: models.HasAuthorParameter | MISSING,
         organization_id: models.OrganizationFilterParameter | MISSING,
         scope: models.TaskScope | MISSING,
     ) -> SearchTasks200:
@@ -4684,6 +4691,30 @@ OPERATIONS: tuple[Operation, ...] = (
                 schema="#/components/parameters/TaskAuthorFilter/schema",
             ),
             Parameter(
+                name="has_due_date",
+                where="query",
+                argument="has_due_date",
+                shape=Scalar(kinds=("boolean",), schema="#/components/parameters/HasDueDate/schema"),
+                type=models.HasDueDateParameter,
+                schema="#/components/parameters/HasDueDate/schema",
+            ),
+            Parameter(
+                name="has_description",
+                where="query",
+                argument="has_description",
+                shape=Scalar(kinds=("boolean",), schema="#/components/parameters/HasDescription/schema"),
+                type=models.HasDescriptionParameter,
+                schema="#/components/parameters/HasDescription/schema",
+            ),
+            Parameter(
+                name="has_author",
+                where="query",
+                argument="has_author",
+                shape=Scalar(kinds=("boolean",), schema="#/components/parameters/HasAuthor/schema"),
+                type=models.HasAuthorParameter,
+                schema="#/components/parameters/HasAuthor/schema",
+            ),
+            Parameter(
                 name="organization_id",
                 where="query",
                 argument="organization_id",
@@ -4926,6 +4957,30 @@ OPERATIONS: tuple[Operation, ...] = (
                 shape=Scalar(kinds=("string",), schema="#/components/parameters/TaskAuthorFilter/schema"),
                 type=models.TaskAuthorFilterParameter,
                 schema="#/components/parameters/TaskAuthorFilter/schema",
+            ),
+            Parameter(
+                name="has_due_date",
+                where="query",
+                argument="has_due_date",
+                shape=Scalar(kinds=("boolean",), schema="#/components/parameters/HasDueDate/schema"),
+                type=models.HasDueDateParameter,
+                schema="#/components/parameters/HasDueDate/schema",
+            ),
+            Parameter(
+                name="has_description",
+                where="query",
+                argument="has_description",
+                shape=Scalar(kinds=("boolean",), schema="#/components/parameters/HasDescription/schema"),
+                type=models.HasDescriptionParameter,
+                schema="#/components/parameters/HasDescription/schema",
+            ),
+            Parameter(
+                name="has_author",
+                where="query",
+                argument="has_author",
+                shape=Scalar(kinds=("boolean",), schema="#/components/parameters/HasAuthor/schema"),
+                type=models.HasAuthorParameter,
+                schema="#/components/parameters/HasAuthor/schema",
             ),
             Parameter(
                 name="organization_id",

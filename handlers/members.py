@@ -20,7 +20,7 @@ from handlers.shared import audit_trail, pagination
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, NoSuchAccount
 from handlers.shared.permissions import Action, permit
-from handlers.shared.preconditions import guard
+from handlers.shared.preconditions import guard, write_etag
 from persistence.authorization import NotVisible
 from persistence.engine.pool import Database
 from persistence.queries import members, organizations
@@ -102,7 +102,7 @@ async def remove_member(
 
 def etag(found: Found) -> str:
     """It changes with the member and with the account."""
-    return f'"{found.member.version}.{found.user_version}"'
+    return write_etag(found.member.version, found.user_version)
 
 
 def refuse_personal(kind: str) -> None:

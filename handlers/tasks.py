@@ -27,7 +27,7 @@ from handlers.shared import audit_trail, pagination, task_filters
 from handlers.shared.audit_trail import entry_of
 from handlers.shared.call import Call
 from handlers.shared.permissions import ROLES, Action
-from handlers.shared.preconditions import etag, versions
+from handlers.shared.preconditions import versions, write_etag
 from persistence.authorization import Caller, Full, NotVisible, Room
 from persistence.engine.keyset import Item
 from persistence.engine.pool import Database
@@ -63,6 +63,9 @@ async def list_tasks(
     updated_before: datetime | MISSING,
     updated_after: datetime | MISSING,
     user_id: UUID | MISSING,
+    has_due_date: bool | MISSING,
+    has_description: bool | MISSING,
+    has_author: bool | MISSING,
     organization_id: UUID | MISSING,
     scope: TaskScope | MISSING,
     include_total: bool,
@@ -78,10 +81,14 @@ async def list_tasks(
         "updated_before": updated_before,
         "updated_after": updated_after,
         "user_id": user_id,
+        "has_due_date": has_due_date,
+        "has_description": has_description,
+        "has_author": has_author,
     }
     where = task_filters.place(call.caller.id, organization_id, scope)
     asked = narrowed | {"organization_id": organization_id, "scope": scope, "sort": sort}
-    listing = pagination.Listing("/api/v1/tasks", asked, call.caller.id)
+    meant = task_filters.meaning(narrowed, where, sort=sort)
+    listing = pagination.Listing("/api/v1/tasks", asked, call.caller.id, meant)
     page = await tasks.list_in(
         call.db,
         where,
@@ -114,6 +121,9 @@ async def search_tasks(
     updated_before: datetime | MISSING,
     updated_after: datetime | MISSING,
     user_id: UUID | MISSING,
+    has_due_date: bool | MISSING,
+    has_description: bool | MISSING,
+    has_author: bool | MISSING,
     organization_id: UUID | MISSING,
     scope: TaskScope | MISSING,
 ) -> SearchTasks200:
@@ -128,14 +138,19 @@ async def search_tasks(
         "updated_before": updated_before,
         "updated_after": updated_after,
         "user_id": user_id,
+        "has_due_date": has_due_date,
+        "has_description": has_description,
+        "has_author": has_author,
     }
     where = task_filters.place(call.caller.id, organization_id, scope)
     asked = narrowed | {"organization_id": organization_id, "scope": scope, "q": q}
-    listing = pagination.Listing("/api/v1/tasks/search", asked, call.caller.id)
+    wanted = search.write_wanted(q)
+    meant = task_filters.meaning(narrowed, where, q=[wanted.match, wanted.rank])
+    listing = pagination.Listing("/api/v1/tasks/search", asked, call.caller.id, meant)
     page = await search.search_in(
         call.db,
         where,
-        search.write_wanted(q),
+        wanted,
         by=call.caller,
         filters=task_filters.filters(narrowed),
         after=listing.after(cursor, call.process.cursors),
@@ -248,3 +263,8 @@ async def placed(call: Call, organization_id: UUID, write: Place) -> Item:
 
 def written(task: Item) -> Json[models.Task]:
     return Json(task.text)
+
+
+def etag(task: Item) -> str:
+    """It changes with the task and with its author."""
+    return write_etag(task.version, task.shown_version)

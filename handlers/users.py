@@ -62,13 +62,12 @@ async def list_users(
         "created_before": created_before,
         "created_after": created_after,
     }
-    listing = pagination.Listing("/api/v1/users", given, call.caller.id)
+    words = MISSING if q is MISSING else beginnings(q)
+    listing = pagination.Listing("/api/v1/users", given, call.caller.id, given | {"q": words})
     page = await user_lists.list_all(
         call.db,
         by=call.caller,
-        filters=Filters(
-            words=MISSING if q is MISSING else beginnings(q), created_before=created_before, created_after=created_after
-        ),
+        filters=Filters(words=words, created_before=created_before, created_after=created_after),
         is_active=is_active,
         is_superuser=is_superuser,
         sort=sort,

@@ -66,11 +66,11 @@ class OwnershipImplied(Exception):  # noqa: N818 - it says what is the case
 
 
 class Stale(Exception):  # noqa: N818 - it says what is the case
-    """The thing is not at a version that the caller named, but at this one."""
+    """The thing is not at a version that the caller named, but at this one, and what it shows of another at that."""
 
-    def __init__(self, version: int) -> None:
-        super().__init__(version)
-        self.version = version
+    def __init__(self, version: int, shown_version: int | None = None) -> None:
+        super().__init__(version, shown_version)
+        self.version, self.shown_version = version, shown_version
 
 
 class Full(Exception):  # noqa: N818 - it says what is the case
@@ -320,8 +320,11 @@ class Target:
         """What the change returned, as an item; `log` inserts what it is given that. Read it with `changed`."""
         changed = change.cte("changed")
         verdict = self.caller.outerjoin(self.found, self.found.c.role.is_not(None)).outerjoin(changed, true())
-        version = self.found.c.version if "version" in self.found.c else literal_column("NULL")
-        found = self.allowed.label("allowed"), self.found.c.place, version.label("current")
+        current = [
+            (self.found.c[name] if name in self.found.c else literal_column("NULL")).label(f"current_{name}")
+            for name in ("version", "shown_version")
+        ]
+        found = self.allowed.label("allowed"), self.found.c.place, *current
         told = self.caller.c.is_superuser if self.by.as_superuser is MISSING else literal_column("false")
         answer = select(*keyset.item(changed), *found, told.label("may_imply")).select_from(verdict)
         if self.counted is not None:
@@ -339,13 +342,17 @@ def changed(records: list[Record]) -> Item:
     if not allowed:
         raise refusal(records[0], NotAllowed(records[0]["place"]))
     if records[0][0] is None:
-        raise Full if records[0].get("is_full") else Stale(records[0]["current"])
+        raise (
+            Full
+            if records[0].get("is_full")
+            else Stale(records[0]["current_version"], records[0]["current_shown_version"])
+        )
     return keyset.read_item(records[0])
 
 
 def changed_from(records: list[Record]) -> tuple[Item, int]:
     """As `changed`, with the version that the row had when it was locked."""
-    return changed(records), records[0]["current"]
+    return changed(records), records[0]["current_version"]
 
 
 def placed(records: list[Record]) -> Item:

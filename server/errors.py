@@ -19,6 +19,7 @@ from generated.operations import (
     Unauthorized,
     ValidationFailed,
 )
+from handlers.shared.preconditions import write_etag
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.engine.pool import PoolExhausted
 from security.passwords import HashingBusy
@@ -133,7 +134,7 @@ ANSWERS: tuple[tuple[type[Exception], Callable[[Any], Problem | None]], ...] = (
     (SessionOver, lambda _: unauthorized("token_revoked")),
     (NotVisible, lambda _: NotFound()),
     (NotAllowed, lambda _: Forbidden(detail="Your role here does not allow this.")),
-    (Stale, lambda stale: PreconditionFailed(etag=f'"{stale.version}"')),
+    (Stale, lambda stale: PreconditionFailed(etag=write_etag(stale.version, stale.shown_version))),
     (HashingBusy, lambda _: ServiceUnavailable(detail=BUSY, retry_after=1)),
     (PoolExhausted, lambda _: away(1)),
     (asyncpg.PostgresError, refused),

@@ -1,7 +1,7 @@
 """Lists as the contract answers them: a page, its cursor, the link to the next one."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 from uuid import UUID
@@ -18,11 +18,14 @@ from security.cursors import Cursors
 class Listing:
     """A list that somebody asked for: its path, its filters and its sort by parameter, and who asked."""
 
-    def __init__(self, path: str, given: Mapping[str, Any], caller_id: UUID) -> None:
+    def __init__(
+        self, path: str, given: Mapping[str, Any], caller_id: UUID, meaning: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = path
         self.given = present(given)
-        self.scope = to_json([path, caller_id, self.given])
-        """What its cursors are bound to."""
+        meant = present(given if meaning is None else meaning)
+        self.scope = to_json([path, caller_id, {name: as_meant(meant[name]) for name in sorted(meant)}])
+        """What its cursors are bound to: what was asked, however spelt. `meaning` says it where `given` does not."""
 
     def after(self, cursor: str | MISSING, sealer: Cursors) -> After | MISSING:
         """Where a cursor says that the page begins. Raises InvalidCursor when it belongs to another list."""
@@ -47,6 +50,13 @@ class Listing:
         for name, value in (*self.given.items(), *present(more).items()):
             again += [f"{name}={quote_plus(written(one))}" for one in (value if isinstance(value, list) else [value])]
         return f'<{self.path}?{"&".join(again)}>; rel="next"'
+
+
+def as_meant(value: Any) -> Any:
+    """The value of a filter, the same for all that mean the same."""
+    if isinstance(value, list):
+        return sorted({str(one) for one in value})
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def present(values: Mapping[str, Any]) -> dict[str, Any]:

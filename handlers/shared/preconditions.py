@@ -23,6 +23,11 @@ def etag(resource: Versioned) -> str:
     return f'"{resource.version}"'
 
 
+def write_etag(version: int, shown_version: int | None) -> str:
+    """The entity tag of a resource that shows another one, if it shows one."""
+    return f'"{version}"' if shown_version is None else f'"{version}.{shown_version}"'
+
+
 def versions(if_match: EntityTags | MISSING) -> list[int] | MISSING:
     """The versions named; a tag that is no version of ours names none."""
     if if_match is MISSING:

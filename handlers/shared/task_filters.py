@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import MISSING
 
 from contract.types import Fault
-from generated.models import TaskScope, TaskStatus, TaskStatusFilter
+from generated.models import TaskPriority, TaskScope, TaskStatus, TaskStatusFilter
 from generated.operations import ValidationFailed
 from handlers.shared.pagination import present
 from persistence.queries.task_filters import Filters
@@ -33,6 +33,17 @@ def filters(given: Mapping[str, Any], sort: str = "") -> Filters | MISSING:
     column = sort.removeprefix("-").partition("_")[0]
     first, last = kept.get(f"{column}_after", MISSING), kept.get(f"{column}_before", MISSING)
     return Filters(**kept, first=first, last=last) if kept else MISSING
+
+
+def meaning(given: Mapping[str, Any], where: UUID | MISSING, **more: Any) -> dict[str, Any]:
+    """What the parameters mean, for the cursor: a filter that keeps everything is none."""
+    kept = present(given)
+    if "status" in kept:
+        kept["status"] = statuses(kept["status"])
+    for name, kinds in (("status", TaskStatus), ("priority", TaskPriority)):
+        if name in kept and (kept[name] is None or set(kept[name]) == set(kinds)):
+            del kept[name]
+    return kept | {"where": where} | more
 
 
 def statuses(given: Sequence[TaskStatusFilter]) -> list[TaskStatus] | None:

@@ -38,6 +38,8 @@ class Item(NamedTuple):
     id: UUID
     organization_id: UUID
     version: int
+    shown_version: int | None
+    """That of what it shows of another row."""
     text: bytes
     counted: int | None = None
     """How many the organization had before, where that was asked."""
@@ -116,15 +118,15 @@ def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def item(row: FromClause) -> list[ColumnElement[Any]]:
-    """What `Item` has of the row."""
-    own = select(*[written(column) for column in row.c]).correlate(row).subquery("own")
+    """What `Item` has of the row, whose column `shown_version` is no part of its text."""
+    own = select(*[written(column) for column in row.c if column.key != "shown_version"]).correlate(row).subquery("own")
     text = select(func.row_to_json(own.table_valued())).scalar_subquery()
-    return [row.c.id, row.c.organization_id, row.c.version, text.label("text")]
+    return [row.c.id, row.c.organization_id, row.c.version, row.c.shown_version, text.label("text")]
 
 
 def read_item(record: Record) -> Item:
     """The row of `item`, with which the record begins."""
-    return Item(*record[:4])
+    return Item(*record[:5])
 
 
 def one(rows: Rows) -> Rows:

@@ -25,6 +25,7 @@ from persistence.authorization import Caller, listed, listed_in, listed_mine
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, query, unindexed
 from persistence.queries.task_filters import Filters
+from persistence.queries.tasks import shown
 from persistence.search import unfilled
 from persistence.search.folding import Run, is_unspaced, pair_units, split_runs
 from persistence.search.terms import Group, Term, join_groups, read_groups
@@ -32,7 +33,7 @@ from persistence.search.vectors import UNTAGGED, tagged
 from persistence.tables import Member, Task
 
 MOST = 100  # lexemes that are looked for; each is read once for each organization
-FOUND = [getattr(Task, name) for name in models.Task.model_fields]
+FOUND = shown(*models.Task.model_fields)
 ANY = f"'{UNTAGGED}'"
 """What every task has."""
 

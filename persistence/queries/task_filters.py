@@ -18,6 +18,8 @@ from persistence.tables import Task
 LEAST, GREATEST = UUID(int=0), UUID(int=2**128 - 1)
 INSTANTS = {"due": Task.due_date, "created": Task.created_at, "updated": Task.updated_at}
 """What the filters `<name>_before` and `<name>_after` compare."""
+NULLABLE = {"has_due_date": Task.due_date, "has_description": Task.description, "has_author": Task.user_id}
+"""What the filters ask for a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,9 @@ class Filters:
     updated_before: datetime | None = None
     updated_after: datetime | None = None
     user_id: UUID | None = None
+    has_due_date: bool | None = None
+    has_description: bool | None = None
+    has_author: bool | None = None
     first: datetime | MISSING = MISSING
     last: datetime | MISSING = MISSING
 
@@ -51,6 +56,7 @@ class Filters:
             among(Task.priority, self.priority),
             kept(Task.completed, operator.eq, self.completed),
             kept(Task.user_id, operator.eq, self.user_id),
+            *[kept(column.is_not(None), operator.eq, getattr(self, name)) for name, column in NULLABLE.items()],
             *[kept(column, operator.ge, getattr(self, f"{name}_after")) for name, column in INSTANTS.items()],
             *[kept(column, operator.lt, getattr(self, f"{name}_before")) for name, column in INSTANTS.items()],
         )

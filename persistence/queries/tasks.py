@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import MISSING
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     DateTime,
     case,
@@ -18,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
+from sqlalchemy.orm import aliased
 
 from generated import models
 from generated.models import TaskSort, TaskStatus
@@ -40,9 +42,25 @@ from persistence.engine.statements import Shape, Sql, given, one_of, query, when
 from persistence.queries.audit import Entry, insert_after
 from persistence.queries.task_filters import Filters
 from persistence.search.vectors import DESCRIPTION, TITLE, changed_vector, moved_vector, whole_vector
-from persistence.tables import Organization, Task
+from persistence.tables import Organization, Task, User
 
-TASK = [getattr(Task, name) for name in models.Task.model_fields]
+AUTHOR = aliased(User, name="author")
+HERE: ColumnElement[Any] = literal_column("tasks.user_id", Task.user_id.type)  # RETURNING correlates no column
+AUTHOR_PARTS = [part for name in models.TaskAuthor.model_fields for part in (name, getattr(AUTHOR, name))]
+ADDED = {"author": func.json_build_object(*AUTHOR_PARTS, type_=JSON), "shown_version": AUTHOR.version.expression}
+"""What a task shows of its author; null when that account is gone."""
+
+
+def shown(*names: str) -> list[Any]:
+    """The columns of the contract's Task, or those of what else is told of one, by their names."""
+    of_author = {
+        name: select(part).where(AUTHOR.id == HERE).scalar_subquery().label(name) for name, part in ADDED.items()
+    }
+    return [of_author[name] if name in of_author else getattr(Task, name) for name in names]
+
+
+TASK = shown(*models.Task.model_fields)
+TAGGED = [*TASK, *shown("shown_version")]
 STORED = [column for column in Task.__table__.c if column.computed is None]
 INSTANT = DateTime(timezone=True)
 LAST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'infinity'"), type_=INSTANT)
@@ -63,7 +81,7 @@ ORDERS: dict[TaskSort, Order] = {
 
 @query(seen(read_item))
 def find(task_id: UUID, *, by: Caller) -> Sql:
-    return seen_by(by, select(*TASK).where(Task.id == task_id), within=Task.organization_id)
+    return seen_by(by, select(*TAGGED).where(Task.id == task_id), within=Task.organization_id)
 
 
 @query(listed)
@@ -115,7 +133,7 @@ def insert(
         "created_at": now,
         "updated_at": now,
     }
-    return target.after(target.insert(Task, **values).returning(*TASK))
+    return target.after(target.insert(Task, **values).returning(*TAGGED))
 
 
 @query(changed)
@@ -173,7 +191,7 @@ def move(
         "updated_at": func.clock_timestamp(),
     }
     moved = insert_into(Task).from_select(list(values), select(*[value.label(n) for n, value in values.items()]))
-    return target.after(moved.returning(*TASK), lambda gone: [insert_after(gone, each) for each in (left, arrived)])
+    return target.after(moved.returning(*TAGGED), lambda gone: [insert_after(gone, each) for each in (left, arrived)])
 
 
 @query(changed)
@@ -199,7 +217,7 @@ def set_completed(
 def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles], entry: Entry) -> Sql:
     """The task as it was. Its organization has an audit log of it."""
     mine = target(task_id, by, roles)
-    gone = delete_from(Task).where(*selected(mine, versions)).returning(*TASK)
+    gone = delete_from(Task).where(*selected(mine, versions)).returning(*TAGGED)
     return mine.after(gone, lambda gone: [insert_after(gone, entry, organization_id=gone.c.organization_id)])
 
 
@@ -222,7 +240,7 @@ def organization(organization_id: UUID, by: Caller, roles: Roles, room: Room | M
 
 def target(task_id: UUID, by: Caller, roles: Roles) -> Target:
     """The task, locked until the statement ends."""
-    keys = select(Task.organization_id, Task.id, Task.version).where(Task.id == task_id)
+    keys = select(Task.organization_id, Task.id, Task.version, *shown("shown_version")).where(Task.id == task_id)
     return Target(keys.with_for_update(of=Task, key_share=True), within=Task.organization_id, by=by, roles=roles)
 
 
@@ -252,7 +270,7 @@ def change(
         "updated_at": case((differs, now), else_=Task.updated_at),
     }
     return mine.after(
-        update_of(Task).where(*selected(mine, versions)).values(typed | grown | (derived or {})).returning(*TASK)
+        update_of(Task).where(*selected(mine, versions)).values(typed | grown | (derived or {})).returning(*TAGGED)
     )
 
 

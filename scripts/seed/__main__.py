@@ -184,7 +184,7 @@ async def add_tasks(begun: Writing, contract: Contract, everything: Iterator[mod
 
 def as_row(task: models.Task) -> dict[str, Any]:
     vector = write_tagged_vector(task.organization_id, task.title, task.description)
-    return task.model_dump() | {"search_vector": vector}
+    return task.model_dump(exclude={"author"}) | {"search_vector": vector}
 
 
 def report(done: dict[str, tuple[int, int]], seconds: float) -> None:

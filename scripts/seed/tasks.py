@@ -72,6 +72,7 @@ def tasks(
             id=uuid7(created, tail),
             organization_id=place.organization_id,
             user_id=place.author,
+            author=None,
             title=title,
             description=description,
             status=course.status,

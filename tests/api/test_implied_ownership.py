@@ -137,7 +137,7 @@ async def test_what_is_tried_in_vain_is_written_down(
 
     await who.with_headers(If_Match='"7"').patch(f"/tasks/{task}", {"title": "Other"}, expect=412)
     await who.delete(f"/organizations/{team}/members/{owner.id}", expect=409)
-    await who.with_headers(If_None_Match='"1"').get(f"/tasks/{task}", expect=304)
+    await who.with_headers(If_None_Match='"1.1"').get(f"/tasks/{task}", expect=304)
 
     assert [(entry["action"], entry["outcome"], entry["reason"]) for entry in await entries(db, team)] == [
         (ACCESSED, "failure", "updateTask"),

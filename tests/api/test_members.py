@@ -204,6 +204,20 @@ class TestRoles:
         assert changed.headers["etag"] == '"2.7"'
         await guarded.delete(team.path("member"), expect=412)
 
+    async def test_who_has_left_is_still_named_as_the_author(self, team: Team) -> None:
+        author = team.api.as_(team.people["admin"])
+        await author.patch("/users/me", {"username": "grace", "full_name": "Grace Hopper"})
+        task = await author.post("/tasks", {"title": "Stays", "organization_id": str(team.id)})
+        owner = team.api.as_(team.people["owner"])
+
+        await owner.delete(team.path("admin"))
+
+        named = {"id": str(team.people["admin"].id), "username": "grace", "full_name": "Grace Hopper"}
+        assert (await owner.get(f"/tasks/{task['id']}"))["author"] == named
+        listed = await owner.get("/tasks", organization_id=str(team.id))
+        found = await owner.get("/tasks/search", organization_id=str(team.id), q="stays")
+        assert [page["items"][0]["author"] for page in (listed, found)] == [named, named]
+
     async def test_a_superuser_has_the_rights_of_an_owner(self, team: Team, make: Factory) -> None:
         root = team.api.as_(await make.user(is_superuser=True))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from persistence.engine.pool import Pool
 from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer, ApiClient
+from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
 WRITES: dict[str, tuple[str, str, Any]] = {
@@ -18,7 +20,8 @@ WRITES: dict[str, tuple[str, str, Any]] = {
     "toggle": ("PATCH", "/complete", {"completed": True}),
     "delete": ("DELETE", "", None),
 }
-NAMES_IT = ['"3"', '"1", "3"', '"3","4"', '"x",\t"3"', '"3"  ,  W/"1"', "*"]
+NAMES_IT = ['"3.1"', '"1", "3.1"', '"3.1","4"', '"x",\t"3.1"', '"3.1"  ,  W/"1"', "*"]
+OF_A_LIST = ['"3"', '"3.9"']  # the version, with whatever the author was at
 CODES = ("pattern", "min_length", "max_length")
 MALFORMED = ["3", '"3', "W/3", 'w/"3"', '"3" "4"', '"3",', ',"3"', '*, "3"', '"a b"', "", "'3'", f'"{"3" * 1000}"']
 
@@ -49,27 +52,39 @@ async def mine(api: ApiClient, make: Factory) -> Mine:
 
 
 class TestIfNoneMatch:
-    @pytest.mark.parametrize("named", [*NAMES_IT, 'W/"3"', 'W/"1", W/"3"'])
+    @pytest.mark.parametrize("named", [*NAMES_IT, 'W/"3.1"', 'W/"1", W/"3.1"'])
     async def test_who_names_the_tag_gets_no_body(self, mine: Mine, named: str) -> None:
         answer = await mine.get(expect=304, If_None_Match=named)
 
-        assert (answer.content, answer.headers["etag"]) == (b"", '"3"')
+        assert (answer.content, answer.headers["etag"]) == (b"", '"3.1"')
         assert answer.headers["cache-control"] == "private, no-cache"
         assert not {"content-type", "content-length"} & set(answer.headers)
 
-    @pytest.mark.parametrize("named", ['"2"', '"1", "2", W/"4"', '"03"', '""', '"33"'])
+    @pytest.mark.parametrize("named", ['"2"', '"1", "2", W/"4"', '"03"', '""', '"33"', '"3"', '"3.2"'])
     async def test_who_names_another_tag_gets_the_task(self, mine: Mine, named: str) -> None:
         assert (await mine.get(If_None_Match=named))["version"] == 3
 
     async def test_it_is_read_from_several_lines(self, mine: Mine) -> None:
-        lines = [*mine.ada.headers.items(), ("If-None-Match", '"1"'), ("If-None-Match", '"3"')]
+        lines = [*mine.ada.headers.items(), ("If-None-Match", '"1"'), ("If-None-Match", '"3.1"')]
 
         assert (await mine.ada.http.get(f"/api/v1{mine.path}", headers=lines)).status_code == 304
 
     async def test_a_task_changed_since_is_sent_again(self, mine: Mine) -> None:
         await mine.write("update")
 
-        assert (await mine.get(If_None_Match='"3"'))["title"] == "Changed"
+        assert (await mine.get(If_None_Match='"3.1"'))["title"] == "Changed"
+
+    async def test_a_renamed_author_is_another_tag_and_no_other_version(self, mine: Mine, db: Bench) -> None:
+        await mine.ada.patch("/users/me", {"full_name": "Augusta King"})
+
+        task = await mine.get(If_None_Match='"3.1"')
+
+        assert (task["author"]["full_name"], task.headers["etag"]) == ("Augusta King", '"3.2"')
+        await mine.write("update", If_Match='"3.1"')
+        stale = await mine.write("update", expect=412, If_Match='"3.1"')
+        await db.fetch("UPDATE tasks SET user_id = NULL WHERE id = $1", [UUID(task["id"])])
+        left = await mine.get()
+        assert (stale.headers["etag"], left["author"], left.headers["etag"]) == ('"4.2"', None, '"4"')
 
     async def test_head_is_conditional_too(self, mine: Mine) -> None:
         await mine.ada.with_headers(If_None_Match="*").send("HEAD", mine.path, expect=304)
@@ -77,7 +92,7 @@ class TestIfNoneMatch:
 
 class TestIfMatch:
     @pytest.mark.parametrize("kind", WRITES)
-    @pytest.mark.parametrize("named", NAMES_IT)
+    @pytest.mark.parametrize("named", [*NAMES_IT, *OF_A_LIST])
     async def test_who_names_the_current_tag_may_write(self, mine: Mine, kind: str, named: str) -> None:
         await mine.write(kind, If_Match=named)
 
@@ -89,7 +104,7 @@ class TestIfMatch:
     async def test_who_names_no_current_tag_is_told_the_current_one(self, mine: Mine, kind: str, named: str) -> None:
         problem = await mine.write(kind, expect=412, If_Match=named)
 
-        assert (problem["code"], problem.headers["etag"]) == ("precondition_failed", '"3"')
+        assert (problem["code"], problem.headers["etag"]) == ("precondition_failed", '"3.1"')
         assert (await mine.get())["title"] == "As it was"
 
     @pytest.mark.parametrize("kind", WRITES)
@@ -140,8 +155,8 @@ class TestVersions:
     async def test_each_change_makes_one_version_and_its_tag(self, mine: Mine) -> None:
         versions = [(await mine.write(kind)).headers["etag"] for kind in ("update", "toggle", "replace")]
 
-        assert versions == ['"4"', '"5"', '"6"']
-        assert (await mine.get()).headers["etag"] == '"6"'
+        assert versions == ['"4.1"', '"5.1"', '"6.1"']
+        assert (await mine.get()).headers["etag"] == '"6.1"'
 
     async def test_a_patch_that_changes_nothing_leaves_everything_alone(self, mine: Mine) -> None:
         before = await mine.get()
@@ -150,7 +165,7 @@ class TestVersions:
         for patch in ({}, {"title": "As it was"}, {"title": "As it was", "description": None, "due_date": due_date}):
             same = await mine.ada.with_headers(If_Match='"3"').patch(mine.path, patch)
 
-            assert (same.body, same.headers["etag"]) == (before.body, '"3"')
+            assert (same.body, same.headers["etag"]) == (before.body, '"3.1"')
 
     async def test_a_patch_that_changes_nothing_must_still_name_the_current_version(self, mine: Mine) -> None:
         await mine.ada.with_headers(If_Match='"2"').patch(mine.path, {}, expect=412)

@@ -10,6 +10,7 @@ import pytest
 
 from generated.models import TaskSort
 from tests.client import ApiClient
+from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
 NEXT = re.compile(r'<(/api/v1/tasks\?[^>]+)>; rel="next"')
@@ -198,6 +199,48 @@ async def test_a_cursor_of_another_list_is_refused(four: ApiClient, other: dict[
     problem = await four.get("/tasks", expect=400, **{"sort": "title", "cursor": first["next_cursor"]} | other)
 
     assert problem["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("status=open", "status=in_progress&status=pending"),
+        ("status=pending&status=completed", "status=completed&status=pending"),
+        ("", "status=all"),
+        ("", "priority=low&priority=high&priority=urgent&priority=medium"),
+        ("priority=low&priority=high&priority=medium", "priority=medium&priority=low&priority=high&priority=low"),
+        ("created_after=2000-01-01T00:00:00Z", "created_after=2000-01-01T01:00:00.0%2B01:00"),
+        ("has_author=true", "has_author=true&sort=-created_at"),
+    ],
+)
+async def test_a_cursor_is_bound_to_what_filters_mean(four: ApiClient, one: str, same: str) -> None:
+    first = await four.send("GET", f"//api/v1/tasks?limit=1&{one}", expect=200)
+
+    await four.send("GET", f"//api/v1/tasks?limit=1&{same}&cursor={first['next_cursor']}", expect=200)
+
+
+async def test_a_cursor_knows_the_personal_organization_by_either_name(four: ApiClient) -> None:
+    first = await four.get("/tasks", limit=1)
+
+    await four.get("/tasks", cursor=first["next_cursor"], organization_id=first["items"][0]["organization_id"])
+
+
+@pytest.mark.parametrize(("name", "with_it"), [("has_due_date", ["b", "d"]), ("has_description", ["e"])])
+async def test_what_has_no_value_can_be_asked_for(four: ApiClient, name: str, with_it: list[str]) -> None:
+    await four.post("/tasks", {"title": "e", "description": "Told"})
+
+    asked = [{"sort": "title", name: value} for value in ("true", "false")]
+    found = [await four.send("GET", "/tasks", expect=200, params=one) for one in asked]
+
+    assert [titles(page) for page in found] == [with_it, [one for one in "abcde" if one not in with_it]]
+
+
+async def test_tasks_whose_author_is_gone_can_be_asked_for(four: ApiClient, db: Bench) -> None:
+    await db.fetch("UPDATE tasks SET user_id = NULL WHERE title = 'c'", [])
+
+    assert titles(await four.get("/tasks", has_author="false")) == ["c"]
+    assert titles(await four.get("/tasks", has_author="true", sort="title")) == ["a", "b", "d"]
+    assert titles(await four.get("/tasks/search", q="c or d", has_author="false")) == ["c"]
 
 
 async def test_a_cursor_serves_any_limit(four: ApiClient) -> None:

@@ -19,7 +19,7 @@ class TestTaskCreate:
         assert (task["description"], task["due_date"], task["completed_at"]) == (None, None, None)
         assert (task["organization_id"], task["user_id"]) == (str(ada.id), str(ada.id))
         assert task.headers["location"] == f"/api/v1/tasks/{task['id']}"
-        assert task.headers["etag"] == '"1"'
+        assert task.headers["etag"] == '"1.1"'
 
     async def test_a_task_is_all_that_was_asked_for_with_its_instant_in_utc(
         self, api: ApiClient, make: Factory
@@ -100,7 +100,7 @@ class TestTaskGet:
 
         task = await api.as_(ada).get(f"/tasks/{task_id}")
 
-        assert (task["id"], task["title"], task.headers["etag"]) == (str(task_id), "Read me", '"7"')
+        assert (task["id"], task["title"], task.headers["etag"]) == (str(task_id), "Read me", '"7.1"')
 
     async def test_a_task_that_is_not_there_is_not_found(self, api: ApiClient, make: Factory) -> None:
         problem = await api.as_(await make.user()).get(f"/tasks/{uuid4()}", expect=404)
@@ -125,7 +125,7 @@ class TestTaskUpdate:
         task = await api.as_(ada).patch(f"/tasks/{task_id}", {"title": "After"})
 
         assert (task["title"], task["description"], task["version"]) == ("After", "Kept", 2)
-        assert task.headers["etag"] == '"2"'
+        assert task.headers["etag"] == '"2.1"'
         assert (await api.as_(ada).get(f"/tasks/{task_id}")).body == task.body
 
     async def test_null_clears(self, api: ApiClient, make: Factory) -> None:
@@ -153,7 +153,7 @@ class TestTaskUpdate:
         stale = api.as_(ada).with_headers(If_Match='"1"')
         problem = await stale.patch(f"/tasks/{task_id}", {"title": "Mine"}, expect=412)
 
-        assert (problem["code"], problem.headers["etag"]) == ("precondition_failed", '"2"')
+        assert (problem["code"], problem.headers["etag"]) == ("precondition_failed", '"2.1"')
         assert (await api.as_(ada).get(f"/tasks/{task_id}"))["title"] == "Theirs"
 
     async def test_somebody_elses_task_is_not_found(self, api: ApiClient, make: Factory) -> None:

@@ -31,7 +31,7 @@ class Filters:
 
 def beginnings(text: str) -> str | MISSING:
     """The tsquery for accounts that have a word beginning with each of these; MISSING when there are none."""
-    escaped = [word.replace("\\", "\\\\").replace("'", "''") for word in map(cut, key(text).split())]
+    escaped = [word.replace("\\", "\\\\").replace("'", "''") for word in sorted(set(map(cut, key(text).split())))]
     return " & ".join(f"'{word}':*" for word in escaped) if escaped else MISSING
 
 
