@@ -4,6 +4,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from types import MappingProxyType, UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -13,7 +14,7 @@ from contract import media_types
 from contract.authorization import Authenticator, Guard
 from contract.directions import directed
 from contract.exchange import Exchange
-from contract.refusals import CONDITIONS, Condition, OwnProblem, Wanted
+from contract.refusals import CONDITIONS, Condition, OwnProblem, Wanted, own_form, own_problem
 from contract.request_decoding import Reader
 from contract.response_encoding import Answer, Page, Writer
 from contract.routing import Routes
@@ -46,13 +47,11 @@ class Server:
         """Run the handler of `exchange.operation`."""
         return await handler(exchange, **arguments)
 
-    def not_found(self) -> Problem:
-        """The problem for a path that the contract does not have."""
-        return OwnProblem(404, "There is nothing at this path.")
+    def not_found(self) -> Problem | None:
+        """The problem for a path that the contract does not have; None: as the conditions say it."""
 
-    def method_not_allowed(self, allow: str, /) -> Problem:
-        """The problem for a method that a path does not have."""
-        return OwnProblem(405, f"This path has {allow}.", headers=(("Allow", allow),))
+    def method_not_allowed(self, allow: str, /) -> Problem | None:
+        """The problem for a method that a path does not have; None: as the conditions and its operations say it."""
 
     def refused(self, exchange: Exchange, /) -> Problem | None:
         """Why the request may not go on for want of credentials, or for what they are."""
@@ -101,6 +100,7 @@ class Binding:
         conditions: Mapping[Condition, Wanted] = CONDITIONS,
         base: str | None = None,
     ) -> None:
+        self.not_found = partial(own_problem, conditions["not_found"].status, own_form(conditions["not_found"]))
         requests, answers = Schemas(directed(document, "request")), Schemas(directed(document, "answer"))
         self.server = server
         self.check_rate = check_rate
@@ -108,7 +108,7 @@ class Binding:
         bases = bases_of(operations, base)
         for operation in operations:
             handler = handler_of(operation, handlers)
-            reader = Reader(operation, requests, conditions)
+            reader = Reader(operation, requests, conditions, answers)
             guard = Guard(operation, authenticators, schemes, reader.refuse["credentials"])
             writer = Writer(operation, answers, pages.get(operation.id), server.mismatched)
             endpoint = Endpoint(operation, handler, reader, guard, writer)
@@ -126,11 +126,11 @@ class Binding:
         await self.server.identify(exchange)
         await self.server.admit(exchange)
         if methods is None:
-            raise self.server.not_found()
+            raise self.server.not_found() or self.not_found("There is nothing at this path.")
         if endpoint is None:
             if method == "OPTIONS":
                 return Answer(204, (("Allow", allowed(methods)),), b"")
-            raise self.server.method_not_allowed(allowed(methods))
+            raise self.server.method_not_allowed(allowed(methods)) or refused_method(methods)
         return await self.answer_by(endpoint, exchange, segments)
 
     async def answer_by(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> Answer:
@@ -170,6 +170,12 @@ class Binding:
         arguments = await endpoint.reader.read(exchange, segments)
         await self.server.admit_body(exchange, arguments["body"])
         return arguments
+
+
+def refused_method(methods: Mapping[str, Endpoint]) -> Problem:
+    """The problem for a method that a path does not have, as the first of its operations says it."""
+    allow = allowed(methods)
+    return next(iter(methods.values())).reader.refuse["method"](f"This path has {allow}.", allow=allow)
 
 
 def allowed(methods: Mapping[str, object]) -> str:

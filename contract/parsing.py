@@ -7,7 +7,8 @@ from pydantic_core import from_json
 from contract.exchange import TooLarge
 
 USUAL_BODY = 64 * 1024  # bytes, where an operation has no `x-max-body`
-LARGEST_BODY = 1024 * 1024  # bytes that an operation may take
+LARGE_BODY = 1024 * 1024  # bytes, where its schema has no end
+LARGEST_BODY = 16 * 1024 * 1024  # bytes that an operation may take of what is parsed
 MOST_VALUES = 10_000
 DEEPEST = 32  # lists and objects, one in another
 BRACKETS = bytes.maketrans(b"{}", b"[]")

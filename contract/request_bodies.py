@@ -28,7 +28,7 @@ class BodyReader:
     def __init__(
         self, body: Body, schemas: Schemas, refuse: Mapping[Condition, Refuse], *, is_patch: bool, drops_empty: bool
     ) -> None:
-        self.body, self.refuse, self.drops_empty = body, refuse, drops_empty
+        self.body, self.schemas, self.refuse, self.drops_empty = body, schemas, refuse, drops_empty
         self.accept = "accept_patch" if is_patch else "accept"
         self.told = ", ".join(content.media_type for content in body.contents)
         ordered = sorted(body.contents, key=rank)
@@ -148,10 +148,16 @@ class BodyReader:
         """The JSON value of a member of a form."""
         part = content.parts.get(name)
         convert = self.converts[content.media_type].get(name)
+        if part is not None and part.alone is not None and len(texts) == 1:
+            value = converter(part.alone, self.schemas)(texts[0])
+            if self.schemas[part.alone.schema].is_valid(value):
+                return value
         if part is not None and part.is_list:
             return [self.one(part, convert, name, text, found) for text in texts]
-        if len(texts) > 1:
+        if len(texts) > 1 and (part is not None or self.drops_empty):
             raise self.malformed("A member of the form is repeated.")
+        if len(texts) > 1:
+            return texts
         return self.one(part, convert, name, texts[0], found)
 
     def one(self, part: Part | None, convert: Convert | None, name: str, text: str, found: list[Fault]) -> Any:

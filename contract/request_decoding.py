@@ -40,10 +40,14 @@ class Reader:
     """Reads requests for one operation. A fault is raised as the problem that the operation declares for it."""
 
     def __init__(
-        self, operation: Operation, schemas: Schemas, conditions: Mapping[Condition, Wanted] = CONDITIONS
+        self,
+        operation: Operation,
+        schemas: Schemas,
+        conditions: Mapping[Condition, Wanted] = CONDITIONS,
+        answers: Schemas | None = None,
     ) -> None:
         self.operation, self.schemas = operation, schemas
-        self.refuse = refusals_of(operation, schemas, conditions)
+        self.refuse = refusals_of(operation, answers or schemas, conditions)
         slots = [Slot(p, reader_of(p, schemas), schemas[p.schema], p.adapter) for p in operation.parameters]
         self.path = [slot for slot in slots if slot.parameter.where == "path"]
         self.headers = [slot for slot in slots if slot.parameter.where == "header"]

@@ -13,6 +13,8 @@ from contract.types import Array, Members, Parameter, Scalar
 
 LONGEST_NUMBER = 30  # digits of a number that are looked at
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<rest>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)", re.ASCII)
+WHOLE = re.compile(r"\.0+")
+"""What may follow an integer, which JSON Schema takes 1.0 for, too."""
 DELIMITERS = {"spaceDelimited": re.compile(r"%20|\+| "), "pipeDelimited": re.compile(r"%7C|\|", re.IGNORECASE)}
 COMMA, ENCODED_COMMA = re.compile(","), re.compile(",|%2C", re.IGNORECASE)
 Decode: TypeAlias = Callable[[str], str]
@@ -47,8 +49,8 @@ def json_value(kind: str, text: str) -> Any:
     if kind == "boolean" and text in ("true", "false"):
         return text == "true"
     if kind in ("integer", "number") and (found := NUMBER.fullmatch(text)):
-        if not found["rest"]:
-            return int(text[:LONGEST_NUMBER])
+        if not found["rest"] or (kind == "integer" and WHOLE.fullmatch(found["rest"])):
+            return int(text.partition(".")[0][:LONGEST_NUMBER])
         if kind == "number" and len(text) <= LONGEST_NUMBER and isfinite(value := float(text)):
             return value
     return text
@@ -83,7 +85,7 @@ def reader_of(p: Parameter, schemas: Schemas) -> Read:
             return lambda texts: convert(decode(after(once(texts), begin)))
         return lambda texts: convert(decode(once(texts)))
     if isinstance(p.shape, Array):
-        return array_reader(p, converter(p.shape.items, schemas), decode)
+        return array_reader(p, schemas, converter(p.shape.items, schemas), decode)
     known = {name: converter(one, schemas) for name, one in p.shape.known.items()}
     return object_reader(p, known, converter(p.shape.others, schemas) if p.shape.others else None, decode)
 
@@ -103,16 +105,33 @@ def content_reader(media_type: str, decode: Decode) -> Read:
     return read
 
 
-def array_reader(p: Parameter, convert: Convert, decode: Decode) -> Read:
+def array_reader(p: Parameter, schemas: Schemas, convert: Convert, decode: Decode) -> Read:
     """How a list is read."""
     begin = beginning(p)
     if p.where == "query" and p.style == "form" and p.explode:
-        return lambda texts: [convert(decode(text)) for text in texts]
+        read_all: Read = lambda texts: [convert(decode(text)) for text in texts]  # noqa: E731 - as the others here
+        alone = p.shape.alone if isinstance(p.shape, Array) else None
+        return read_all if alone is None else alone_reader(alone, schemas, read_all, decode)
     between = delimiter(p)
+    is_nothing = not schemas[p.schema].is_valid([""])
 
     def read(texts: Sequence[str]) -> list[Any]:
         text = after(once(texts), begin)
+        if not text and is_nothing:
+            return []
         return [convert(decode(part.strip(" \t") if p.where == "header" else part)) for part in between.split(text)]
+
+    return read
+
+
+def alone_reader(alone: Scalar, schemas: Schemas, read_all: Read, decode: Decode) -> Read:
+    """How a list is read, or one text that is none: what the schema takes as it is."""
+    convert, check = converter(alone, schemas), schemas[alone.schema]
+
+    def read(texts: Sequence[str]) -> Any:
+        if len(texts) == 1 and check.is_valid(value := convert(decode(texts[0]))):
+            return value
+        return read_all(texts)
 
     return read
 

@@ -177,9 +177,11 @@ class Scalar(NamedTuple):
 
 
 class Array(NamedTuple):
-    """A list of texts."""
+    """A list of texts, or one text that is no list."""
 
     items: Scalar
+    alone: Scalar | None = None
+    """What one text is, unless it is an item."""
 
 
 class Members(NamedTuple):
@@ -232,6 +234,7 @@ class Part(NamedTuple):
     argument: str
     scalar: Scalar | None = None
     is_list: bool = False
+    alone: Scalar | None = None
     media_types: tuple[str, ...] = ()
     type: Any = None
     """What it is in Python, in a form with files."""

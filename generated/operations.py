@@ -4609,7 +4609,8 @@ OPERATIONS: tuple[Operation, ...] = (
                 where="query",
                 argument="status",
                 shape=Array(
-                    items=Scalar(kinds=("string",), schema="#/components/parameters/StatusFilter/schema/items")
+                    items=Scalar(kinds=("string",), schema="#/components/parameters/StatusFilter/schema/items"),
+                    alone=None,
                 ),
                 type=models.StatusFilterParameter,
                 schema="#/components/parameters/StatusFilter/schema",
@@ -4628,7 +4629,8 @@ OPERATIONS: tuple[Operation, ...] = (
                 where="query",
                 argument="priority",
                 shape=Array(
-                    items=Scalar(kinds=("string",), schema="#/components/parameters/TaskPriorityFilter/schema/items")
+                    items=Scalar(kinds=("string",), schema="#/components/parameters/TaskPriorityFilter/schema/items"),
+                    alone=None,
                 ),
                 type=models.TaskPriorityFilterParameter,
                 schema="#/components/parameters/TaskPriorityFilter/schema",
@@ -4877,7 +4879,8 @@ OPERATIONS: tuple[Operation, ...] = (
                 where="query",
                 argument="status",
                 shape=Array(
-                    items=Scalar(kinds=("string",), schema="#/components/parameters/StatusFilter/schema/items")
+                    items=Scalar(kinds=("string",), schema="#/components/parameters/StatusFilter/schema/items"),
+                    alone=None,
                 ),
                 type=models.StatusFilterParameter,
                 schema="#/components/parameters/StatusFilter/schema",
@@ -4896,7 +4899,8 @@ OPERATIONS: tuple[Operation, ...] = (
                 where="query",
                 argument="priority",
                 shape=Array(
-                    items=Scalar(kinds=("string",), schema="#/components/parameters/TaskPriorityFilter/schema/items")
+                    items=Scalar(kinds=("string",), schema="#/components/parameters/TaskPriorityFilter/schema/items"),
+                    alone=None,
                 ),
                 type=models.TaskPriorityFilterParameter,
                 schema="#/components/parameters/TaskPriorityFilter/schema",

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from contract.generator.__main__ import main
+from contract.generator.bodies import needed
 from contract.generator.document import Node, Refused, child, resolve
 from contract.media_types import is_json
+from contract.parsing import DEEPEST, LARGE_BODY, MOST_VALUES
 from contract.schemas import Schemas
 from contract.types import ProblemType
 from contract.validation import faults
@@ -41,6 +43,7 @@ TAKEN = "an alternative is `bearer`, a cookie, the password flow of OAuth, or an
 STATUS = "is no status: ranges and `default` are too vague to generate from"
 EXAMPLE = "the example does not say what x-problems says of this code"
 FIRST_ERROR = 400
+MOST = f"{LARGE_BODY} bytes, {MOST_VALUES} values or {DEEPEST} levels"
 MET = {"path": ("404",), "header": ("400",), "query": ("422",)}
 """What an operation with a parameter there can answer."""
 MET_BY_BODIES = ("400", "413", "415")
@@ -207,6 +210,20 @@ def take_one_kind_of_body(document: Node) -> Iterator[Refused]:
             yield Refused(pointer, "takes more than one kind of body: make an operation of each, or share one schema")
 
 
+def take_small_bodies(document: Node) -> Iterator[Refused]:
+    """A body that is parsed has 1 MiB at most, whatever it holds, and as many values and levels as are read."""
+    for operation, _, at in operations(document):
+        given, place = operation.get("x-max-body", 0), child(at, "x-max-body")
+        body, pointer = resolve(document, operation.get("requestBody", {}), child(at, "requestBody"))
+        for media_type, described in body.get("content", {}).items():
+            here = child(pointer, "content", media_type, "schema")
+            need = needed(document, described.get("schema", {}), here, ())
+            if need.size > LARGE_BODY or need.values > MOST_VALUES or need.depth > DEEPEST:
+                yield Refused(here, f"allows more than {MOST}: bound its texts and lists")
+        if isinstance(given, int) and given > LARGE_BODY:
+            yield Refused(place, f"is more than {LARGE_BODY}, which is what a body of ours may have")
+
+
 def declare_problems(document: Node) -> Iterator[Refused]:
     """Errors are shared problems of one status, with an example for each of their codes."""
     for operation, _, at in operations(document):
@@ -276,6 +293,7 @@ RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
     hold_to_security,
     name_what_is_ours,
     take_one_kind_of_body,
+    take_small_bodies,
     declare_problems,
     declare_what_is_met,
 )

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from contract.generator.discriminators import check_discriminators
 from contract.generator.document import Findings, InvalidContract, Lines, Node, Refused, load
+from contract.generator.empty_values import allow_empty_values
 from contract.generator.grammar import Placed
 from contract.generator.judging import judge
 from contract.generator.modelling import Modelling
@@ -29,8 +30,10 @@ from contract.generator.names import pascal, snake
 from contract.generator.normal_form import spell_out
 from contract.generator.parser import Contract, Kinds, Rule, no_kinds
 from contract.generator.references import References, insert_path_items
+from contract.generator.unimplemented import leave_out_media_types
 from contract.generator.values import check_values
 from contract.generator.versions import read_document
+from contract.refusals import CONDITIONS, Condition, Wanted
 
 MODELS = shlex.split("""
     --ignore-pyproject --input-file-type openapi --schema-version 3.1 --schema-version-mode strict
@@ -105,14 +108,21 @@ def templates_of() -> jinja2.Environment:
     return templates
 
 
-def generate(source: Path, out: Path, rules: Sequence[Rule] = (), kinds: Kinds = no_kinds) -> Made:
+def generate(
+    source: Path,
+    out: Path,
+    rules: Sequence[Rule] = (),
+    kinds: Kinds = no_kinds,
+    conditions: Mapping[Condition, Wanted] = CONDITIONS,
+    *,
+    skip_media_types: bool = False,
+) -> Made:
     """Write models.py, operations.py, openapi.json. Raises InvalidContract, and then has written nothing."""
     document = load(source)
     findings = Findings()
-    placed = understand(document, findings)
-    unusual: list[str] = []
+    placed, unusual = understand(document, findings, skip_media_types=skip_media_types)
     try:
-        unusual = Contract(document, Everything(), rules, kinds).unusual  # it names places in the document
+        unusual += Contract(document, Everything(), rules, kinds, conditions).unusual  # it names places in the document
     except InvalidContract as invalid:
         findings.found += invalid.found
     findings.close()
@@ -123,7 +133,7 @@ def generate(source: Path, out: Path, rules: Sequence[Rule] = (), kinds: Kinds =
         made.mkdir()
         names = write_models(modelling.result, made)
         names |= {place: names[component] for place, component in modelling.classes.items()}
-        contract = Contract(document, names, kinds=kinds)
+        contract = Contract(document, names, kinds=kinds, conditions=conditions)
         text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
         operations = templates_of().get_template("operations.py.jinja").render(contract=contract, mark=MARK)
         (made / "operations.py").write_text(operations, encoding="utf-8")
@@ -137,16 +147,22 @@ def generate(source: Path, out: Path, rules: Sequence[Rule] = (), kinds: Kinds =
     return Made(contract, unusual)
 
 
-def understand(document: Node, findings: Findings) -> list[Placed]:
-    """The nodes of the document, in the words of OpenAPI 3.1 and each in full. Raises InvalidContract."""
+def understand(document: Node, findings: Findings, *, skip_media_types: bool) -> tuple[list[Placed], list[str]]:
+    """The nodes of the document, in the words of OpenAPI 3.1 and each in full, and what of it is left out.
+
+    Raises InvalidContract.
+    """
     placed = read_document(document, findings)
     References(document, placed, findings)
     if insert_path_items(document, placed):
         placed = read_document(document, findings)
+    left_out = leave_out_media_types(document, placed, findings) if skip_media_types else []
+    if allow_empty_values(document, placed, findings) or left_out:
+        placed = read_document(document, findings)
     spell_out(placed)
     check_discriminators(document, placed, findings)
     check_values(document, placed, findings)
-    return placed
+    return placed, left_out
 
 
 class Everything(dict[str, str]):
@@ -164,20 +180,49 @@ def main(rules: Sequence[Rule] = (), kinds: Kinds = no_kinds) -> int:
     parser = argparse.ArgumentParser(prog="python -m contract.generator", description=__doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the document: YAML or JSON")
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder of the code")
+    add_choices(parser)
     arguments = parser.parse_args()
-    return write(arguments.source, arguments.out, rules, kinds)
+    chosen = choices_of(arguments)
+    return write(arguments.source, arguments.out, chosen, rules, kinds)
 
 
-def write(source: Path, out: Path, rules: Sequence[Rule] = (), kinds: Kinds = no_kinds) -> int:
+class Choices(NamedTuple):
+    """What the caller of the generator may want otherwise than usual."""
+
+    conditions: Mapping[Condition, Wanted] = CONDITIONS
+    skip_media_types: bool = False
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip-media-types", action="store_true", help="leave out what is not implemented, and say so")
+    help_text = "the mapping of conditions that the server is given, to be judged by what operations declare"
+    parser.add_argument("--conditions", metavar="MODULE:NAME", type=mapping_at, default=CONDITIONS, help=help_text)
+
+
+def mapping_at(name: str) -> Mapping[Condition, Wanted]:
+    """The mapping of a module. Raises ArgumentTypeError where there is none."""
+    module, _, member = name.partition(":")
+    try:
+        found: Mapping[Condition, Wanted] = {**CONDITIONS, **getattr(import_module(module), member)}
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{name} is no mapping of a module: {error}") from None
+    return found
+
+
+def choices_of(arguments: argparse.Namespace) -> Choices:
+    return Choices(arguments.conditions, arguments.skip_media_types)
+
+
+def write(source: Path, out: Path, chosen: Choices, rules: Sequence[Rule] = (), kinds: Kinds = no_kinds) -> int:
     """Generate, and tell what came of it. Answers the exit status."""
     if wrong := unreadable(source) or foreign(out):
         print(wrong, file=sys.stderr)
         return MISUSED
-    made = attempt(source, lambda: generate(source.resolve(), out.resolve(), rules, kinds))
+    made = attempt(source, lambda: generate(source.resolve(), out.resolve(), rules, kinds, **chosen._asdict()))
     if made is not None and not rules:
         print(f"{out} has the code of {source.name}: {len(made.contract.operations)} operations.")
         if made.unusual:
-            print("The document declares no status of their own for these conditions:", *made.unusual, sep="\n")
+            print("Left out, read to a bound, or answered otherwise than usual:", *made.unusual, sep="\n")
     return REFUSED if made is None else 0
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from contract.generator.document import Node, Refused, child, resolve
-from contract.parsing import DEEPEST, LARGEST_BODY, MOST_VALUES, USUAL_BODY
+from contract.parsing import DEEPEST, LARGE_BODY, LARGEST_BODY, MOST_VALUES, USUAL_BODY
 
 CHARACTER = 12  # bytes: an escape of each half of a pair, or percent-encoded UTF-8
 NUMBER = 32
@@ -23,18 +23,26 @@ ENDLESS = Need()
 """What has no end needs nothing: it may take what there is room for."""
 
 
-def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: str) -> int:
-    """How many bytes the operation at `at` takes. Raises Refused when its schema can need more than is read."""
+def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: str) -> tuple[int, str]:
+    """How many bytes the operation at `at` takes, and what its schema allows beyond that.
+
+    Raises Refused where `x-max-body` is no such number, or less than what the schema can need.
+    """
     need = needed(document, schema, pointer, ())
-    given = operation.get("x-max-body", max(USUAL_BODY, need.size))
-    where = child(at, "x-max-body") if "x-max-body" in operation else pointer
+    given = operation.get("x-max-body", max(USUAL_BODY, min(LARGE_BODY, need.size)))
+    where = child(at, "x-max-body")
     if not isinstance(given, int) or given > LARGEST_BODY:
         raise Refused(where, f"is {given} bytes, of which there must be a number up to {LARGEST_BODY}")
+    if given < need.size and "x-max-body" in operation:
+        more = "raise it, or bound the texts and lists"
+        raise Refused(where, f"is {given} bytes, but a body that the schema allows can need {need.size}: {more}")
+    beyond = []
     if given < need.size:
-        raise Refused(where, f"is {given} bytes, but a body that the schema allows can need {need.size}")
-    if need.values > MOST_VALUES or need.depth > DEEPEST:
-        raise Refused(pointer, f"allows more than {MOST_VALUES} values, or more than {DEEPEST} levels of them")
-    return given
+        beyond = [f"{given} bytes, which `x-max-body` of the operation could raise to {LARGEST_BODY}"]
+    beyond += [f"{MOST_VALUES} values"] if need.values > MOST_VALUES else []
+    beyond += [f"{DEEPEST} levels of lists and objects"] if need.depth > DEEPEST else []
+    told = f"{pointer}: allows more than is read of a body: {'; '.join(beyond)}" if beyond else ""
+    return given, told
 
 
 def needed(document: Node, schema: Node, pointer: str, inside: tuple[str, ...]) -> Need:
@@ -49,7 +57,7 @@ def needed(document: Node, schema: Node, pointer: str, inside: tuple[str, ...]) 
             return most([needed(document, *one, inside) for one in zip(node[union], places, strict=True)])
     if "enum" in node or "const" in node:
         options = node.get("enum", [node.get("const")])
-        return Need(max(2 + CHARACTER * len(str(option)) for option in options))
+        return Need(max(2 + CHARACTER * len(str(option)) for option in [*options, ""]))
     kinds = node["type"] if isinstance(node.get("type"), list) else [node.get("type")]
     return most([of_kind(document, kind, node, pointer, inside) for kind in kinds])
 

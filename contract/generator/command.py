@@ -7,7 +7,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from contract.generator.__main__ import MISUSED, REFUSED, Made, attempt, generate, templates_of, unreadable, write
+from contract.generator.__main__ import (
+    MISUSED,
+    REFUSED,
+    Choices,
+    Made,
+    add_choices,
+    attempt,
+    choices_of,
+    generate,
+    templates_of,
+    unreadable,
+    write,
+)
 from contract.generator.scaffold import scaffold, target_of
 
 ABOUT = """Makes a server of an OpenAPI 3.1 document (3.0 and 3.2 as far as they mean the same).
@@ -27,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Answers the exit status."""
     given = parser_of().parse_args(arguments)
     if given.command == "generate":
-        return write(given.source, given.out)
-    return new(given.source, given.folder)
+        return write(given.source, given.out, choices_of(given))
+    return new(given.source, given.folder, choices_of(given))
 
 
 def parser_of() -> argparse.ArgumentParser:
@@ -42,15 +54,17 @@ def parser_of() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help=told, description=f"{told[:1].upper()}{told[1:]}.")
     new.add_argument("folder", type=Path, metavar="FOLDER", help="the folder, which does not exist or is empty")
     new.add_argument("--from", type=Path, required=True, dest="source", metavar="SOURCE", help="the document")
+    add_choices(generate)
+    add_choices(new)
     return parser
 
 
-def new(source: Path, folder: Path) -> int:
+def new(source: Path, folder: Path, chosen: Choices) -> int:
     """Make the folder of a server, and tell how to go on."""
     if wrong := unreadable(source) or taken(folder):
         print(wrong, file=sys.stderr)
         return MISUSED
-    made = attempt(source, lambda: begin(source.resolve(), folder.resolve()))
+    made = attempt(source, lambda: begin(source.resolve(), folder.resolve(), chosen))
     if made is None:
         return REFUSED
     contract = made.contract
@@ -69,11 +83,11 @@ def taken(folder: Path) -> str | None:
     return None
 
 
-def begin(source: Path, folder: Path) -> Made:
+def begin(source: Path, folder: Path, chosen: Choices) -> Made:
     """Make the files in a folder of their own, and copy them when all are there."""
     with tempfile.TemporaryDirectory() as temporary:
         apart = Path(temporary) / "new"
-        made = generate(source, apart / "generated")
+        made = generate(source, apart / "generated", **chosen._asdict())
         scaffold(made.contract, source, apart, templates_of())
         shutil.copytree(apart, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return made

@@ -83,7 +83,7 @@ class JsonLoader(yaml.CSafeLoader):
                 self.refuse(key_node, f"the key {key!r} is no text: quote it")
                 node.value[index] = (yaml.ScalarNode("tag:yaml.org,2002:str", "", key_node.start_mark), value)
             elif key in seen:
-                self.refuse(key_node, f"the key {key!r} stands twice")
+                self.refuse(key_node, f"the key {key!r} stands twice: take one away")
             seen.add(str(key))
         return super().construct_mapping(node, deep=deep)
 
@@ -100,6 +100,7 @@ for tag, pattern, first in [
 PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 """A character beyond the first 65,536 as JSON escapes it, which YAML does not know."""
 DEEPEST = 100  # lists and objects, one in another
+APART = "put parts into components, and refer to them"
 
 
 def load(source: Path) -> Node:
@@ -117,7 +118,7 @@ def load(source: Path) -> Node:
     if loader.found:
         raise InvalidContract(loader.found)
     if not isinstance(document, dict):
-        raise InvalidContract([Refused("#", "is not an object")])
+        raise InvalidContract([Refused("#", "is not an object: a document begins with `openapi: 3.1.1`")])
     copied: Node = deep_copy(document, "#")
     return copied
 
@@ -129,7 +130,7 @@ def refuse_endless(text: str) -> str:
         depth += 1 if found[0] in "[{" else -1
         deepest = max(depth, deepest)
     if deepest > 10 * DEEPEST or re.search(rf"(?:[-?][ \t]+){{{10 * DEEPEST}}}", text):
-        raise InvalidContract([Refused("#", f"is nested deeper than {DEEPEST} levels")])
+        raise InvalidContract([Refused("#", f"is nested deeper than {DEEPEST} levels: {APART}")])
     return text
 
 
@@ -141,9 +142,9 @@ def paired(found: re.Match[str]) -> str:
 def deep_copy(value: Any, pointer: str) -> Any:
     """The value without anything in it that stands at two places, as what an alias names does."""
     if pointer.count("/") > DEEPEST:
-        raise InvalidContract([Refused(pointer, f"is nested deeper than {DEEPEST} levels, or in itself")])
+        raise InvalidContract([Refused(pointer, f"is nested deeper than {DEEPEST} levels, or in itself: {APART}")])
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidContract([Refused(pointer, "is a number beyond all bounds")])
+        raise InvalidContract([Refused(pointer, "is a number beyond all bounds: write one that a double can be")])
     if isinstance(value, dict):
         return {name: deep_copy(item, child(pointer, name)) for name, item in value.items()}
     if isinstance(value, list):
@@ -197,7 +198,7 @@ def member(node: Any, name: str, pointer: str) -> Any:
     if not isinstance(node, dict):
         raise Refused(pointer, "is not an object")
     if node.get(name) in (None, ""):
-        raise Refused(pointer, f"has no {name}")
+        raise Refused(pointer, f"has no {name}: add it")
     return node[name]
 
 
@@ -219,7 +220,7 @@ def resolve(document: Node, node: Node, pointer: str) -> tuple[Node, str]:
     while "$ref" in node:
         target = str(node["$ref"])
         if target in seen:
-            raise Refused(pointer, f"the $ref {target} refers to itself")
+            raise Refused(pointer, f"the $ref {target} refers to itself: write out at one place what is meant")
         seen.add(target)
         found = node_at(document, target)
         if not target.startswith("#/") or not isinstance(found, dict):

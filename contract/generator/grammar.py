@@ -12,6 +12,9 @@ from contract.generator.meta_schemas import VERSIONS, meta_schema
 
 EXTENSION = "^x-"
 BOUNDS = {"minimum", "exclusiveMinimum"}
+EMPTY = "is empty: fill it, or take it away"
+WRITTEN = {"security": "write a list of alternatives, like [{bearer: []}, {}]", "tags": "write a list, like [books]"}
+"""What to write where members have another type than they should."""
 TOP = 2  # slashes in a reference to a rule that has a name of its own
 KINDS = {
     "null": "empty",
@@ -67,8 +70,9 @@ class Grammar:
         kinds = [found for found, _ in rules if found]
         kind = next((found for found in reversed(kinds) if not found.endswith("-or-reference")), kind)
         told = [problem for _, one in rules for problem in self.problems(value, one)]
+        way = WRITTEN.get(pointer.rpartition("/")[2]) if kind != "schema" and not isinstance(value, list) else None
         for reason in dict.fromkeys(told):
-            self.refuse(pointer, reason)
+            self.refuse(pointer, f"{reason}: {way}" if way and reason != EMPTY else reason)
         if isinstance(value, list):
             below = next((one["items"] for _, one in rules if "items" in one), True)
             for index, item in enumerate(value):
@@ -168,21 +172,21 @@ class Grammar:
         if options is not None and value not in options:
             yield f"is none of {', '.join(map(str, options))}{meant(value, options)}"
         if isinstance(value, str) and "pattern" in rule and not re.search(rule["pattern"], value):
-            yield f"does not match {rule['pattern']}"
+            yield f"does not match {rule['pattern']}: write it so"
         if isinstance(value, dict):
             yield from self.problems_of_object(value, rule)
         elif isinstance(value, list):
             yield from problems_of_list(value, rule)
         elif isinstance(value, int | float) and BOUNDS & rule.keys() and not self.is_valid(value, rule):
-            yield f"is {value}, which is too little"
+            yield f"is {value}, which is too little: {least(rule)}"
 
     def problems_of_object(self, value: Node, rule: Node) -> Iterator[str]:
-        yield from (f"has no {name}" for name in rule.get("required", ()) if name not in value)
+        yield from (f"has no {name}: add it" for name in rule.get("required", ()) if name not in value)
         yield from self.demands(value, rule)
         if len(value) < rule.get("minProperties", 0):
-            yield "is empty"
+            yield EMPTY
         if len(value) > rule.get("maxProperties", len(value)):
-            yield f"has more than {rule['maxProperties']} members"
+            yield f"has more than {rule['maxProperties']} members: take the others away"
         yield from self.names(value, rule)
 
     def names(self, value: Node, rule: Node) -> Iterator[str]:
@@ -190,13 +194,13 @@ class Grammar:
         wanted = rule.get("propertyNames", {})
         for name in value:
             if "pattern" in wanted and not re.search(wanted["pattern"], name):
-                yield f"has the name {name}, which does not match {wanted['pattern']}"
+                yield f"has the name {name}, which does not match {wanted['pattern']}: rename it"
 
     def demands(self, value: Node, rule: Node) -> Iterator[str]:
         """What is wrong with which members there are, beside those that there must always be."""
         refused = rule.get("not", {}).get("required", ())
         if refused and all(name in value for name in refused):
-            yield f"has both {' and '.join(refused)}, of which there can be one"
+            yield f"has both {' and '.join(refused)}, of which there can be one: take one away"
         for keyword in ("oneOf", "anyOf"):
             branches = rule.get(keyword, ())
             if branches and is_demand(branches):
@@ -213,14 +217,14 @@ class Grammar:
         elsewhere = [v for v in VERSIONS if v != self.version and name in members_of(v, kind)]
         if elsewhere:
             return f"{words}, but in {' and '.join(elsewhere)}"
-        return words + meant(name, known)
+        return words + (meant(name, known) or ": correct it, or take it away")
 
 
 def problems_of_list(value: list[Any], rule: Node) -> Iterator[str]:
     if len(value) < rule.get("minItems", 0):
-        yield "is empty"
+        yield EMPTY
     if rule.get("uniqueItems") and any(item in value[:index] for index, item in enumerate(value)):
-        yield "names something twice"
+        yield "names something twice: take one away"
 
 
 def is_demand(branches: list[Any]) -> bool:
@@ -254,10 +258,17 @@ def type_of(value: object) -> str:
     return {int: "integer", str: "string", list: "array", dict: "object"}[type(value)]
 
 
+def least(rule: Node) -> str:
+    """What a number must be at least."""
+    if "minimum" in rule:
+        return f"it is {rule['minimum']} or more"
+    return f"it is more than {rule['exclusiveMinimum']}"
+
+
 def wrong_type(value: object, wanted: Any) -> str:
     types = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     if value is None:
-        return "is empty"
+        return EMPTY
     return f"is {KINDS[type_of(value)]}, not {' or '.join(KINDS[one] for one in types)}"
 
 

@@ -61,7 +61,15 @@ def refuse_unbound(operations: Sequence[Operation], document: Node, contract: Co
         authenticators = {name: admit_no_caller for operation in left for one in operation.security for name in one}
         base = usual(left[0].servers[0]) if any(len(operation.servers) > 1 for operation in left) else None
         try:
-            Binding(left, handlers, document, Server(), authenticators=authenticators, base=base)
+            Binding(
+                left,
+                handlers,
+                document,
+                Server(),
+                authenticators=authenticators,
+                conditions=contract.conditions,
+                base=base,
+            )
         except ContractError as error:
             wrong = next((one for one in left if str(error).startswith(f"{one.id} ")), left[0])
             findings.add(places[wrong.id], str(error).removeprefix(f"{wrong.id} "))

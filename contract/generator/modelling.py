@@ -268,7 +268,7 @@ def types_of(node: Node) -> list[str]:
 def drop_unheld(made: Node) -> None:
     """Drop what a model would read otherwise than the schema does."""
     options = made.get("enum", [made["const"]] if "const" in made else [])
-    if any(isinstance(one, bool | float | dict | list) for one in options):
+    if not options or any(isinstance(one, bool | float | dict | list) for one in options):
         made.pop("enum", None)
         made.pop("const", None)
     if DIFFERENT.search(str(made.get("pattern", ""))):

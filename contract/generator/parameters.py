@@ -39,7 +39,8 @@ def parameter_of(contract: Contract, node: Node, pointer: str) -> Parameter:
     at, outer = child(pointer, "schema"), member(node, "schema", pointer)
     shape = shape_of(contract.document, outer, at)
     style, exploded = style_of(node, shape, pointer)
-    refuse_flags(node, shape, pointer)
+    if required and resolve(contract.document, outer, at)[0].get("enum") == []:
+        raise Refused(child(at, "enum"), "is empty, so that no request can have this parameter, which is required")
     return Parameter(
         name=name,
         where=where,
@@ -71,14 +72,6 @@ def default_of(contract: Contract, outer: Node, at: str) -> object:
     """The default of a parameter, which its schema takes."""
     schema, _ = resolve(contract.document, outer, at)
     return outer.get("default", schema.get("default", NO_DEFAULT))
-
-
-def refuse_flags(node: Node, shape: object, pointer: str) -> None:
-    """Raises Refused for what is deprecated and would change nothing, or what nothing defines."""
-    if node.get("allowEmptyValue") and not (isinstance(shape, Scalar) and "string" in shape.kinds):
-        raise Refused(
-            child(pointer, "allowEmptyValue"), "is deprecated, and says of no other value than a text what it means"
-        )
 
 
 def refuse_shared_names(parameters: Iterable[Parameter]) -> None:

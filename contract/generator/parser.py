@@ -15,6 +15,7 @@ from contract.generator.requests import body_of
 from contract.generator.responses import refuse_unsaid, response_of
 from contract.generator.security import Requirements, read_security, schemes_of
 from contract.generator.servers import servers_of
+from contract.refusals import CONDITIONS, Condition, Wanted
 from contract.routing import Segment, segments_of
 from contract.schemas import Schemas
 from contract.types import ProblemType
@@ -25,16 +26,19 @@ Kinds: TypeAlias = Callable[[Node], Mapping[str, ProblemType]]
 """What an application says of the codes of its problems, by code: from there its handlers raise them."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 DEFAULT_TAG = "default"
+APART = "begin a segment with a word that the other one does not have, or make them one"
 NONE: Node = {}
 
 
-def ambiguous(one: str, other: str) -> bool:
-    """Whether some request matches both paths, and neither of them is the more literal one."""
-    pairs = list(zip(segments_of(one), segments_of(other), strict=False))
-    told = {compare(a, b) for a, b in pairs}
-    if len(segments_of(one)) != len(segments_of(other)) or "apart" in told:
-        return False
-    return "overlapping" in told or ("more literal" in told) == ("less literal" in told)
+def compare_paths(one: list[Segment], other: list[Segment]) -> Literal["apart", "ordered", "crossing", "ambiguous"]:
+    """Which requests match both paths: none, or some, which go to the path that is more literal where they differ."""
+    if len(one) != len(other):
+        return "apart"
+    told = [compare(a, b) for a, b in zip(one, other, strict=True)]
+    first = next((each for each in told if each != "alike"), "overlapping")
+    if "apart" in told or first == "overlapping":
+        return "apart" if "apart" in told else "ambiguous"
+    return "crossing" if len({*told} - {"alike"}) > 1 else "ordered"
 
 
 def compare(one: Segment, other: Segment) -> Literal["alike", "apart", "overlapping", "more literal", "less literal"]:
@@ -63,7 +67,12 @@ class Contract:
     """The document, and what datamodel-code-generator named its schemas: `names` by JSON Pointer."""
 
     def __init__(
-        self, document: Node, names: dict[str, str], rules: Sequence[Rule] = (), kinds: Kinds = no_kinds
+        self,
+        document: Node,
+        names: dict[str, str],
+        rules: Sequence[Rule] = (),
+        kinds: Kinds = no_kinds,
+        conditions: Mapping[Condition, Wanted] = CONDITIONS,
     ) -> None:
         """Raises InvalidContract with every place that is refused."""
         self.document = document
@@ -73,7 +82,7 @@ class Contract:
         self.attempt = self.findings.attempt
         self.unusual: list[str] = []
         """What is answered otherwise than usual: operation, condition, and by what."""
-        self.problem_types = kinds(document)
+        self.problem_types, self.conditions = kinds(document), conditions
         self.extensions = extensions_of(document)
         self.paths: Node = document.get("paths", {})
         info: Node = self.attempt(member, document, "info", "#") or {}
@@ -100,9 +109,13 @@ class Contract:
         for path in self.paths:
             self.attempt(self.check_path, path)
         self.findings.close()
-        for one, other in combinations(self.paths, 2):
-            if ambiguous(one, other):
-                self.findings.add(child("#/paths", other), f"matches the same requests as {one}")
+        for (one, segments), (other, others) in combinations([(p, segments_of(p)) for p in self.paths], 2):
+            match compare_paths(segments, others):
+                case "ambiguous":
+                    self.findings.add(child("#/paths", other), f"matches the same requests as {one}: {APART}")
+                case "crossing":
+                    told = f"matches requests that {one} matches, too: they go where the first difference is a word"
+                    self.unusual.append(f"{child('#/paths', other)}: {told}")
 
     def check_path(self, path: str) -> None:
         try:
@@ -211,9 +224,22 @@ class Contract:
         found = [parameter_of(self, node, pointer) for node, pointer in used]
         refuse_doubles((p.argument, p.schema) for p in found)
         refuse_shared_names(found)
-        if sorted(re.findall(r"\{([^}]*)\}", path)) != sorted(name for where, name in raw if where == "path"):
-            raise Refused(child("#/paths", path, method), "the path and its parameters name different things")
+        refuse_other_names(path, [name for where, name in raw if where == "path"], child("#/paths", path, method))
         return tuple(found)
+
+
+def refuse_other_names(path: str, declared: Sequence[str], at: str) -> None:
+    """Raises Refused where the template of a path and the parameters of an operation name different things."""
+    named = re.findall(r"\{([^}]*)\}", path)
+    if sorted(named) == sorted(declared):
+        return
+    missing = [name for name in named if name not in declared]
+    reason = f"lacks the parameter {' and '.join(missing)} of its path: add it, `in: path`" if missing else ""
+    others = [name for name in declared if name not in named]
+    reason = (
+        reason or f"has the parameter {' and '.join(others)} of the path, which {path} does not name: name it there"
+    )
+    raise Refused(at, reason if missing or others else f"names a parameter twice in {path}: rename one")
 
 
 def extensions_of(node: Node) -> Node:

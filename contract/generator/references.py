@@ -8,6 +8,7 @@ from contract.generator.document import Findings, Node, Refused, child, resolve
 from contract.generator.grammar import Placed, described, meant
 
 BUNDLE = "npx @redocly/cli bundle openapi.yaml --output bundled.yaml"
+CORRECT, NAME = "correct the reference", ": name one of its operations"
 SCOPES = ("$id", "$schema", "$vocabulary", "$dynamicRef", "$dynamicAnchor")
 DIALECTS = ("https://json-schema.org/draft/2020-12/schema", "https://spec.openapis.org/oas/3.1/dialect/base")
 
@@ -47,11 +48,12 @@ class References:
             target = self.anchors.get(target.removeprefix("#"), target)
         if target not in self.kinds:
             near = get_close_matches(target, [place for place, kind in self.kinds.items() if kind == one.target], n=1)
-            told = f"; did you mean {near[0]}?" if near else ""
+            told = f"; did you mean {near[0]}?" if near else ": declare it there, or correct the reference"
             raise Refused(one.pointer, f"the $ref {given} leads nowhere in this document{told}")
         if one.target != self.kinds[target] and self.kinds[target] != "reference":
             raise Refused(
-                one.pointer, f"the $ref {given} leads to {described(self.kinds[target])}, not {described(one.target)}"
+                one.pointer,
+                f"the $ref {given} leads to {described(self.kinds[target])}, not {described(one.target)}: {CORRECT}",
             )
         one.node["$ref"] = target
 
@@ -69,11 +71,15 @@ class References:
         if "operationId" in one.node and one.node["operationId"] not in self.operations:
             name = one.node["operationId"]
             raise Refused(
-                child(one.pointer, "operationId"), f"there is no operation {name}{meant(name, list(self.operations))}"
+                child(one.pointer, "operationId"),
+                f"there is no operation {name}{meant(name, list(self.operations)) or NAME}",
             )
         reference = unquote(one.node.get("operationRef", ""))
         if reference.startswith("#") and self.kinds.get(reference) != "operation":
-            raise Refused(child(one.pointer, "operationRef"), "leads to no operation of this document")
+            raise Refused(
+                child(one.pointer, "operationRef"),
+                f"leads to no operation of this document{NAME}",
+            )
 
 
 def insert_path_items(document: Node, placed: list[Placed]) -> bool:

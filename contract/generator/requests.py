@@ -9,13 +9,13 @@ from contract.generator.document import Node, Refused, child, member, resolve
 from contract.generator.ir import Body, Content, FormMember
 from contract.generator.names import argument, pascal, refuse_doubles
 from contract.generator.shapes import kinds_of, parts, shape_of
-from contract.parsing import LARGEST_BODY
-from contract.types import Part, Scalar
+from contract.parsing import LARGE_BODY
+from contract.types import Array, Part, Scalar
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
 LARGEST_UPLOAD = 1024**3  # bytes that an operation may take of what goes to the disk
-OTHERS = frozenset({"xml", "yaml"})
+SKIP = "leave it out beside another one by --skip-media-types"
 
 
 class Contract(Protocol):
@@ -23,6 +23,7 @@ class Contract(Protocol):
 
     document: Node
     names: dict[str, str]
+    unusual: list[str]
 
     def type(self, node: Node, pointer: str, /) -> str:
         """The Python type of a schema."""
@@ -40,7 +41,9 @@ def body_of(contract: Contract, operation: Node, at: str, operation_id: str) -> 
     for one in contents:
         told = media_types.parsed(one.media_type)
         if told in seen:
-            raise Refused(child(pointer, "content", one.media_type), f"is the same media type as {seen[told]}")
+            raise Refused(
+                child(pointer, "content", one.media_type), f"is the same media type as {seen[told]}: take one away"
+            )
         seen[told] = one.media_type
     if not are_alike(contents, content):
         contents = tuple(one.within(f"{pascal(operation_id)}{pascal(one.media_type)}") for one in contents)
@@ -61,14 +64,16 @@ def are_alike(contents: tuple[Content, ...], described: Node) -> bool:
 def largest_of(contract: Contract, operation: Node, content: Content, at: str) -> int:
     """How many bytes of a body are read."""
     if content.kind in ("file", "multipart"):
-        given = operation.get("x-max-body", LARGEST_BODY)
+        given = operation.get("x-max-body", LARGE_BODY)
         if not isinstance(given, int) or given > LARGEST_UPLOAD:
             where = child(at, "x-max-body")
             raise Refused(where, f"is {given} bytes, of which there must be a number up to {LARGEST_UPLOAD}")
         return given
     if content.schema is None:
-        return int(operation.get("x-max-body", LARGEST_BODY))
-    return most_bytes(contract.document, operation, {"$ref": content.schema}, at, content.schema)
+        return int(operation.get("x-max-body", LARGE_BODY))
+    largest, told = most_bytes(contract.document, operation, {"$ref": content.schema}, at, content.schema)
+    contract.unusual += [told] if told else []
+    return largest
 
 
 def content_of(contract: Contract, media_type: str, described: Node, at: str, operation_id: str) -> Content:
@@ -77,7 +82,7 @@ def content_of(contract: Contract, media_type: str, described: Node, at: str, op
     if essence in (FORM, MULTIPART):
         return form_of(contract, media_type, described, at, operation_id)
     if "encoding" in described:
-        raise Refused(child(at, "encoding"), f"is for forms, which {essence} is not")
+        raise Refused(child(at, "encoding"), f"is for forms, which {essence} is not: take it away")
     place, schema = child(at, "schema"), described.get("schema")
     if essence in LINES:
         return lines_of(contract, media_type, described, at)
@@ -91,11 +96,11 @@ def content_of(contract: Contract, media_type: str, described: Node, at: str, op
 def text_of(contract: Contract, media_type: str, schema: Node | None, place: str) -> Content:
     """A body that is not taken apart: bytes, which are a file, or a text."""
     essence = media_types.parsed(media_type).essence
-    if is_bytes(contract, schema, place) and not essence.startswith("text/"):
+    if is_bytes(contract.document, schema, place) and not essence.startswith("text/"):
         return Content(media_type, "file", "File", None)
-    if schema and kinds_of(contract.document, schema, place, ()) not in (None, frozenset({"string"})):
-        remedy = "a schema of {type: string} gives it as a text"
-        raise Refused(place, f"{essence} is read as text, and not taken apart: {remedy}, or take application/json")
+    if not is_text(contract.document, schema, place):
+        remedy = f"a schema of {{type: string}} gives it as a text, or take application/json, or {SKIP}"
+        raise Refused(place, f"{essence} is read as text, and not taken apart: {remedy}")
     if "*" in essence:
         return Content(media_type, "file", "File", None)
     if schema is None:
@@ -103,13 +108,25 @@ def text_of(contract: Contract, media_type: str, schema: Node | None, place: str
     return Content(media_type, "text", contract.type(schema, place), place)
 
 
-def is_bytes(contract: Contract, schema: Node | None, place: str) -> bool:
+def is_text(document: Node, schema: Node | None, place: str) -> bool:
+    """Whether what is not taken apart can be a value of the schema."""
+    return not schema or kinds_of(document, schema, place, ()) in (None, frozenset({"string"}))
+
+
+def is_read(document: Node, media_type: str, described: Node, at: str) -> bool:
+    """Whether there is code that reads a body of the media type."""
+    essence, schema = media_types.parsed(media_type).essence, described.get("schema")
+    if media_types.is_json(media_type) or essence in (FORM, MULTIPART, *LINES):
+        return True
+    place = child(at, "schema")
+    return is_text(document, schema, place) or (is_bytes(document, schema, place) and not essence.startswith("text/"))
+
+
+def is_bytes(document: Node, schema: Node | None, place: str) -> bool:
     """Whether a body is bytes: it has no schema (3.1), an empty one, or one of `format: binary` (3.0)."""
     if not schema:
         return True
-    return any(
-        node.get("format") == "binary" or is_media(node) for node, _ in parts(contract.document, schema, place, ())
-    )
+    return any(node.get("format") == "binary" or is_media(node) for node, _ in parts(document, schema, place, ()))
 
 
 def is_media(node: Node) -> bool:
@@ -120,11 +137,11 @@ def is_media(node: Node) -> bool:
 def lines_of(contract: Contract, media_type: str, described: Node, at: str) -> Content:
     """A body of a JSON value in each line: a list of what `x-itemSchema` is."""
     if "x-itemSchema" not in described:
-        raise Refused(at, "has no x-itemSchema, which is what each line is")
+        raise Refused(at, "has no x-itemSchema, which is what each line is: add it, as a $ref into components/schemas")
     item = described["x-itemSchema"]
     place = child(at, "x-itemSchema")
     if not str(item.get("$ref", "")).startswith("#/components/schemas/"):
-        raise Refused(place, "is no $ref into components/schemas")
+        raise Refused(place, "is no $ref into components/schemas: put the schema there")
     return Content(media_type, "lines", f"list[{contract.type(item, place)}]", None, item=item["$ref"])
 
 
@@ -136,7 +153,7 @@ def form_of(contract: Contract, media_type: str, described: Node, at: str, opera
     members: dict[str, FormMember] = {}
     required: set[str] = set()
     if kinds_of(contract.document, schema, place, ()) not in (None, frozenset({"object"})):
-        raise Refused(place, "is no object, which a form is")
+        raise Refused(place, "is no object, which a form is: give it a member for each field")
     for node, where in parts(contract.document, schema, place, ()):
         required |= set(node.get("required", []))
         for name, one in node.get("properties", {}).items():
@@ -147,7 +164,9 @@ def form_of(contract: Contract, media_type: str, described: Node, at: str, opera
             )
     for name in encoding:
         if name not in members:
-            raise Refused(child(at, "encoding", name), "is the encoding of no member")
+            raise Refused(
+                child(at, "encoding", name), "is the encoding of no member: add that to the schema, or take this away"
+            )
     if not is_multipart:
         return Content(media_type, "form", contract.type(schema, place), place, members=tuple(members.values()))
     refuse_doubles((one.part.argument, one.schema) for one in members.values())
@@ -178,16 +197,21 @@ def member_of(contract: Contract, name: str, schema: Node, place: str, told: Nod
         each, spot = items(contract, schema, place)
         inner = member_of(contract, name, each, spot, told, is_multipart=is_multipart)
         if inner.part.is_list:
-            raise Refused(spot, "is a list in a list, which no form can say")
+            raise Refused(
+                spot,
+                "is a list in a list, which no form can say: give it `contentType: application/json`",
+            )
         return FormMember(name, place, inner.part._replace(is_list=True), f"list[{inner.type}]", inner.shape)
-    if is_multipart and is_bytes(contract, schema, place):
+    if is_multipart and is_bytes(contract.document, schema, place):
         return FormMember(name, place, Part("file", named, media_types=wanted), "File", None)
     kind = plain_type(contract, schema, place) if is_multipart else ""
     if kinds == {"object"} or (wanted and all(media_types.is_json(one) for one in wanted)):
         return FormMember(name, place, Part("json", named), kind, None)
     shape = shape_of(contract.document, schema, place)
+    if isinstance(shape, Array):
+        return FormMember(name, place, Part("text", named, shape.items, is_list=True, alone=shape.alone), kind, shape)
     if not isinstance(shape, Scalar):
-        raise Refused(place, "could be several things, which the text of a form does not tell apart")
+        raise Refused(place, "could be several things, which a form does not tell apart: give it one type")
     return FormMember(name, place, Part("text", named, scalar=shape), kind, shape)
 
 
@@ -198,5 +222,5 @@ def items(contract: Contract, schema: Node, place: str) -> tuple[Node, str]:
         if "items" in node
     ]
     if len(shape) != 1:
-        raise Refused(place, "does not say in one place what its items are")
+        raise Refused(place, "does not say in one place what its items are: give it one `items`")
     return shape[0]

@@ -1,5 +1,6 @@
 """Reads the responses of an operation: results and problems, their media types and headers."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -8,8 +9,9 @@ from contract import media_types
 from contract.generator.document import Node, Refused, child, member, resolve
 from contract.generator.ir import Header, Representation, Response
 from contract.generator.names import CLASSES, MEMBERS, argument, pascal, refuse_doubles
+from contract.generator.requests import SKIP
 from contract.generator.shapes import shape_of
-from contract.refusals import CONDITIONS, choose, fits, status_of
+from contract.refusals import Condition, Form, Wanted, choose, form_of, status_of, usual
 from contract.schemas import Schemas
 from contract.types import Members, ProblemType
 
@@ -28,6 +30,7 @@ class Contract(Protocol):
     document: Node
     schemas: Schemas
     problem_types: Mapping[str, ProblemType]
+    conditions: Mapping[Condition, Wanted]
     statuses: dict[str, set[str]]
 
     def type(self, node: Node, pointer: str, /) -> str:
@@ -86,9 +89,9 @@ def representation_of(contract: Contract, media_type: str, described: Node, at: 
         return stream_of(contract, media_type, described["x-itemSchema"], at)
     schema, place = described.get("schema"), child(at, "schema")
     if not media_types.is_json(media_type):
-        if schema is not None and not may_be_text(contract, schema, place):
+        if not is_written(contract.document, media_type, described, at):
             remedy = "`x-itemSchema` names its items" if essence in STREAMS else "give it {type: string}"
-            raise Refused(place, f"{media_type} is written as text: {remedy}")
+            raise Refused(place, f"{media_type} is written as text: {remedy}, or {SKIP}")
         return Representation(media_type, "Text", place if schema is not None else None)
     if schema is None:
         return Representation(media_type, "Any", None, is_json=True)
@@ -102,17 +105,19 @@ def stream_of(contract: Contract, media_type: str, schema: Node, at: str) -> Rep
     place = child(at, "x-itemSchema")
     wrapper = STREAMS.get(media_types.parsed(media_type).essence)
     if not wrapper:
-        raise Refused(place, "is for text/event-stream and application/x-ndjson or application/jsonl")
+        raise Refused(place, "is for text/event-stream and application/x-ndjson or application/jsonl: take it away")
     if not re.fullmatch("#/components/schemas/[^/]+", str(schema.get("$ref"))):
-        raise Refused(place, "is no $ref into components/schemas")
+        raise Refused(place, "is no $ref into components/schemas: put the schema there")
     kind = contract.type(schema, place)
     item = f"{kind} | Event[{kind}]" if wrapper == "Events" else kind
     return Representation(media_type, f"AsyncIterator[{item}]", None, item=schema["$ref"])
 
 
-def may_be_text(contract: Contract, schema: Node, place: str) -> bool:
-    """Whether a body that is no JSON can be a value of the schema."""
-    node, _ = resolve(contract.document, schema, place)
+def is_written(document: Node, media_type: str, described: Node, at: str) -> bool:
+    """Whether there is code that writes a body of the media type: JSON, a stream, or what the handler wrote."""
+    if "schema" not in described or "x-itemSchema" in described or media_types.is_json(media_type):
+        return True
+    node, _ = resolve(document, described["schema"], child(at, "schema"))
     kinds = node.get("type", "string")
     return "string" in (kinds if isinstance(kinds, list) else [kinds]) and "properties" not in node
 
@@ -211,24 +216,34 @@ def says(contract: Contract, code: str, value: Node, status: int, media_type: st
 
 
 def refuse_unsaid(contract: Contract, responses: list[Response], met: set[str], at: str) -> list[str]:
-    """What the operation says by another status than the usual one. Raises Refused where that has no room for it."""
+    """What the operation says otherwise than usual. Raises Refused where what it declares has no room for it."""
     declared = {str(one.status) if one.status else one.declared: one for one in responses if is_error(one)}
     told = []
-    for condition in (one for one in CONDITIONS if one in met):
-        wanted = CONDITIONS[condition]
-        key = choose(declared, wanted)
-        response = declared[key] if key else None
-        if response and not response.codes and response.schema:
-            status = status_of(key or "", wanted)
-            if not fits(contract.schemas[response.schema], status):
+    for condition, wanted in contract.conditions.items():
+        key = choose(declared, condition, wanted)
+        is_of_path = key is not None and (condition == "method" or (condition == "not_found" and wanted.write))
+        if condition not in met and not is_of_path:
+            continue
+        body = ""
+        if key and not declared[key].codes:
+            status = status_of(key, wanted)
+            form = form_of(declared[key].contents, contract.schemas, status, wanted)
+            if form is None:
                 raise Refused(
                     child(at, "responses", key),
-                    f"says {condition} of a request, but has no room for a problem of RFC 9457: declare {wanted.status}"
-                    " for it, or let its schema take `type`, `title`, `status`, `detail` and `errors`",
+                    f"has no room for what there is to say of {condition}: declare {wanted.status} for it, let its"
+                    " schema take a problem of RFC 9457, or give the generator `conditions` that write what it takes",
                 )
-        if key != str(wanted.status):
-            told.append(f"{at}: {condition} is answered by {key or f'{wanted.status}, undeclared'}")
+            body = "" if form.write is usual else written(form, status)
+        if key != str(wanted.status) or body:
+            told.append(f"{at}: {condition} is answered by {key or f'{wanted.status}, undeclared'}{body}")
     return told
+
+
+def written(form: Form, status: int) -> str:
+    """What a problem that is not the usual one looks like."""
+    value = form.write(status, "...", ())
+    return f", as {json.dumps(value, ensure_ascii=False) if form.is_json else value}"
 
 
 def is_error(response: Response) -> bool:

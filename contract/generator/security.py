@@ -3,6 +3,7 @@
 from typing import Any
 
 from contract.generator.document import Node, Refused, child, resolve
+from contract.generator.grammar import meant
 from contract.types import Scheme
 
 KINDS = {
@@ -12,6 +13,8 @@ KINDS = {
     "oauth2": ("flows",),
     "openIdConnect": ("openIdConnectUrl",),
 }
+UNDECLARED = "which is no scheme of components/securitySchemes"
+DECLARE = ": declare it there, or name one that is"
 Requirements = list[dict[str, list[str]]]
 
 
@@ -25,7 +28,7 @@ def schemes_of(document: Node) -> dict[str, Scheme]:
             raise Refused(child(at, "type"), f"is no kind of scheme: it may be {', '.join(KINDS)}")
         for needed in KINDS[kind]:
             if needed not in node:
-                raise Refused(at, f"has no {needed}")
+                raise Refused(at, f"has no {needed}: add it")
         detail = str(node["name"]) if kind == "apiKey" else str(node.get("scheme", "")).lower()
         found[name] = Scheme(kind, detail, node.get("in", "") if kind == "apiKey" else "")
     return found
@@ -42,7 +45,7 @@ def read_security(document: Node, operation: Node, at: str) -> Requirements:
     for index, requirement in enumerate(found):
         for name in requirement:
             if name not in schemes:
-                raise Refused(child(at, index), f"names {name}, which is no scheme of components/securitySchemes")
+                raise Refused(child(at, index), f"names {name}, {UNDECLARED}{meant(name, list(schemes)) or DECLARE}")
     return found
 
 

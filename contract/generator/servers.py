@@ -24,7 +24,10 @@ def beginnings(server: Node, at: str) -> list[str]:
     variables: Node = server.get("variables", {})
     for name in VARIABLE.findall(url):
         if name not in variables:
-            raise Refused(child(at, "url"), f"has the variable {name}, which `variables` does not have")
+            raise Refused(
+                child(at, "url"),
+                f"has the variable {name}, which `variables` does not have: add it there, with a default",
+            )
         options = variables[name].get("enum")
         if "default" not in variables[name] or (options is not None and variables[name]["default"] not in options):
             raise Refused(child(at, "variables", name), "needs a default, which is one of its `enum` if it has one")
@@ -34,7 +37,7 @@ def beginnings(server: Node, at: str) -> list[str]:
     if told is None:
         raise Refused(child(at, "url"), "is relative to where the document stands: begin it with a slash")
     if "?" in url or "#" in url:
-        raise Refused(child(at, "url"), "has a query or a fragment, which stand behind every path")
+        raise Refused(child(at, "url"), "has a query or a fragment, which stand behind every path: take it away")
     paths = [told.rstrip("/")]
     for name in VARIABLE.findall(told):
         options = variables[name].get("enum", [f"{{{name}={variables[name]['default']}}}"])

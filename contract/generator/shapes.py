@@ -10,6 +10,7 @@ ALL = frozenset({*SCALARS, "null", "array", "object"})
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 NUMERIC = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 CONTENT = "give it `content: {application/json: ...}` instead of a schema"
+UNTOLD = f"which the text of a parameter does not tell apart: {CONTENT}"
 DEFINED: dict[tuple[str, str], dict[bool, tuple[type, ...]]] = {
     ("path", "simple"): {False: (Scalar, Array, Members), True: (Scalar, Array, Members)},
     ("path", "label"): {False: (Scalar, Array, Members), True: (Scalar, Array, Members)},
@@ -31,6 +32,8 @@ def style_of(node: Node, shape: Shape, pointer: str) -> tuple[str, bool]:
     style = node.get("style", STYLES[where])
     exploded = node.get("explode", style in ("form", "deepObject"))  # without it, `deepObject` could not be written
     defined = DEFINED[where, style]
+    if isinstance(shape, Array) and shape.alone is not None and not (style == "form" and exploded and where == "query"):
+        raise Refused(pointer, f"may be one text or a list of them, {UNTOLD}")
     if type(shape) not in defined[exploded]:
         how = f"`{style}` with `explode: {str(exploded).lower()}`"
         raise Refused(pointer, f"is {NAMED[type(shape)]}, for which {how} is not defined: {CONTENT}, or another style")
@@ -50,10 +53,12 @@ def shape_of(document: Node, schema: object, pointer: str) -> Shape:
         return Array(scalar_of(document, *items_of(document, schema, pointer), "a list"))
     if wanted == {"object"}:
         return members_of(document, schema, pointer)
+    if "array" in wanted and "object" not in wanted:
+        alone = Scalar(tuple(kind for kind in SCALARS if kind in wanted), pointer)
+        return Array(scalar_of(document, *items_of(document, schema, pointer), "a list"), alone)
     if not wanted:
-        raise Refused(pointer, "no text is a value of this schema")
-    told = ", ".join(sorted(wanted))
-    raise Refused(pointer, f"may be {told}, which the text of a parameter does not tell apart: {CONTENT}")
+        raise Refused(pointer, "no text is a value of this schema: let it be a text, or leave the parameter out")
+    raise Refused(pointer, f"may be {', '.join(sorted(wanted))}, {UNTOLD}")
 
 
 def scalar_of(document: Node, schema: object, pointer: str, name: str) -> Scalar:
@@ -111,7 +116,7 @@ def kinds_of(document: Node, schema: object, pointer: str, inside: tuple[str, ..
     told: list[frozenset[str] | None] = []
     if "type" in schema:
         told.append(frozenset([schema["type"]] if isinstance(schema["type"], str) else schema["type"]))
-    if "enum" in schema or "const" in schema:
+    if schema.get("enum") or "const" in schema:
         told.append(frozenset(kind_of(value) for value in schema.get("enum", [schema.get("const")])))
     if "$ref" in schema:
         told.append(kinds_of(document, *resolve(document, {"$ref": schema["$ref"]}, pointer), inside))

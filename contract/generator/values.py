@@ -47,7 +47,10 @@ def check_range(one: Placed) -> None:
         if low in one.node and high in one.node:
             least, most = one.node[low], one.node[high]
             if least > most or (least == most and "exclusive" in low + high):
-                raise Refused(child(one.pointer, low), f"is {least}, which no value with {high} {most} can be")
+                raise Refused(
+                    child(one.pointer, low),
+                    f"is {least}, which no value with {high} {most} can be: lower it, or raise the other",
+                )
 
 
 def patterns_of(one: Placed) -> Iterator[tuple[str, str]]:
@@ -61,7 +64,9 @@ def check_pattern(schemas: Schemas, pattern: str, place: str) -> None:
     try:
         schemas.compiled({"pattern": pattern})
     except ValueError:
-        raise Refused(place, f"{pattern} is no regular expression") from None
+        raise Refused(
+            place, f"{pattern} is no regular expression: escape by a backslash what stands for itself"
+        ) from None
 
 
 def values_of(one: Placed) -> Iterator[tuple[str, str, Any]]:

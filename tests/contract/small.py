@@ -30,12 +30,12 @@ def document(paths: Node, **more: Any) -> Node:
     return {"openapi": "3.1.1", "info": {"title": "Small", "version": "1.0.0"}, "paths": paths} | more
 
 
-def refusals(contract: Node, folder: Path) -> list[tuple[str, str]]:
+def refusals(contract: Node, folder: Path, **more: Any) -> list[tuple[str, str]]:
     """The places and reasons that a contract is refused for, which leaves nothing behind."""
     source = folder / "openapi.yaml"
     source.write_text(json.dumps(contract), encoding="utf-8")
     with pytest.raises(InvalidContract) as invalid:
-        generate(source, folder / "out")
+        generate(source, folder / "out", **more)
     assert not (folder / "out").exists()
     return [(refused.place, refused.reason) for refused in invalid.value.found]
 
@@ -82,7 +82,8 @@ class Small:
             setattr(tag, operation.name, self.handler(operation))
         server = more.pop("server", Server())
         settings: dict[str, Any] = {"pages": {}, "check_rate": 1} | more
-        self.binding = Binding(self.operations.OPERATIONS, handlers, contract, server, **settings)
+        served = json.loads((Path(str(self.operations.__file__)).parent / "openapi.json").read_bytes())
+        self.binding = Binding(self.operations.OPERATIONS, handlers, served, server, **settings)
 
     def handler(self, operation: Operation) -> Callable[..., Awaitable[Result]]:
         """A handler of the operation's own signature."""

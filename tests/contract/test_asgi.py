@@ -12,7 +12,7 @@ import uvicorn
 
 from contract.asgi import Application, send_pieces
 from contract.exchange import Exchange, Message
-from contract.refusals import OwnProblem
+from contract.refusals import WORDLESS, OwnProblem
 from contract.types import ContractError, Result
 from contract.unwritten import not_written
 from tests.contract.small import NOTHING, Node, Small, document
@@ -158,7 +158,7 @@ async def test_paths_and_methods_that_there_are_not(small: Small) -> None:
 
 async def test_a_problem_without_a_body_has_no_media_type(small: Small) -> None:
     async def refuse(_exchange: Exchange, _arguments: Mapping[str, Any]) -> Result:
-        raise OwnProblem(418, None, media_type="")
+        raise OwnProblem(418, None, form=WORDLESS)
 
     small.doing(refuse)
     async with asking(small) as client:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.exchange import ClientGone, Exchange, Message, TooLarge
-from contract.parsing import LARGEST_BODY
+from contract.parsing import LARGE_BODY
 from tests.contract.conftest import Logged, Modules, answering, request
 
 
@@ -36,7 +36,7 @@ def test_a_header_of_any_bytes_is_text() -> None:
 
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=8))
 async def test_a_body_is_whole_however_it_arrives(chunks: list[bytes]) -> None:
-    assert await request(chunks=chunks).body(LARGEST_BODY) == b"".join(chunks)
+    assert await request(chunks=chunks).body(LARGE_BODY) == b"".join(chunks)
 
 
 @pytest.mark.parametrize("chunks", [[b"12345"], [b"123", b"45"], [b"1", b"2", b"3", b"4", b"5"], [b"", b"12345", b""]])

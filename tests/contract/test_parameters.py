@@ -12,6 +12,7 @@ OBJECT: Node = {"type": "object", "properties": {"a": {"type": "integer"}, "b": 
 FILTER: Node = {"$ref": "#/components/schemas/Filter"}
 INTEGERS: Node = {"type": "array", "items": {"type": "integer"}}
 TEXTS: Node = {"type": "array", "items": {"type": "string"}}
+ONE_OR_MANY: Node = {"anyOf": [{"type": "string", "maxLength": 3}, TEXTS]}
 COMPONENTS: Node = {
     "schemas": {
         "Filter": OBJECT,
@@ -73,6 +74,10 @@ QUERY = [
     query("class", {"type": "string"}),
     query("2fa", {"type": "string"}),
     query("if_none_match", {"type": "string"}),
+    query("pretty", {"type": "boolean"}, allowEmptyValue=True),
+    query("note", {"type": "string"}, allowEmptyValue=True),
+    query("oneOrMany", ONE_OR_MANY),
+    query("never", {"type": "string", "enum": []}),
     query("usual", {"type": "integer", "default": 7}),
     query("null", {"type": ["integer", "null"], "default": None}),
     {"name": "json", "in": "query", "content": {"application/json": {"schema": FILTER}}},
@@ -115,26 +120,28 @@ IN_PATH: dict[str, tuple[Node, Node]] = {
 FREE = query("rest", ref("Counts"))
 
 
+PATHS: Node = {
+    "/query": get("readQuery", *QUERY),
+    "/object": get("readObject", query("filter", ref("Closed"), required=True)),
+    "/free": get("readFree", query("one", {"type": "string"}), FREE),
+    "/headers": get("readHeaders", *HEADERS),
+    "/needed": get("readNeeded", header("X-Req", {"type": "string"}, required=True)),
+    "/sid": get("readSid", cookie("sid", {"type": "string"}, required=True)),
+    "/nothing": get("readNothing"),
+    "/level/{a}": {
+        "parameters": [path_of("a", {"type": "string", "maxLength": 3}), query("b", {"type": "integer"})],
+        **get("readLevel", path_of("a", {"type": "string", "maxLength": 5})),
+    },
+    **{
+        f"/{name}/{{{name}}}": get(f"path{name.title()}", path_of(name, schema, **more))
+        for name, (schema, more) in IN_PATH.items()
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    paths = {
-        "/query": get("readQuery", *QUERY),
-        "/object": get("readObject", query("filter", ref("Closed"), required=True)),
-        "/free": get("readFree", query("one", {"type": "string"}), FREE),
-        "/headers": get("readHeaders", *HEADERS),
-        "/needed": get("readNeeded", header("X-Req", {"type": "string"}, required=True)),
-        "/sid": get("readSid", cookie("sid", {"type": "string"}, required=True)),
-        "/nothing": get("readNothing"),
-        "/level/{a}": {
-            "parameters": [path_of("a", {"type": "string", "maxLength": 3}), query("b", {"type": "integer"})],
-            **get("readLevel", path_of("a", {"type": "string", "maxLength": 5})),
-        },
-        **{
-            f"/{name}/{{{name}}}": get(f"path{name.title()}", path_of(name, schema, **more))
-            for name, (schema, more) in IN_PATH.items()
-        },
-    }
-    return Small(document(paths, components=COMPONENTS), tmp_path_factory.mktemp("parameters"))
+    return Small(document(PATHS, components=COMPONENTS), tmp_path_factory.mktemp("parameters"))
 
 
 def plain(value: Any) -> Any:
@@ -155,6 +162,14 @@ class TestQuery:
             ("number=-1e3", "number", -1000.0),
             ("number=3", "number", 3.0),
             ("int=-0", "int", 0),
+            ("int=7.00", "int", 7),
+            ("csvInts=", "csv_ints", []),
+            ("pretty", "pretty", ""),
+            ("pretty=true", "pretty", True),
+            ("note=", "note", ""),
+            ("oneOrMany=a", "one_or_many", "a"),
+            ("oneOrMany=a&oneOrMany=b", "one_or_many", ["a", "b"]),
+            ("oneOrMany=abcd", "one_or_many", ["abcd"]),
             ("int=" + "9" * 30, "int", int("9" * 30)),
             ("nullable=1", "nullable", 1),
             ("optional=1", "optional", 1),
@@ -381,7 +396,9 @@ NESTED: Node = {"type": "object", "properties": {"a": TEXTS}}
         (query("v", {"type": "array", "items": TEXTS}), f"{AT}/schema/items", "is a list within a list"),
         (query("v", {"type": "array"}), f"{AT}/schema", "does not say what its items are"),
         (query("v", {"anyOf": [TEXTS, INTEGERS]}), f"{AT}/schema", "says several times what its items are"),
-        (query("v", {"type": ["string", "array"]}), f"{AT}/schema", "may be array, string, which the text of a"),
+        (query("v", {"type": ["string", "object"]}), f"{AT}/schema", "may be object, string, which the text of a"),
+        (query("v", ONE_OR_MANY, explode=False), AT, "may be one text or a list of them, which the text of a"),
+        (query("v", {"enum": []}, required=True), f"{AT}/schema/enum", "is empty, so that no request can have this"),
         (query("v", {"type": "null"}), f"{AT}/schema", "no text is a value of this schema"),
         (query("v", {"allOf": [{"type": "string"}, {"type": "integer"}]}), f"{AT}/schema", "no text is a value of"),
         (query("v", {"minimum": 3}), f"{AT}/schema/minimum", "says something of numbers only: say that the `type`"),
@@ -395,7 +412,7 @@ NESTED: Node = {"type": "object", "properties": {"a": TEXTS}}
             f"{AT}/schema/default",
             "breaks its schema: it: Must be integer",
         ),
-        (query("v", {"type": "integer"}, allowEmptyValue=True), f"{AT}/allowEmptyValue", "is deprecated, and says of"),
+        (query("v", TEXTS, allowEmptyValue=True), f"{AT}/allowEmptyValue", "is defined for one value, not for lists"),
         ({"name": "v", "in": "querry", "schema": {}}, f"{AT}/in", "is none of query, header, path, cookie"),
         ({"name": "v", "in": "query"}, AT, "needs one of schema, content"),
         (

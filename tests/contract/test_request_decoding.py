@@ -156,7 +156,7 @@ class TestQuery:
             ("limit=-" + "9" * 5000, ("/limit", "minimum")),
             ("limit=", ("/limit", "type")),
             ("limit", ("/limit", "type")),
-            ("limit=1.0", ("/limit", "type")),
+            ("limit=1.5", ("/limit", "type")),
             ("limit=1e1", ("/limit", "type")),
             ("limit=010", ("/limit", "type")),
             ("limit=+1", ("/limit", "type")),

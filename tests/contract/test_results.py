@@ -19,6 +19,7 @@ COMPONENTS: Node = {
     "schemas": {
         "Thing": THING,
         "Closed": {**THING, "additionalProperties": False},
+        "Odd": {"type": "string", "pattern": "^odd$"},
         "Error": {"type": "object", "required": ["code"], "properties": {"code": {"type": "integer"}}},
     },
     "responses": {
@@ -52,6 +53,10 @@ def json(name: str) -> Node:
 
 def shared(name: str) -> Node:
     return {"$ref": f"#/components/responses/{name}"}
+
+
+def content(media_type: str, schema: Node) -> Node:
+    return {"description": "C.", "content": {media_type: {"schema": schema}}}
 
 
 def get(operation_id: str, responses: Node, *parameters: Node) -> Node:
@@ -203,25 +208,29 @@ class TestConditions:
         assert await small.refusal("GET", "/none?q=x") == (400, [("/q", "type")])
 
     def test_a_status_whose_answer_has_no_room_cannot_be_wanted(self, tmp_path: Path) -> None:
-        paths = {"/closed": get("closed", {**NOTHING, "404": json("Closed")}, QUERY)}
+        paths = {"/odd": get("odd", {**NOTHING, "404": json("Odd")}, QUERY)}
         wanted = {**CONDITIONS, "query": Wanted(404)}
 
-        with pytest.raises(ContractError, match="the 404 of closed has no room for a problem of RFC 9457"):
+        with pytest.raises(ContractError, match="odd has no room in its 404 for what it has to say of query"):
             Small(document(paths, components=COMPONENTS), tmp_path, conditions=wanted)
 
     def test_an_answer_without_room_for_a_problem_is_refused(self, tmp_path: Path) -> None:
         paths = {
-            "/closed/{a}": get("closed", {**NOTHING, "404": json("Closed")}, PATH),
-            "/needs": get("needs", {**NOTHING, "default": json("Error")}, QUERY),
+            "/odd/{a}": get("odd", {**NOTHING, "404": json("Odd")}, PATH),
+            "/csv": get("csv", {**NOTHING, "default": content("text/csv", {"enum": ["a,b"]})}, QUERY),
+            "/octets": get("octets", {**NOTHING, "4XX": content("application/octet-stream", {})}, QUERY),
         }
 
         found = refusals(document(paths, components=COMPONENTS), tmp_path)
 
         assert [place for place, _ in found] == [
-            "#/paths/~1closed~1{a}/get/responses/404",
-            "#/paths/~1needs/get/responses/default",
+            "#/paths/~1odd~1{a}/get/responses/404",
+            "#/paths/~1csv/get/responses/default",
+            "#/paths/~1octets/get/responses/4XX",
         ]
-        assert found[0][1].startswith("says path of a request, but has no room for a problem of RFC 9457")
+        assert found[0][1].startswith(
+            "has no room for what there is to say of path: declare 404 for it, let its schema"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,10 @@ from contract.generator.__main__ import generate
 from scripts.rules import problem_types_of
 
 ROOT = Path(__file__).parents[3]
+FOLDER = ROOT.parent / "shared" / "cases" / "documents"
+PUBLIC = {path.stem: path for path in FOLDER.glob("*.*")}
+"""Public documents beside the project, where there are any."""
+collect_ignore = [] if PUBLIC else ["test_public_documents.py"]
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -24,8 +24,7 @@ def schemas_of(name: str) -> Document:
     return {key.replace("It", words, 1): schema for key, schema in parsed.items()}
 
 
-@pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+def whole_document() -> Document:
     """One document of all the schemas, each with an operation that takes and answers it."""
     whole: Document = {"paths": {}, "components": {"schemas": {}}}
     for name in CASES:
@@ -34,7 +33,12 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
         content = {"content": {"application/json": schema}}
         responses = {"200": {"description": "It.", **content}}
         whole["paths"][f"/{name}"] = {"post": {"requestBody": {"required": True, **content}, "responses": responses}}
-    return Trial(tmp_path_factory.mktemp("models"), whole)
+    return whole
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    return Trial(tmp_path_factory.mktemp("models"), whole_document())
 
 
 @pytest.mark.parametrize("name", CASES)

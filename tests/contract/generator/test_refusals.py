@@ -6,12 +6,14 @@ import pytest
 
 from contract.generator.__main__ import generate
 from contract.generator.document import InvalidContract
+from contract.generator.parser import APART
 from contract.generator.references import BUNDLE
-from scripts.rules import HOUSE, TAKEN
+from scripts.rules import HOUSE, MOST, TAKEN
 from tests.contract.generator.conftest import ROOT
 
 LIST, GET = "#/paths/~1books/get", "#/paths/~1books~1{book_id}/get"
 EXAMPLE = "the example does not say what x-problems says of this code"
+LISTS = "write a list of alternatives, like [{bearer: []}, {}]"
 NO_CLASS = "names no other class of x-rate-limits that counts users"
 TAG = "needs exactly one tag, declared in the document's tags"
 STATUS = "is no status: ranges and `default` are too vague to generate from"
@@ -139,7 +141,7 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "an undeclared scheme": (
         path("/a", "security: [{bearer: [user]}, {key: []}]"),
         f"{AN}/security/1",
-        "names key, which is no scheme of components/securitySchemes",
+        "names key, which is no scheme of components/securitySchemes: declare it there, or name one that is",
     ),
     "a bearer that is optional": (
         path("/a", "security: [{}, {bearer: [user]}]"),
@@ -159,9 +161,9 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "a scheme that is no list": (
         path("/a", "security: {bearer: [user]}"),
         f"{AN}/security",
-        "is an object, not a list",
+        f"is an object, not a list: {LISTS}",
     ),
-    "a scheme that is a text": (path("/a", "security: bearer"), f"{AN}/security", "is a text, not a list"),
+    "a scheme that is a text": (path("/a", "security: bearer"), f"{AN}/security", f"is a text, not a list: {LISTS}"),
     "a scheme without scopes": (
         path("/a", "security: [{bearer: user}]"),
         f"{AN}/security/0/bearer",
@@ -176,6 +178,16 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         ("application/x-www-form", "application/json: {schema: {type: string}}\n          application/x-www-form"),
         "#/paths/~1sign-in/post/requestBody",
         "takes more than one kind of body: make an operation of each, or share one schema",
+    ),
+    "a body that is larger than ours": (
+        ("username: {type: string, format: email}", "username: {type: string, maxLength: 100000}"),
+        "#/paths/~1sign-in/post/requestBody/content/application~1x-www-form-urlencoded/schema",
+        f"allows more than {MOST}: bound its texts and lists",
+    ),
+    "a bound that is larger than ours": (
+        ("x-rate-limit: exempt", "x-rate-limit: exempt\n      x-max-body: 1048577"),
+        f"{LIST}/x-max-body",
+        "is more than 1048576, which is what a body of ours may have",
     ),
     "problems only": (
         ("'204':\n          description: Gone.", "'412': {$ref: '#/components/responses/Stale'}"),
@@ -206,14 +218,18 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "a $ref cycle": (
         ("    NotModified:\n", "    Round: {$ref: '#/components/responses/Round'}\n    NotModified:\n"),
         "#/components/responses/Round",
-        "the $ref #/components/responses/Round refers to itself",
+        "the $ref #/components/responses/Round refers to itself: write out at one place what is meant",
     ),
     "a parameter without schema": (
         ("in: query\n      schema: {type: integer, minimum: 1, maximum: 100, default: 20}", "in: query"),
         "#/components/parameters/Limit",
         "needs one of schema, content",
     ),
-    "an empty member": (("description: Sessions.", "description:"), "#/tags/1/description", "is empty"),
+    "an empty member": (
+        ("description: Sessions.", "description:"),
+        "#/tags/1/description",
+        "is empty: fill it, or take it away",
+    ),
     "a problem type without title": (
         ("title: Stale, description", "description"),
         "#/x-problems/stale/title",
@@ -245,7 +261,7 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         "must be object",
     ),
     "a tag without name": (("- name: sign-in", "- x-title: sign-in"), "#/tags/1", "has no name"),
-    "no title": (("title: A lending", "x-title: A lending"), "#/info", "has no title"),
+    "no title": (("title: A lending", "x-title: A lending"), "#/info", "has no title: add it"),
     # names that clash in Python
     "an operation named by a keyword": (("operationId: listBooks", "operationId: import"), LIST, clash("import")),
     "an operation named by a number": (("operationId: listBooks", "operationId: 2books"), LIST, clash("2books")),
@@ -269,18 +285,17 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "two paths alike": (
         path("/books/{number}", parameter("number", "path")),
         "#/paths/~1books~1{number}",
-        "matches the same requests as /books/{book_id}",
+        f"matches the same requests as /books/{{book_id}}: {APART}",
     ),
-    "two paths that differ by a slash": (path("/books/"), "#/paths/~1books~1", "matches the same requests as /books"),
-    "two paths that overlap": (
-        path("/{shelf}/new", parameter("shelf", "path")),
-        "#/paths/~1{shelf}~1new",
-        "matches the same requests as /books/{book_id}",
+    "two paths that differ by a slash": (
+        path("/books/"),
+        "#/paths/~1books~1",
+        f"matches the same requests as /books: {APART}",
     ),
     "two paths that overlap within a segment": (
         path("/books/v{book_id}: {}\n  /books/{book_id}.csv"),
         "#/paths/~1books~1{book_id}.csv",
-        "matches the same requests as /books/v{book_id}",
+        f"matches the same requests as /books/v{{book_id}}: {APART}",
     ),
     "a path whose braces are not balanced": (
         path("/books/{book_id"),
@@ -295,19 +310,19 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "a path without its parameter": (
         path("/a/{b}"),
         "#/paths/~1a~1{b}/get",
-        "the path and its parameters name different things",
+        "lacks the parameter b of its path: add it, `in: path`",
     ),
     "a path parameter of no path": (
         path("/a", parameter("b", "path")),
         "#/paths/~1a/get",
-        "the path and its parameters name different things",
+        "has the parameter b of the path, which /a does not name: name it there",
     ),
     "a range of statuses": (("'404':", "4XX:"), f"{GET}/responses/4XX", STATUS),
     "any other status": (("'404':", "default:"), f"{GET}/responses/default", STATUS),
     "a status of its own": (
         ("'304':", "'099':"),
         f"{GET}/responses/099",
-        "is no member of responses in OpenAPI 3.1",
+        "is no member of responses in OpenAPI 3.1: correct it, or take it away",
     ),
     # problems
     "an example of another code": (
@@ -398,7 +413,13 @@ def test_the_command_tells_every_place_by_its_line_and_leaves_what_was_there(gol
 
     lines = changed.splitlines()
     told = [("      4XX:", f"{GET}/responses/4XX", STATUS), ("    patch:", PATCH, clash("import"))]
-    told.append(("    Total:", "#/components/headers/Total/schema", "no text is a value of this schema"))
+    told.append(
+        (
+            "    Total:",
+            "#/components/headers/Total/schema",
+            "no text is a value of this schema: let it be a text, or leave the parameter out",
+        )
+    )
     numbers = [next(n for n, line in enumerate(lines, 1) if text in line) for text, *_ in told]
     assert done.returncode == 1
     assert done.stdout == ""
@@ -409,7 +430,7 @@ def test_the_command_tells_every_place_by_its_line_and_leaves_what_was_there(gol
 
 
 @pytest.mark.parametrize(
-    "template", ["/books/v{{{}}}", "/books/{{{}}}:lend", "/books/{{{}}}/history", "/{{{}}}/old/editions"]
+    "template", ["/{{{}}}/new", "/books/v{{{}}}", "/books/{{{}}}:lend", "/books/{{{}}}/history", "/{{{}}}/old/editions"]
 )
 def test_a_path_may_call_what_it_shares_with_another_one_differently(
     golden: str, tmp_path: Path, template: str
