@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType, UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from pydantic import MISSING
 
@@ -82,8 +82,8 @@ class Binding:
 
     `check_rate` is the share of bodies that are checked against their schema. `authenticators` tell who calls, by
     scheme. `conditions` say what is wanted where a request is refused, `base` where this server stands among those of
-    the contract. Raises ContractError when a handler is missing or cannot be what its operation needs, or a scheme has
-    no authenticator.
+    the contract, `read_only` what becomes of members that are not for requests. Raises ContractError when a handler is
+    missing or cannot be what its operation needs, or a scheme has no authenticator.
     """
 
     def __init__(
@@ -99,16 +99,19 @@ class Binding:
         schemes: Mapping[str, Scheme] = NOTHING,
         conditions: Mapping[Condition, Wanted] = CONDITIONS,
         base: str | None = None,
+        read_only: Literal["refused", "ignored"] = "refused",
     ) -> None:
         self.not_found = partial(own_problem, conditions["not_found"].status, own_form(conditions["not_found"]))
-        requests, answers = Schemas(directed(document, "request")), Schemas(directed(document, "answer"))
+        ignoring = read_only == "ignored"
+        requests = Schemas(directed(document, "request", ignoring=ignoring))
+        answers = Schemas(directed(document, "answer"))
         self.server = server
         self.check_rate = check_rate
         self.routes: Routes[Endpoint] = Routes()
         bases = bases_of(operations, base)
         for operation in operations:
             handler = handler_of(operation, handlers)
-            reader = Reader(operation, requests, conditions, answers)
+            reader = Reader(operation, requests, conditions, answers, drops_unsent=ignoring)
             guard = Guard(operation, authenticators, schemes, reader.refuse["credentials"])
             writer = Writer(operation, answers, pages.get(operation.id), server.mismatched)
             endpoint = Endpoint(operation, handler, reader, guard, writer)

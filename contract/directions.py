@@ -4,15 +4,20 @@ import copy
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from contract.schemas import Check
+
 DATA = {"example", "examples", "const", "enum"}
 """What holds values, and no schemas."""
 UNSENT = {"request": "readOnly", "answer": "writeOnly"}
 
 
-def directed(document: dict[str, Any], direction: Literal["request", "answer"]) -> dict[str, Any]:
+def directed(
+    document: dict[str, Any], direction: Literal["request", "answer"], *, ignoring: bool = False
+) -> dict[str, Any]:
     """The document as it holds in a direction: itself, where it says nothing of directions.
 
-    A member that is not for this direction is refused, and required in the other one alone.
+    A member that is not for this direction is refused, or may be anything when `ignoring` it, and required in the other
+    one alone.
     """
     word = UNSENT[direction]
     if not any(names_of(node, word, document) for node in objects_in(document)):
@@ -20,11 +25,41 @@ def directed(document: dict[str, Any], direction: Literal["request", "answer"]) 
     made = copy.deepcopy(document)
     for node in list(objects_in(made)):
         for name in names_of(node, word, made):
-            node["properties"][name] = {"not": {}, word: True}
+            node["properties"][name] = {word: True} if ignoring else {"not": {}, word: True}
         if "required" in node:
             unsent = names_of(node, word, made)
             node["required"] = [name for name in node["required"] if name not in unsent]
     return made
+
+
+def drop_unsent(check: Check, value: Any) -> None:
+    """Take the members out of a valid value of a request that are not for requests."""
+    for part in parts_of(check, value):
+        drop_unsent(part, value)
+    if isinstance(value, dict):
+        drop_members(check, value)
+    elif isinstance(value, list) and "items" in check.node:
+        for item in value:
+            drop_unsent(check.below("items"), item)
+
+
+def parts_of(check: Check, value: Any) -> Iterator[Check]:
+    """The other schemas that a valid value fits."""
+    if "$ref" in check.node:
+        yield check.schemas[check.node["$ref"]]
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        parts = [check.below(keyword, index) for index in range(len(check.node.get(keyword, ())))]
+        yield from (part for part in parts if part.is_valid(value))
+
+
+def drop_members(check: Check, value: dict[str, Any]) -> None:
+    known, others = check.node.get("properties", {}), isinstance(check.node.get("additionalProperties"), dict)
+    for name in list(value):
+        if name in known and is_marked(known[name], UNSENT["request"], check.schemas.document):
+            del value[name]
+        elif name in known or others:
+            below = check.below("properties", name) if name in known else check.below("additionalProperties")
+            drop_unsent(below, value[name])
 
 
 def objects_in(node: object, name: str = "") -> Iterator[dict[str, Any]]:
@@ -47,9 +82,9 @@ def names_of(node: dict[str, Any], word: str, document: dict[str, Any]) -> set[s
     }
 
 
-def is_marked(node: dict[str, Any], word: str, document: dict[str, Any]) -> bool:
-    if node.get(word) is True or "$ref" not in node:
-        return node.get(word) is True
+def is_marked(node: Any, word: str, document: dict[str, Any]) -> bool:
+    if not isinstance(node, dict) or node.get(word) is True or "$ref" not in node:
+        return isinstance(node, dict) and node.get(word) is True
     found: Any = document
     for part in node["$ref"].split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from pydantic import MISSING, TypeAdapter, ValidationError
 
 from contract import media_types
+from contract.directions import drop_unsent
 from contract.exchange import Exchange
 from contract.media_types import MediaType
 from contract.parsing import parsed
@@ -26,9 +27,17 @@ class BodyReader:
     """Reads the body of one operation, of whichever of its media types."""
 
     def __init__(
-        self, body: Body, schemas: Schemas, refuse: Mapping[Condition, Refuse], *, is_patch: bool, drops_empty: bool
+        self,
+        body: Body,
+        schemas: Schemas,
+        refuse: Mapping[Condition, Refuse],
+        *,
+        is_patch: bool,
+        drops_empty: bool,
+        drops_unsent: bool = False,
     ) -> None:
-        self.body, self.schemas, self.refuse, self.drops_empty = body, schemas, refuse, drops_empty
+        self.body, self.schemas, self.refuse = body, schemas, refuse
+        self.drops_empty, self.drops_unsent = drops_empty, drops_unsent
         self.accept = "accept_patch" if is_patch else "accept"
         self.told = ", ".join(content.media_type for content in body.contents)
         ordered = sorted(body.contents, key=rank)
@@ -63,6 +72,8 @@ class BodyReader:
         if wrong := self.wrong_with(content, value):
             found += wrong
             return MISSING
+        if self.drops_unsent and (check := self.checks.get(content.media_type)) is not None:
+            drop_unsent(check, value)
         return wrapped(content, typed(content.adapter, value, found))
 
     def wrong_with(self, content: Content, value: Any) -> list[Fault]:

@@ -45,6 +45,8 @@ class Reader:
         schemas: Schemas,
         conditions: Mapping[Condition, Wanted] = CONDITIONS,
         answers: Schemas | None = None,
+        *,
+        drops_unsent: bool = False,
     ) -> None:
         self.operation, self.schemas = operation, schemas
         self.refuse = refusals_of(operation, answers or schemas, conditions)
@@ -61,7 +63,12 @@ class Reader:
         drops_empty = any(issubclass(problem, OAuthProblem) for problem in operation.problems)
         is_patch = operation.method == "PATCH"
         self.body = operation.body and BodyReader(
-            operation.body, schemas, self.refuse, is_patch=is_patch, drops_empty=drops_empty
+            operation.body,
+            schemas,
+            self.refuse,
+            is_patch=is_patch,
+            drops_empty=drops_empty,
+            drops_unsent=drops_unsent,
         )
         wanted = conditions["query"].status
         declares = any(problem.status == wanted for problem in operation.problems)

@@ -1,0 +1,64 @@
+"""Members that are not for requests are refused there, or ignored where the application wants that."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.contract.small import NOTHING, Node, Small, document
+
+ID: Node = {"type": "integer", "readOnly": True}
+SCHEMAS: Node = {
+    "Id": ID,
+    "Part": {"type": "object", "required": ["id", "n"], "properties": {"id": ID, "n": {"type": "integer"}}},
+    "Whole": {
+        "allOf": [
+            {"$ref": "#/components/schemas/Part"},
+            {
+                "type": "object",
+                "properties": {
+                    "key": {"$ref": "#/components/schemas/Id"},
+                    "list": {"type": "array", "items": {"$ref": "#/components/schemas/Part"}},
+                    "any": {"anyOf": [{"type": "integer"}, {"$ref": "#/components/schemas/Part"}]},
+                    "free": {"type": "object"},
+                    "list_of_all": {"type": "array"},
+                    "map": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Part"}},
+                },
+            },
+        ]
+    },
+}
+CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Whole"}}}
+PATHS = {"/it": {"post": {"operationId": "it", "requestBody": {"content": CONTENT}, "responses": NOTHING}}}
+PART = {"id": 7, "n": 1}
+SENT = {**PART, "key": 7, "list": [PART], "any": PART, "map": {"a": PART}, "free": {"id": 7}, "list_of_all": [PART]}
+KEPT = {"n": 1, "list": [{"n": 1}], "any": {"n": 1}, "map": {"a": {"n": 1}}, "free": {"id": 7}, "list_of_all": [PART]}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def contract() -> Node:
+    return document(PATHS, components={"schemas": SCHEMAS})
+
+
+async def test_they_are_refused(contract: Node, tmp_path: Path) -> None:
+    status, places = await Small(contract, tmp_path).refusal(
+        "POST", "/it", headers=JSON, body=json.dumps(SENT).encode()
+    )
+
+    assert status == 422
+    assert {"/id", "/key", "/list/0/id", "/map/a/id"} <= {place for place, _ in places}
+
+
+async def test_they_are_ignored_at_any_depth(contract: Node, tmp_path: Path) -> None:
+    small = Small(contract, tmp_path, read_only="ignored")
+
+    given = await small.given("POST", "/it", headers=JSON, body=json.dumps(SENT).encode())
+
+    assert given["body"].model_dump(exclude_unset=True, by_alias=True) == KEPT
+
+
+async def test_what_is_wrong_beside_them_is_told(contract: Node, tmp_path: Path) -> None:
+    small = Small(contract, tmp_path, read_only="ignored")
+
+    assert await small.refusal("POST", "/it", headers=JSON, body=b'{"id": "x", "n": "y"}') == (422, [("/n", "type")])
