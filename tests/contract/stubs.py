@@ -14,13 +14,14 @@ from urllib.parse import parse_qs
 from pydantic_core import to_json
 
 from contract import media_types
+from contract.asgi import Application
 from contract.binding import Binding, Server
 from contract.directions import directed
-from contract.exchange import Exchange, Receive, Scope, Send
+from contract.exchange import Exchange
 from contract.problem_bodies import filler_of
 from contract.schemas import Schemas
 from contract.servers import usual
-from contract.types import Event, Json, Operation, Problem, Reply, Representation, Result, Scheme, Text
+from contract.types import Event, Json, Operation, Reply, Representation, Result, Scheme, Text
 
 NUMBERS = count(1)
 
@@ -41,7 +42,7 @@ def imported(folder: Path) -> Any:
 
 
 class Stubs:
-    """An ASGI application of generated code."""
+    """Generated code, bound; `application` is it by ASGI."""
 
     def __init__(self, folder: Path) -> None:
         self.module = imported(folder)
@@ -64,6 +65,7 @@ class Stubs:
             schemes=schemes,
             base=base,
         )
+        self.application = Application(self.binding)
 
     def handler(self, operation: Operation) -> Any:
         """A handler of the operation's own signature, which answers the first success that is declared."""
@@ -102,20 +104,6 @@ class Stubs:
         if fill is None:
             raise NoValue(place)
         return fill("so it is")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        try:
-            status, headers, body = await self.binding.answer(Exchange(scope, receive, "a-request", None))
-        except Problem as problem:
-            status, headers, body = problem.status, problem.headers, problem.content("a-request")
-            headers += (("Content-Type", problem.media_type),) if problem.media_type else ()
-        told = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": status, "headers": told})
-        if not isinstance(body, bytes):
-            body = b"".join([piece async for piece in body.pieces])
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 async def items(value: Any, media_type: str) -> AsyncIterator[Any]:

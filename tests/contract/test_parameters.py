@@ -432,7 +432,9 @@ def test_what_no_request_could_satisfy_is_refused(tmp_path: Path, parameter: Nod
 def test_a_parameter_of_the_path_must_be_required(tmp_path: Path) -> None:
     parameter = {"name": "v", "in": "path", "schema": {"type": "string"}}
 
-    assert refused(parameter, tmp_path, "/try/{v}") == [("#/paths/~1try~1{v}/get/parameters/0", "has no required")]
+    assert refused(parameter, tmp_path, "/try/{v}") == [
+        ("#/paths/~1try~1{v}/get/parameters/0", "has no required: add it")
+    ]
 
 
 def test_an_object_within_an_object_is_refused(tmp_path: Path) -> None:

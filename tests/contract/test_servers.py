@@ -81,8 +81,16 @@ def test_a_server_that_the_contract_does_not_have_does_not_start(tmp_path: Path,
     ("one", "place", "reason"),
     [
         (server("v1"), "#/servers/0/url", "is relative to where the document stands: begin it with a slash"),
-        (server("/v1?x=1"), "#/servers/0/url", "has a query or a fragment, which stand behind every path"),
-        (server("/{v}"), "#/servers/0/url", "has the variable v, which `variables` does not have"),
+        (
+            server("/v1?x=1"),
+            "#/servers/0/url",
+            "has a query or a fragment, which stand behind every path: take it away",
+        ),
+        (
+            server("/{v}"),
+            "#/servers/0/url",
+            "has the variable v, which `variables` does not have: add it there, with a default",
+        ),
         (
             server("/{v}", v={"default": "v3", "enum": ["v1"]}),
             "#/servers/0/variables/v",

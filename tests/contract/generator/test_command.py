@@ -215,7 +215,7 @@ def test_all_that_is_wrong_is_told_at_once_by_line_and_nothing_is_written(
         assert told.out == ""
         assert [line.partition(";")[0] for line in told.err.splitlines()] == [
             "broken.yaml:4: #/paths/~1z/get/operationIdd: is no member of an operation in OpenAPI 3.1",
-            "broken.yaml:5: #/paths/~1a/get/responses/204: has no description",
+            "broken.yaml:5: #/paths/~1a/get/responses/204: has no description: add it",
             "broken.yaml:5: #/paths/~1a/get/responses/204/descripton: is no member of a response in OpenAPI 3.1",
         ]
         assert not (tmp_path / "out").exists()

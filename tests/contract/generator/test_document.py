@@ -55,8 +55,8 @@ def test_what_is_json_is_what_it_is_in_json(tmp_path: Path, text: str, value: ob
         ("", "#", "is not an object"),
         ("[1, 2]", "#", "is not an object"),
         ("a text", "#", "is not an object"),
-        ("a: 1\nb: {c: 1, d: 2}\na: 3", "line 3", "the key 'a' stands twice"),
-        ("paths:\n  /a:\n    get: {}\n    get: {}", "line 4", "the key 'get' stands twice"),
+        ("a: 1\nb: {c: 1, d: 2}\na: 3", "line 3", "the key 'a' stands twice: take one away"),
+        ("paths:\n  /a:\n    get: {}\n    get: {}", "line 4", "the key 'get' stands twice: take one away"),
         ("a: &it\n  b: *it", "#/a" + "/b" * 100, "is nested deeper than 100 levels, or in itself"),
         ("a: " + "[" * 200 + "]" * 200, "#/a" + "/0" * 100, "is nested deeper than 100 levels"),
         ("a: 1e999", "#/a", "is a number beyond all bounds"),
@@ -83,7 +83,7 @@ def test_every_key_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
         read(tmp_path, text)
 
     assert [(refused.place, refused.reason) for refused in invalid.value.found] == [
-        ("line 3", "the key 'b' stands twice"),
+        ("line 3", "the key 'b' stands twice: take one away"),
         ("line 1", "the key True is no text: quote it"),
     ]
 

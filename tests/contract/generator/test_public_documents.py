@@ -62,7 +62,7 @@ def test_it_answers_what_it_declares(served: Stubs) -> None:
 
 def test_requests_are_answered_as_it_says(served: Stubs) -> None:
     schema: Any = schemathesis.openapi.from_dict(served.document, config=SchemathesisConfig.from_str(CONFIG))
-    schema.app = served
+    schema.app = served.application
     labels = [f"{operation.method} {operation.path}" for operation in served.module.OPERATIONS]
     chosen = labels[:: max(1, len(labels) // MOST)]
     schema = schema.include(lambda context: context.operation.label in chosen)

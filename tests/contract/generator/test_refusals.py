@@ -260,7 +260,7 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         f"{LIST}/x-rate-limit-when",
         "must be object",
     ),
-    "a tag without name": (("- name: sign-in", "- x-title: sign-in"), "#/tags/1", "has no name"),
+    "a tag without name": (("- name: sign-in", "- x-title: sign-in"), "#/tags/1", "has no name: add it"),
     "no title": (("title: A lending", "x-title: A lending"), "#/info", "has no title: add it"),
     # names that clash in Python
     "an operation named by a keyword": (("operationId: listBooks", "operationId: import"), LIST, clash("import")),
