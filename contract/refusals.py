@@ -83,7 +83,7 @@ class OwnProblem(Problem):
         self.media_type = self.form.media_type  # type: ignore[misc]  # none where it has no body
 
     @override
-    def content(self, request_id: str) -> bytes:
+    def content(self, request_id: str, root: str = "") -> bytes:
         if not self.media_type:
             return b""
         told = self.form.write(self.status, self.detail or SAID.get(self.status, BROKEN), self.errors)

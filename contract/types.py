@@ -142,12 +142,12 @@ class Problem(Exception):  # noqa: N818 - the contract's word, after RFC 9457
         self.members = members
         """Those that the code has beside the others of a problem."""
 
-    def content(self, request_id: str) -> bytes:
-        """The body, in UTF-8."""
+    def content(self, request_id: str, root: str = "") -> bytes:
+        """The body, in UTF-8. `root` is what stands before all paths of this server."""
         kind = self.types[self.code]
         return to_json(
             {
-                "type": f"/problems/{self.code}",
+                "type": f"{root}/problems/{self.code}",
                 "title": kind.title,
                 "status": self.status,
                 "detail": self.detail or kind.description,
@@ -165,7 +165,7 @@ class OAuthProblem(Problem):
     media_type: ClassVar[str] = "application/json"
 
     @override
-    def content(self, request_id: str) -> bytes:
+    def content(self, request_id: str, root: str = "") -> bytes:
         return to_json({"error": self.code, "error_description": self.detail or self.code})
 
 

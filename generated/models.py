@@ -94,6 +94,17 @@ class ProblemType(BaseModel):
     """What it means and what to do."""
 
 
+class ProblemTypeList(BaseModel):
+    """All kinds of problems, which are always one page."""
+
+    items: list[ProblemType]
+    """In the order of their status."""
+    next_cursor: str | None
+    """Always null."""
+    has_more: bool
+    """Always false."""
+
+
 Metrics = TypeAliasType("Metrics", str)
 """Metrics in the text format of Prometheus or OpenMetrics."""
 

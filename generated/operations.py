@@ -1425,8 +1425,11 @@ class GetApiInfo200(Result):
     """The API."""
 
     status: ClassVar[int] = 200
-    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    body: models.ApiInfo | Json[models.ApiInfo]
+    media_types: ClassVar[tuple[str, ...]] = (
+        "application/json",
+        "text/html",
+    )
+    body: models.ApiInfo | Json[models.ApiInfo] | Text
 
 
 @dataclass(slots=True, kw_only=True)
@@ -1492,6 +1495,18 @@ class GetMetrics200(Result):
     )
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: Text
+
+
+@dataclass(slots=True, kw_only=True)
+class ListProblemTypes200(Result):
+    """The problem types."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = (
+        "application/json",
+        "text/html",
+    )
+    body: models.ProblemTypeList | Json[models.ProblemTypeList] | Text
 
 
 @dataclass(slots=True, kw_only=True)
@@ -1977,170 +1992,6 @@ class GetAuditLog200(Result):
 # Protocols: what to implement.
 
 
-class MetaOperations(Protocol[Public_contra, Optional_contra]):
-    """The API itself, its health and its problems.
-
-    **Answers.** A list is `{items, next_cursor, has_more}`, paged by an opaque `cursor` that belongs to its caller,
-    filters and sort. Values of enumerations may be added in a minor version: a client meets an unknown one calmly.
-
-    **Errors.** `errors` names every place that is wrong, of very many the first 50, in words for people: those of a
-    `pattern` are its `x-pattern-detail`. Input is never echoed. `/api/v1/auth/token` alone answers the errors of RFC 6749.
-
-    | Status | When |
-    |---|---|
-    | `400` | The request cannot be read. |
-    | `401` | There are no credentials, or bad ones. |
-    | `403` | The caller sees it, but may not do this. |
-    | `404` | There is no such thing, or the caller may not see it; a malformed id in a path counts. |
-    | `422` | The request was read but breaks this contract; unknown or repeated query parameters and unknown members count. |
-
-    **Changes.** A resource that can change has `version` and an `ETag`, which says more where the answer does:
-
-    | Resource | `ETag` | `If-Match` compares |
-    |---|---|---|
-    | a user, an organization | `"<version>"` | the version |
-    | a task | `"<version>.<version of the author>"`, of one without author `"<version>"` | the version of the task, which is the first number |
-    | a member | `"<version>.<version of the user>"` | the version of the member, which is the first number |
-
-    So `If-Match: "<version>"` guards a change of any item of a list, too. What is not current is `412`, with the
-    current `ETag`; `If-None-Match` compares the whole and answers `304`; both are optional. The body of a `PATCH` is a JSON Merge Patch
-    (RFC 7396): what is left out stays, `null` clears. It comes as `application/merge-patch+json` or, with the same
-    meaning, as `application/json`. Who cannot send `null` has `PUT`, where there is one: it resets what is left out.
-
-    **Polling.** `updated_at` is when the row was written, by the clock of the database. What was written is seen
-    at most 10 seconds later, so ask with `updated_after` as the newest `updated_at` that you have minus 10 seconds, and
-    drop what you know by `id` and `version`. What an account leaves in teams when it is deleted may take longer.
-
-    **Text** is stored as given. A text of one line (a title, a name, a device) has something to be seen in it, no white
-    space at its ends, no line break or other control character, and none that turns the direction of writing
-    (U+202A to U+202E, U+2066 to U+2069). Answers may still have what was stored before.
-
-    **Rate limits.** The class of each operation is its `x-rate-limit`; the numbers are in `x-rate-limits`, per
-    window in seconds, for each client address (`ip`), signed-in user (`user`), session or sign-in identifier. Who is
-    not signed in is counted by address, to the number of a user where the class has no other. An address of IPv6 is
-    its /64; its /48 has ten times the number, or `site` times where that is said. A path that does not exist counts as
-    `default`. `RateLimit` names the limits: the class, or `login-identifier` and `refresh-session`; of the counters of
-    /64 and /48 it tells the one that has least left. Of a sign-in identifier wrong passwords are counted, and those
-    alone; what is left is not told. A network (an IPv4 address or an IPv6 /48) from which the account has signed in
-    within 30 days has a count of its own.
-
-    **Bulkheads.** Of the operations with `x-bulkhead` a caller has 4 at once; one more is `429`
-    `rate_limit_exceeded`. A process has a share of its connections for those of all callers; one more is `503`. Either
-    comes at once. What an export can no longer wait for cuts it.
-
-    **Everywhere.** A method that a path lacks is `405` with `Allow`; `HEAD` is answered from `GET`, `OPTIONS` names the
-    methods. A trailing slash names the same resource. `Accept` is ignored except at `/problems/{code}`. A URL above
-    8 KiB is `414`, a header section above 16 KiB `431`, one that takes longer than 3 seconds or a body that takes longer
-    than 6 is `408`, whatever the operation. A body is `413` above 64 KiB, or what its schema can need where that is more; never is more than 1 MiB taken, nor more than 10,000 values, nor more than 32 lists and
-    objects in one another. A request that the edge cannot read as HTTP, or for a host that this server does not answer for, is `400` (`malformed_request`); one without TLS is
-    `403` (`https_required`) where the server demands it, but for the probes. `X-Request-ID` is taken over when it is 1 to 128 letters, digits, `.`, `_` or `-`, and made
-    otherwise. What a proxy before the server cannot pass on is answered in the same form: `502` and `504`, like `503`, are
-    `service_unavailable`, after which what was not a `GET` or `HEAD` may have been done.
-
-    **Extensions** of OpenAPI in this document:
-
-    | Member | Of | Says |
-    |---|---|---|
-    | `x-rate-limits` | the document | The limits of each class. |
-    | `x-rate-limit` | an operation | The class that counts its requests. |
-    | `x-rate-limit-when` | an operation | By member of the body: the class that also counts a request that changes it, or sets it at creation. |
-    | `x-bulkhead` | an operation | When few of it run at once: `always`, or with this parameter. |
-    | `x-feature` | an operation | What an operator can turn off; the operation is then `404` `feature_disabled`. |
-    | `x-local` | an operation | `accounts`: `404` `feature_disabled` where the server has no accounts of its own; `session`: also for callers of another issuer. |
-    | `x-streamed` | an answer | Its body is sent while it is made. |
-    | `x-request-body` | a link | The members of the next request's body. |
-    | `x-problems` | the document | Status, title and meaning of each code of a problem. |
-    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`; of a list, what the first says whose pattern is not met. |
-    | `x-enum-varnames` | a schema | The names of its values in generated code, in snake_case. |
-    | `x-set-by` | a header | `server`: every answer has it, whatever the operation. |"""
-
-    async def get_api_info(
-        self,
-        call: Public_contra,
-        /,
-    ) -> GetApiInfo200:
-        """What this is.
-
-        The name and version of the API and where its documents are.
-
-        Source: GET /
-        Raises: RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def get_health(
-        self,
-        call: Public_contra,
-        /,
-    ) -> GetHealth200 | GetHealth503:
-        """How the server is.
-
-        The state of the server and of what it depends on. Query parameters are ignored.
-
-        Source: GET /health
-        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError.
-        """
-        ...
-
-    async def get_liveness(
-        self,
-        call: Public_contra,
-        /,
-    ) -> GetLiveness200:
-        """Whether the process answers.
-
-        Says nothing of the database, so it answers 200 while that is away. A process that answers 503 for ten seconds has lost places for connections and should be replaced. Query parameters are ignored.
-
-        Source: GET /livez
-        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def get_readiness(
-        self,
-        call: Public_contra,
-        /,
-    ) -> GetReadiness200 | GetReadiness503:
-        """Whether to send requests here.
-
-        Fails while the database is away or not migrated, and while the server shuts down. Query parameters are ignored.
-
-        Source: GET /readyz
-        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError.
-        """
-        ...
-
-    async def get_metrics(
-        self,
-        call: Optional_contra,
-        /,
-    ) -> GetMetrics200:
-        """What monitoring reads.
-
-        Requests, durations, the pool and more, for Prometheus; `Accept` may ask for OpenMetrics. Needs the bearer token that the operator has set; where there is none, nothing is at this path, except in development. Query parameters are ignored.
-
-        Source: GET /metrics
-        Raises: Unauthorized, NotFound, RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def get_problem_type(
-        self,
-        call: Public_contra,
-        /,
-        *,
-        code: models.ProblemCode,
-    ) -> GetProblemType200:
-        """What a problem means.
-
-        The page that the `type` of a problem document names, as JSON or, where `Accept` prefers it, HTML.
-
-        Source: GET /problems/{code}
-        Raises: NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-
 class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     """Accounts and sessions.
 
@@ -2300,6 +2151,383 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
 
         Source: DELETE /api/v1/auth/sessions/{session_id}
         Raises: Unauthorized, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class TasksOperations(Protocol[Call_contra]):
+    """The work itself."""
+
+    async def list_tasks(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+        sort: models.TaskSort,
+        status: models.StatusFilterParameter | MISSING,
+        completed: models.TaskCompletedFilterParameter | MISSING,
+        priority: models.TaskPriorityFilterParameter | MISSING,
+        due_before: models.Instant | MISSING,
+        due_after: models.Instant | MISSING,
+        created_before: models.Instant | MISSING,
+        created_after: models.Instant | MISSING,
+        updated_before: models.Instant | MISSING,
+        updated_after: models.Instant | MISSING,
+        user_id: models.TaskAuthorFilterParameter | MISSING,
+        has_due_date: models.HasDueDateParameter | MISSING,
+        has_description: models.HasDescriptionParameter | MISSING,
+        has_author: models.HasAuthorParameter | MISSING,
+        organization_id: models.OrganizationFilterParameter | MISSING,
+        scope: models.TaskScope | MISSING,
+        include_total: models.IncludeTotalParameter,
+    ) -> ListTasks200:
+        """List tasks.
+
+        One page of the tasks of the personal organization, of the one named by `organization_id`, or with `scope` `all` of
+        every organization that the caller is a member of. A task is listed when all filters keep it.
+
+        Source: GET /api/v1/tasks
+        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def create_task(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.TaskCreate,
+    ) -> CreateTask201:
+        """Create a task.
+
+        The task lives in the personal organization unless `organization_id` names another one. `status` is `pending` and
+        `priority` is `medium` when they are not sent. An organization has 1,000,000 tasks at most, unless the operator says
+        otherwise (`quota_exceeded`).
+
+        Source: POST /api/v1/tasks
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, KeyInProgress, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def search_tasks(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        q: models.SearchTextParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+        status: models.StatusFilterParameter | MISSING,
+        completed: models.TaskCompletedFilterParameter | MISSING,
+        priority: models.TaskPriorityFilterParameter | MISSING,
+        due_before: models.Instant | MISSING,
+        due_after: models.Instant | MISSING,
+        created_before: models.Instant | MISSING,
+        created_after: models.Instant | MISSING,
+        updated_before: models.Instant | MISSING,
+        updated_after: models.Instant | MISSING,
+        user_id: models.TaskAuthorFilterParameter | MISSING,
+        has_due_date: models.HasDueDateParameter | MISSING,
+        has_description: models.HasDescriptionParameter | MISSING,
+        has_author: models.HasAuthorParameter | MISSING,
+        organization_id: models.OrganizationFilterParameter | MISSING,
+        scope: models.TaskScope | MISSING,
+    ) -> SearchTasks200:
+        """Search tasks.
+
+        One page of the tasks that have the words of `q` in title or description, the best first: a title counts more than
+        a description. Where to look and what to keep is said as for `listTasks`.
+
+        Words are compared as people read them. All that is neither letter, mark nor digit stands between two words:
+        `report` finds `/home/ada/report.txt`, and `1.2` is two words in a row. Compatibility forms, case (NFKD, then full
+        case folding: `STRASSE` finds `Straße`) and accents make no difference, nor do the points of Hebrew and Arabic,
+        nukta, tatweel, joiners and what else is not seen. Latin letters count as what they are made of (`lodz` finds
+        `Łódź`; `æ` is `ae`, `þ` is `th`), the forms of alef, yeh, kaf and heh as one letter each, and digits of all
+        scripts alike (`١٢` is `12`). Vowel signs are letters. In Chinese, Japanese, Thai, Lao, Khmer and Burmese, which
+        write no spaces, the letters of `q` are found wherever they follow each other.
+
+        Source: GET /api/v1/tasks/search
+        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_task(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        task_id: models.TaskIdParameter,
+    ) -> GetTask200:
+        """Get a task.
+
+        The task, or `304` while it still has the entity tag named.
+
+        Source: GET /api/v1/tasks/{task_id}
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def replace_task(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        task_id: models.TaskIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.TaskReplace,
+    ) -> ReplaceTask200:
+        """Replace a task.
+
+        Everything not sent falls back to what a new task has: `description` and `due_date` to null, `status` to
+        `pending`, `priority` to `medium`. Without `organization_id` the task stays where it is; to move it one must be
+        allowed to write in both organizations.
+
+        Source: PUT /api/v1/tasks/{task_id}
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def delete_task(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        task_id: models.TaskIdParameter,
+        if_match: EntityTags | MISSING,
+    ) -> DeleteTask204:
+        """Delete a task.
+
+        The task is gone; a second request answers `404`.
+
+        Source: DELETE /api/v1/tasks/{task_id}
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_task(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        task_id: models.TaskIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.TaskPatch,
+    ) -> UpdateTask200:
+        """Change a task.
+
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
+        cannot send `null` has `replaceTask`. A patch that changes nothing
+        leaves `version` and `ETag` alone. `organization_id` moves the task, for who may write in both organizations.
+
+        Source: PATCH /api/v1/tasks/{task_id}
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def toggle_task_completion(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        task_id: models.TaskIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.TaskCompletion | MISSING,
+    ) -> ToggleTaskCompletion200:
+        """Complete a task, or take it up again.
+
+        Without a body a completed task becomes `pending` and any other `completed`. With a body `completed` says which
+        of the two it shall be, so that the request can be repeated; `false` leaves a task alone that is not completed.
+
+        Source: PATCH /api/v1/tasks/{task_id}/complete
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class OrganizationsOperations(Protocol[Call_contra]):
+    """Where tasks live, and who shares them."""
+
+    async def list_organizations(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListOrganizations200:
+        """List the own organizations.
+
+        One page of the organizations that the caller is a member of, the personal one among them, by name.
+
+        Source: GET /api/v1/organizations
+        Raises: InvalidCursor, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def create_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.OrganizationCreate,
+    ) -> CreateOrganization201:
+        """Create a team organization.
+
+        The caller becomes its owner. The `slug` names it for people, and no other organization has it. Of the organizations
+        that a user made there are 100 at most, unless the operator says otherwise (`quota_exceeded`).
+
+        Source: POST /api/v1/organizations
+        Raises: MalformedBodyOrHeader, Unauthorized, QuotaExceeded, RequestTimeout, OrganizationNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+    ) -> GetOrganization200:
+        """Get an organization.
+
+        The organization, or `304` while it still has the entity tag named.
+
+        Source: GET /api/v1/organizations/{organization_id}
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def delete_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        if_match: EntityTags | MISSING,
+    ) -> DeleteOrganization204:
+        """Delete a team organization.
+
+        Its tasks are deleted with it. A second request answers `404`.
+
+        Source: DELETE /api/v1/organizations/{organization_id}
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PersonalOrganization, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_organization(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.OrganizationPatch,
+    ) -> UpdateOrganization200:
+        """Change an organization.
+
+        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
+        leaves `version` and `ETag` alone. Of a personal organization only the name can be changed.
+
+        Source: PATCH /api/v1/organizations/{organization_id}
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, OrganizationConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class MembersOperations(Protocol[Call_contra]):
+    """Who is in an organization, and as what."""
+
+    async def list_members(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListMembers200:
+        """List the members of an organization.
+
+        One page of its members, in the order in which they joined.
+
+        Source: GET /api/v1/organizations/{organization_id}/members
+        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def add_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        body: models.MemberAdd,
+    ) -> AddMember201:
+        """Add a member to an organization.
+
+        The account with this e-mail becomes a member, with the role `member` when none is sent. An address that no active
+        account has is `404`. Admins add members and admins; only owners add owners. There are 1,000 members at most, unless
+        the operator says otherwise (`quota_exceeded`).
+
+        Source: POST /api/v1/organizations/{organization_id}/members
+        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, MemberNotAdded, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+    ) -> GetMember200:
+        """Get a member of an organization.
+
+        The member, or `304` while it still has the entity tag named, which changes with the role and with the account.
+
+        Source: GET /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def remove_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+    ) -> RemoveMember204:
+        """Remove a member, or leave.
+
+        Everybody may leave; admins remove members and admins, owners everybody. The last owner stays. Tasks stay, too.
+
+        Source: DELETE /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def update_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+        if_match: EntityTags | MISSING,
+        body: models.MemberPatch,
+    ) -> UpdateMember200:
+        """Change the role of a member.
+
+        Admins make members admins and admins members; only owners make owners, and change what owners are. An owner hands
+        the organization over by making another member owner, and then stepping down. The last owner cannot step down.
+
+        Source: PATCH /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2590,383 +2818,6 @@ class UsersOperations(Protocol[Call_contra]):
         ...
 
 
-class OrganizationsOperations(Protocol[Call_contra]):
-    """Where tasks live, and who shares them."""
-
-    async def list_organizations(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        limit: models.LimitParameter,
-        cursor: models.CursorParameter | MISSING,
-    ) -> ListOrganizations200:
-        """List the own organizations.
-
-        One page of the organizations that the caller is a member of, the personal one among them, by name.
-
-        Source: GET /api/v1/organizations
-        Raises: InvalidCursor, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def create_organization(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        body: models.OrganizationCreate,
-    ) -> CreateOrganization201:
-        """Create a team organization.
-
-        The caller becomes its owner. The `slug` names it for people, and no other organization has it. Of the organizations
-        that a user made there are 100 at most, unless the operator says otherwise (`quota_exceeded`).
-
-        Source: POST /api/v1/organizations
-        Raises: MalformedBodyOrHeader, Unauthorized, QuotaExceeded, RequestTimeout, OrganizationNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def get_organization(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-    ) -> GetOrganization200:
-        """Get an organization.
-
-        The organization, or `304` while it still has the entity tag named.
-
-        Source: GET /api/v1/organizations/{organization_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def delete_organization(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        if_match: EntityTags | MISSING,
-    ) -> DeleteOrganization204:
-        """Delete a team organization.
-
-        Its tasks are deleted with it. A second request answers `404`.
-
-        Source: DELETE /api/v1/organizations/{organization_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PersonalOrganization, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def update_organization(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        if_match: EntityTags | MISSING,
-        body: models.OrganizationPatch,
-    ) -> UpdateOrganization200:
-        """Change an organization.
-
-        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it. A patch that changes nothing
-        leaves `version` and `ETag` alone. Of a personal organization only the name can be changed.
-
-        Source: PATCH /api/v1/organizations/{organization_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, OrganizationConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-
-class MembersOperations(Protocol[Call_contra]):
-    """Who is in an organization, and as what."""
-
-    async def list_members(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        limit: models.LimitParameter,
-        cursor: models.CursorParameter | MISSING,
-    ) -> ListMembers200:
-        """List the members of an organization.
-
-        One page of its members, in the order in which they joined.
-
-        Source: GET /api/v1/organizations/{organization_id}/members
-        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def add_member(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        body: models.MemberAdd,
-    ) -> AddMember201:
-        """Add a member to an organization.
-
-        The account with this e-mail becomes a member, with the role `member` when none is sent. An address that no active
-        account has is `404`. Admins add members and admins; only owners add owners. There are 1,000 members at most, unless
-        the operator says otherwise (`quota_exceeded`).
-
-        Source: POST /api/v1/organizations/{organization_id}/members
-        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, MemberNotAdded, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def get_member(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        user_id: models.UserIdParameter,
-    ) -> GetMember200:
-        """Get a member of an organization.
-
-        The member, or `304` while it still has the entity tag named, which changes with the role and with the account.
-
-        Source: GET /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def remove_member(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        user_id: models.UserIdParameter,
-        if_match: EntityTags | MISSING,
-    ) -> RemoveMember204:
-        """Remove a member, or leave.
-
-        Everybody may leave; admins remove members and admins, owners everybody. The last owner stays. Tasks stay, too.
-
-        Source: DELETE /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def update_member(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        user_id: models.UserIdParameter,
-        if_match: EntityTags | MISSING,
-        body: models.MemberPatch,
-    ) -> UpdateMember200:
-        """Change the role of a member.
-
-        Admins make members admins and admins members; only owners make owners, and change what owners are. An owner hands
-        the organization over by making another member owner, and then stepping down. The last owner cannot step down.
-
-        Source: PATCH /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-
-class TasksOperations(Protocol[Call_contra]):
-    """The work itself."""
-
-    async def list_tasks(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        limit: models.LimitParameter,
-        cursor: models.CursorParameter | MISSING,
-        sort: models.TaskSort,
-        status: models.StatusFilterParameter | MISSING,
-        completed: models.TaskCompletedFilterParameter | MISSING,
-        priority: models.TaskPriorityFilterParameter | MISSING,
-        due_before: models.Instant | MISSING,
-        due_after: models.Instant | MISSING,
-        created_before: models.Instant | MISSING,
-        created_after: models.Instant | MISSING,
-        updated_before: models.Instant | MISSING,
-        updated_after: models.Instant | MISSING,
-        user_id: models.TaskAuthorFilterParameter | MISSING,
-        has_due_date: models.HasDueDateParameter | MISSING,
-        has_description: models.HasDescriptionParameter | MISSING,
-        has_author: models.HasAuthorParameter | MISSING,
-        organization_id: models.OrganizationFilterParameter | MISSING,
-        scope: models.TaskScope | MISSING,
-        include_total: models.IncludeTotalParameter,
-    ) -> ListTasks200:
-        """List tasks.
-
-        One page of the tasks of the personal organization, of the one named by `organization_id`, or with `scope` `all` of
-        every organization that the caller is a member of. A task is listed when all filters keep it.
-
-        Source: GET /api/v1/tasks
-        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def create_task(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        body: models.TaskCreate,
-    ) -> CreateTask201:
-        """Create a task.
-
-        The task lives in the personal organization unless `organization_id` names another one. `status` is `pending` and
-        `priority` is `medium` when they are not sent. An organization has 1,000,000 tasks at most, unless the operator says
-        otherwise (`quota_exceeded`).
-
-        Source: POST /api/v1/tasks
-        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, KeyInProgress, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def search_tasks(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        q: models.SearchTextParameter,
-        limit: models.LimitParameter,
-        cursor: models.CursorParameter | MISSING,
-        status: models.StatusFilterParameter | MISSING,
-        completed: models.TaskCompletedFilterParameter | MISSING,
-        priority: models.TaskPriorityFilterParameter | MISSING,
-        due_before: models.Instant | MISSING,
-        due_after: models.Instant | MISSING,
-        created_before: models.Instant | MISSING,
-        created_after: models.Instant | MISSING,
-        updated_before: models.Instant | MISSING,
-        updated_after: models.Instant | MISSING,
-        user_id: models.TaskAuthorFilterParameter | MISSING,
-        has_due_date: models.HasDueDateParameter | MISSING,
-        has_description: models.HasDescriptionParameter | MISSING,
-        has_author: models.HasAuthorParameter | MISSING,
-        organization_id: models.OrganizationFilterParameter | MISSING,
-        scope: models.TaskScope | MISSING,
-    ) -> SearchTasks200:
-        """Search tasks.
-
-        One page of the tasks that have the words of `q` in title or description, the best first: a title counts more than
-        a description. Where to look and what to keep is said as for `listTasks`.
-
-        Words are compared as people read them. All that is neither letter, mark nor digit stands between two words:
-        `report` finds `/home/ada/report.txt`, and `1.2` is two words in a row. Compatibility forms, case (NFKD, then full
-        case folding: `STRASSE` finds `Straße`) and accents make no difference, nor do the points of Hebrew and Arabic,
-        nukta, tatweel, joiners and what else is not seen. Latin letters count as what they are made of (`lodz` finds
-        `Łódź`; `æ` is `ae`, `þ` is `th`), the forms of alef, yeh, kaf and heh as one letter each, and digits of all
-        scripts alike (`١٢` is `12`). Vowel signs are letters. In Chinese, Japanese, Thai, Lao, Khmer and Burmese, which
-        write no spaces, the letters of `q` are found wherever they follow each other.
-
-        Source: GET /api/v1/tasks/search
-        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def get_task(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        task_id: models.TaskIdParameter,
-    ) -> GetTask200:
-        """Get a task.
-
-        The task, or `304` while it still has the entity tag named.
-
-        Source: GET /api/v1/tasks/{task_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def replace_task(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        task_id: models.TaskIdParameter,
-        if_match: EntityTags | MISSING,
-        body: models.TaskReplace,
-    ) -> ReplaceTask200:
-        """Replace a task.
-
-        Everything not sent falls back to what a new task has: `description` and `due_date` to null, `status` to
-        `pending`, `priority` to `medium`. Without `organization_id` the task stays where it is; to move it one must be
-        allowed to write in both organizations.
-
-        Source: PUT /api/v1/tasks/{task_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def delete_task(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        task_id: models.TaskIdParameter,
-        if_match: EntityTags | MISSING,
-    ) -> DeleteTask204:
-        """Delete a task.
-
-        The task is gone; a second request answers `404`.
-
-        Source: DELETE /api/v1/tasks/{task_id}
-        Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def update_task(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        task_id: models.TaskIdParameter,
-        if_match: EntityTags | MISSING,
-        body: models.TaskPatch,
-    ) -> UpdateTask200:
-        """Change a task.
-
-        A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
-        cannot send `null` has `replaceTask`. A patch that changes nothing
-        leaves `version` and `ETag` alone. `organization_id` moves the task, for who may write in both organizations.
-
-        Source: PATCH /api/v1/tasks/{task_id}
-        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-    async def toggle_task_completion(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        task_id: models.TaskIdParameter,
-        if_match: EntityTags | MISSING,
-        body: models.TaskCompletion | MISSING,
-    ) -> ToggleTaskCompletion200:
-        """Complete a task, or take it up again.
-
-        Without a body a completed task becomes `pending` and any other `completed`. With a body `completed` says which
-        of the two it shall be, so that the request can be repeated; `false` leaves a task alone that is not completed.
-
-        Source: PATCH /api/v1/tasks/{task_id}/complete
-        Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
-
 class AuditOperations(Protocol[Call_contra]):
     """What happened, and who did it."""
 
@@ -3034,18 +2885,196 @@ class AuditOperations(Protocol[Call_contra]):
         ...
 
 
+class MetaOperations(Protocol[Public_contra, Optional_contra]):
+    """The API itself, its health and its problems.
+
+    **Answers.** A list is `{items, next_cursor, has_more}`, paged by an opaque `cursor` that belongs to its caller,
+    filters and sort. Values of enumerations may be added in a minor version: a client meets an unknown one calmly.
+
+    **Errors.** `errors` names every place that is wrong, of very many the first 50, in words for people: those of a
+    `pattern` are its `x-pattern-detail`. Input is never echoed. `/api/v1/auth/token` alone answers the errors of RFC 6749.
+
+    | Status | When |
+    |---|---|
+    | `400` | The request cannot be read. |
+    | `401` | There are no credentials, or bad ones. |
+    | `403` | The caller sees it, but may not do this. |
+    | `404` | There is no such thing, or the caller may not see it; a malformed id in a path counts. |
+    | `422` | The request was read but breaks this contract; unknown or repeated query parameters and unknown members count. |
+
+    **Changes.** A resource that can change has `version` and an `ETag`, which says more where the answer does:
+
+    | Resource | `ETag` | `If-Match` compares |
+    |---|---|---|
+    | a user, an organization | `"<version>"` | the version |
+    | a task | `"<version>.<version of the author>"`, of one without author `"<version>"` | the version of the task, which is the first number |
+    | a member | `"<version>.<version of the user>"` | the version of the member, which is the first number |
+
+    So `If-Match: "<version>"` guards a change of any item of a list, too. What is not current is `412`, with the
+    current `ETag`; `If-None-Match` compares the whole and answers `304`; both are optional. The body of a `PATCH` is a JSON Merge Patch
+    (RFC 7396): what is left out stays, `null` clears. It comes as `application/merge-patch+json` or, with the same
+    meaning, as `application/json`. Who cannot send `null` has `PUT`, where there is one: it resets what is left out.
+
+    **Polling.** `updated_at` is when the row was written, by the clock of the database. What was written is seen
+    at most 10 seconds later, so ask with `updated_after` as the newest `updated_at` that you have minus 10 seconds, and
+    drop what you know by `id` and `version`. What an account leaves in teams when it is deleted may take longer.
+
+    **Text** is stored as given. A text of one line (a title, a name, a device) has something to be seen in it, no white
+    space at its ends, no line break or other control character, and none that turns the direction of writing
+    (U+202A to U+202E, U+2066 to U+2069). Answers may still have what was stored before.
+
+    **Rate limits.** The class of each operation is its `x-rate-limit`; the numbers are in `x-rate-limits`, per
+    window in seconds, for each client address (`ip`), signed-in user (`user`), session or sign-in identifier. Who is
+    not signed in is counted by address, to the number of a user where the class has no other. An address of IPv6 is
+    its /64; its /48 has ten times the number, or `site` times where that is said. A path that does not exist counts as
+    `default`. `RateLimit` names the limits: the class, or `login-identifier` and `refresh-session`; of the counters of
+    /64 and /48 it tells the one that has least left. Of a sign-in identifier wrong passwords are counted, and those
+    alone; what is left is not told. A network (an IPv4 address or an IPv6 /48) from which the account has signed in
+    within 30 days has a count of its own.
+
+    **Bulkheads.** Of the operations with `x-bulkhead` a caller has 4 at once; one more is `429`
+    `rate_limit_exceeded`. A process has a share of its connections for those of all callers; one more is `503`. Either
+    comes at once. What an export can no longer wait for cuts it.
+
+    **Everywhere.** A method that a path lacks is `405` with `Allow`; `HEAD` is answered from `GET`, `OPTIONS` names the
+    methods. A trailing slash names the same resource. `Accept` is ignored except at `/`, `/problems` and `/problems/{code}`. A URL above
+    8 KiB is `414`, a header section above 16 KiB `431`, one that takes longer than 3 seconds or a body that takes longer
+    than 6 is `408`, whatever the operation. A body is `413` above 64 KiB, or what its schema can need where that is more; never is more than 1 MiB taken, nor more than 10,000 values, nor more than 32 lists and
+    objects in one another. A request that the edge cannot read as HTTP, or for a host that this server does not answer for, is `400` (`malformed_request`); one without TLS is
+    `403` (`https_required`) where the server demands it, but for the probes. `X-Request-ID` is taken over when it is 1 to 128 letters, digits, `.`, `_` or `-`, and made
+    otherwise. What a proxy before the server cannot pass on is answered in the same form: `502` and `504`, like `503`, are
+    `service_unavailable`, after which what was not a `GET` or `HEAD` may have been done.
+
+    **Extensions** of OpenAPI in this document:
+
+    | Member | Of | Says |
+    |---|---|---|
+    | `x-rate-limits` | the document | The limits of each class. |
+    | `x-rate-limit` | an operation | The class that counts its requests. |
+    | `x-rate-limit-when` | an operation | By member of the body: the class that also counts a request that changes it, or sets it at creation. |
+    | `x-bulkhead` | an operation | When few of it run at once: `always`, or with this parameter. |
+    | `x-feature` | an operation | What an operator can turn off; the operation is then `404` `feature_disabled`. |
+    | `x-local` | an operation | `accounts`: `404` `feature_disabled` where the server has no accounts of its own; `session`: also for callers of another issuer. |
+    | `x-streamed` | an answer | Its body is sent while it is made. |
+    | `x-request-body` | a link | The members of the next request's body. |
+    | `x-problems` | the document | Status, title and meaning of each code of a problem. |
+    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`; of a list, what the first says whose pattern is not met. |
+    | `x-enum-varnames` | a schema | The names of its values in generated code, in snake_case. |
+    | `x-set-by` | a header | `server`: every answer has it, whatever the operation. |"""
+
+    async def get_api_info(
+        self,
+        call: Public_contra,
+        /,
+    ) -> GetApiInfo200:
+        """What this is.
+
+        The name and version of the API and where its documents are, as JSON or, where `Accept` prefers it, HTML.
+
+        Source: GET /
+        Raises: RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_health(
+        self,
+        call: Public_contra,
+        /,
+    ) -> GetHealth200 | GetHealth503:
+        """How the server is.
+
+        The state of the server and of what it depends on. Query parameters are ignored.
+
+        Source: GET /health
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError.
+        """
+        ...
+
+    async def get_liveness(
+        self,
+        call: Public_contra,
+        /,
+    ) -> GetLiveness200:
+        """Whether the process answers.
+
+        Says nothing of the database, so it answers 200 while that is away. A process that answers 503 for ten seconds has lost places for connections and should be replaced. Query parameters are ignored.
+
+        Source: GET /livez
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_readiness(
+        self,
+        call: Public_contra,
+        /,
+    ) -> GetReadiness200 | GetReadiness503:
+        """Whether to send requests here.
+
+        Fails while the database is away or not migrated, and while the server shuts down. Query parameters are ignored.
+
+        Source: GET /readyz
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError.
+        """
+        ...
+
+    async def get_metrics(
+        self,
+        call: Optional_contra,
+        /,
+    ) -> GetMetrics200:
+        """What monitoring reads.
+
+        Requests, durations, the pool and more, for Prometheus; `Accept` may ask for OpenMetrics. Needs the bearer token that the operator has set; where there is none, nothing is at this path, except in development. Query parameters are ignored.
+
+        Source: GET /metrics
+        Raises: Unauthorized, NotFound, RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def list_problem_types(
+        self,
+        call: Public_contra,
+        /,
+    ) -> ListProblemTypes200:
+        """All kinds of problems.
+
+        Every `code` and what it means, on one page, as JSON or, where `Accept` prefers it, HTML.
+
+        Source: GET /problems
+        Raises: RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_problem_type(
+        self,
+        call: Public_contra,
+        /,
+        *,
+        code: models.ProblemCode,
+    ) -> GetProblemType200:
+        """What a problem means.
+
+        The page that the `type` of a problem document names, as JSON or, where `Accept` prefers it, HTML.
+
+        Source: GET /problems/{code}
+        Raises: NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Handlers(Generic[Public_contra, Optional_contra, Call_contra]):
     """One implementation for each tag."""
 
-    meta: MetaOperations[Public_contra, Optional_contra]
     auth: AuthOperations[Public_contra, Optional_contra, Call_contra]
-    profile: ProfileOperations[Call_contra]
-    users: UsersOperations[Call_contra]
+    tasks: TasksOperations[Call_contra]
     organizations: OrganizationsOperations[Call_contra]
     members: MembersOperations[Call_contra]
-    tasks: TasksOperations[Call_contra]
+    profile: ProfileOperations[Call_contra]
+    users: UsersOperations[Call_contra]
     audit: AuditOperations[Call_contra]
+    meta: MetaOperations[Public_contra, Optional_contra]
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -3067,6 +3096,7 @@ OPERATIONS: tuple[Operation, ...] = (
                         models.ApiInfo,
                         "#/paths/~1/get/responses/200/content/application~1json/schema",
                     ),
+                    Representation("text/html", None, "#/paths/~1/get/responses/200/content/text~1html/schema"),
                 ),
             ),
         ),
@@ -3222,6 +3252,38 @@ OPERATIONS: tuple[Operation, ...] = (
             NotFound,
             RequestTimeout,
             UriTooLong,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listProblemTypes",
+        tag="meta",
+        name="list_problem_types",
+        method="GET",
+        path="/problems",
+        extensions={"x-rate-limit": "default"},
+        replies=(
+            Reply(
+                ListProblemTypes200,
+                "#/paths/~1problems/get/responses/200/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.ProblemTypeList,
+                        "#/paths/~1problems/get/responses/200/content/application~1json/schema",
+                    ),
+                    Representation("text/html", None, "#/paths/~1problems/get/responses/200/content/text~1html/schema"),
+                ),
+            ),
+        ),
+        problems=(
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
             TooManyRequests,
             HeaderFieldsTooLarge,
             InternalError,

@@ -14,6 +14,7 @@ from generated.operations import (
     GetProblemType200,
     GetReadiness200,
     GetReadiness503,
+    ListProblemTypes200,
     NotFound,
     ServiceUnavailable,
 )
@@ -27,8 +28,10 @@ LOST = "This process has lost places for connections to the database: replace it
 
 
 async def get_api_info(call: PublicCall, /) -> GetApiInfo200:
-    pages = PAGES if call.process.has_pages else {}
-    return GetApiInfo200(body=models.ApiInfo(name=TITLE, version=VERSION, health="/health", **pages))
+    process = call.process
+    pages = {name: process.root + path for name, path in PAGES.items()} if process.has_pages else {}
+    health_page = f"{process.root}/health"
+    return GetApiInfo200(body=models.ApiInfo(name=TITLE, version=VERSION, health=health_page, **pages))
 
 
 async def get_health(call: PublicCall, /) -> GetHealth200 | GetHealth503:
@@ -73,6 +76,14 @@ async def get_readiness(call: PublicCall, /) -> GetReadiness200 | GetReadiness50
 
 async def get_metrics(call: PublicCall, /) -> GetMetrics200:
     return GetMetrics200(body=await call.process.metrics.scrape(call.db, call.client.accept))
+
+
+async def list_problem_types(_call: PublicCall, /) -> ListProblemTypes200:
+    kinds = [
+        models.ProblemType(code=code, status=kind.status, title=kind.title, description=kind.description)
+        for code, kind in sorted(PROBLEM_TYPES.items(), key=lambda known: known[1].status)
+    ]
+    return ListProblemTypes200(body=models.ProblemTypeList(items=kinds, next_cursor=None, has_more=False))
 
 
 async def get_problem_type(_call: PublicCall, /, *, code: models.ProblemCode) -> GetProblemType200:

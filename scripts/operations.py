@@ -18,7 +18,7 @@ def table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default.value if isinstance(field.default, Enum) else field.default
         text = str(default).lower() if isinstance(default, bool) else str(default)
-        shown = "" if default in (None, frozenset(), ()) else f"`{text}`"
+        shown = "" if default in (None, frozenset(), (), "") else f"`{text}`"
         secret = " (secret)" if "SecretStr" in str(field.annotation) else ""
         rows.append(f"| `{name.upper()}`{secret} | {shown} | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -22,12 +22,13 @@ from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
-from server import documentation
 from server.database import connect, revision
 from server.dispatch.authentication import Callers
 from server.dispatch.bulkheads import Bulkheads
 from server.dispatch.dispatcher import Calls
 from server.dispatch.task_counts import TaskCounts
+from server.documentation.pages import Pages
+from server.documentation.routes import documentation
 from server.middleware.common_headers import Common
 from server.middleware.cors import Cors
 from server.middleware.edge import Edge
@@ -39,6 +40,7 @@ from server.observability.statement_log import Statements
 from server.observability.telemetry import telemetry_of
 from server.protocol.capacity import CAPACITY, Capacity
 from server.protocol.client_address import Proxies
+from server.protocol.refusals import REFUSALS, Refusals
 from server.rate_limiting.counters import Counters
 from server.rate_limiting.limiter import Limits
 from server.settings import external_issuers, loading
@@ -92,13 +94,16 @@ def create_app(
     calls = Calls(process, metrics, limits, callers, chosen.features, bulkheads=bulkheads)
     statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
+    cors, root = Cors(chosen.backend_cors_origins, chosen.backend_cors_headers), chosen.root_path
+
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Capacity]]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with (opened or connect.pooled(chosen, statements))() as calls.db:
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
             async with measuring, process.quotas.tasks.counting_in(bulkheads.beside(calls.db)):
-                yield {CAPACITY: Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)}
+                capacity = Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)
+                yield {CAPACITY: capacity, REFUSALS: Refusals(cors.headers, root)}
             calls.outages.close()
         process.passwords.close()
         if limits is not None:
@@ -109,19 +114,18 @@ def create_app(
         if lines is not None:
             lines.end()  # uvicorn ends a worker by the signal that it got, and then nothing is called at exit
 
-    pages = documentation.documentation(
-        contract,
-        document,
-        csp_mode=chosen.csp_mode,
-        docs=chosen.docs,
-        password_grant="password_grant" in chosen.features,
-    )
+    pages = pages_of(chosen, document)
+    routes = documentation(contract, document, pages, chosen.csp_mode)
     binding = Binding(
         OPERATIONS,
         HANDLERS,
         from_json(document),
         calls,
-        pages={"getProblemType": lambda kind: documentation.problem_page(**kind.model_dump(), docs=chosen.docs)},
+        pages={
+            "getApiInfo": pages.home_page,
+            "listProblemTypes": pages.problems_page,
+            "getProblemType": pages.problem_page,
+        },
         check_rate=chosen.response_check_rate,
         authenticators=calls.authenticators,
         schemes=SCHEMES,
@@ -129,19 +133,26 @@ def create_app(
     shell = FastAPI(
         title=TITLE, version=VERSION, lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=OFF
     )
-    shell.router.routes.extend(pages)
+    shell.router.routes.extend(routes)
     return Edge(
         shell,
         metrics=metrics,
         telemetry=telemetry,
         life=process.life,
         binding=binding,
-        pages={page.path for page in pages},
+        pages={route.path for route in routes},
         proxies=proxies,
         limits=limits,
         gate=Gate(chosen.allowed_hosts, https_only=chosen.is_production),
-        common=Common(chosen.csp_mode, Cors(chosen.backend_cors_origins), hsts=chosen.is_production),
+        common=Common(chosen.csp_mode, cors, hsts=chosen.is_production),
+        root=root,
     )
+
+
+def pages_of(chosen: Settings, document: bytes) -> Pages:
+    info = from_json(document)["info"]
+    accounts = chosen.auth_mode != "external"
+    return Pages(info["title"], info["summary"], chosen.root_path, docs=chosen.docs, accounts=accounts)
 
 
 def metrics_of(chosen: Settings) -> Metrics:
@@ -180,6 +191,7 @@ def process_of(
         sessions_per_user=chosen.sessions_per_user,
         sign_ins=sign_ins_of(chosen),
         has_pages=chosen.docs,
+        root=chosen.root_path,
         quotas=Quotas(TaskCounts(chosen.quota_tasks), chosen.quota_organizations, chosen.quota_members),
         looks=looks,
     )

@@ -93,6 +93,8 @@ class Process:
     """Wrong passwords that an account, or an identifier of none, has from anywhere but the networks it knows."""
     has_pages: bool
     """Whether the contract and its pages are served."""
+    root: str
+    """What stands before all paths where a proxy has the API below one."""
     quotas: Quotas
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""

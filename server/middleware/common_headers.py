@@ -26,7 +26,7 @@ class Common:
         return [
             *(self.over_tls if exchange.scheme == "https" else self.plain),
             (b"x-request-id", exchange.request_id.encode()),
-            *self.cors.headers(exchange),
+            *self.cors.headers(exchange.headers.get(b"origin", b"")),
         ]
 
 

@@ -9,24 +9,27 @@ from contract.types import Headers
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 HEADERS = (
     "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID, "
-    "traceparent, tracestate"
+    "baggage, sentry-trace, traceparent, tracestate"
 )
 EXPOSED = (
     "Accept, Accept-Encoding, Accept-Patch, API-Version, ETag, Idempotency-Replayed, Link, Location, RateLimit, "
     "RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
 )
-PREFLIGHT: Headers = (
-    ("Access-Control-Allow-Methods", METHODS),
-    ("Access-Control-Allow-Headers", HEADERS),
-    ("Access-Control-Max-Age", "7200"),  # the longest that Chromium keeps
-    ("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers"),
-)
 
 
 class Cors:
-    """Tells browsers what pages of these origins may read: every answer, with the reader's credentials."""
+    """Tells browsers what pages of these origins may read: every answer, with the reader's credentials.
 
-    def __init__(self, origins: Collection[str]) -> None:
+    Their requests may carry our headers, and `more`.
+    """
+
+    def __init__(self, origins: Collection[str], more: Collection[str] = ()) -> None:
+        self.leave: Headers = (
+            ("Access-Control-Allow-Methods", METHODS),
+            ("Access-Control-Allow-Headers", ", ".join((HEADERS, *sorted(more)))),
+            ("Access-Control-Max-Age", "7200"),  # the longest that Chromium keeps
+            ("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers"),
+        )
         vary = [(b"vary", b"Origin")] if origins else []
         self.others = vary
         self.allowed = {
@@ -39,9 +42,9 @@ class Cors:
             for origin in origins
         }
 
-    def headers(self, exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    def headers(self, origin: bytes) -> list[tuple[bytes, bytes]]:
         """What every answer says, to a page of an origin of ours and to all others."""
-        return self.allowed.get(exchange.headers.get(b"origin", b""), self.others)
+        return self.allowed.get(origin, self.others)
 
     def preflight(self, exchange: Exchange) -> Answer | None:
         """The answer to a browser that asks whether it may send a request; None when that is not what it asks."""
@@ -50,4 +53,4 @@ class Cors:
         origin = exchange.headers.get(b"origin")
         if origin is None:
             return None
-        return Answer(204, PREFLIGHT if origin in self.allowed else (), b"")
+        return Answer(204, self.leave if origin in self.allowed else (), b"")

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from contract.binding import Binding
 from contract.exchange import ClientGone, Exchange
 from contract.response_encoding import Answer
-from contract.types import Problem, Streamed
+from contract.types import Headers, Problem, Streamed
 from generated.operations import InternalError
 from handlers.shared.call import Life
 from security.passwords import ClientLeft
@@ -42,7 +42,7 @@ class Edge:
     """The outermost application. It has the contract's operations answered by their binding, `pages` by the shell.
 
     `proxies` say where a request comes from, `gate` whether it may go on, `limits` whether it is one page too many;
-    `common` are the headers of every answer.
+    `common` are the headers of every answer, `root` is the beginning of all paths at the proxy before us.
     """
 
     def __init__(
@@ -58,15 +58,18 @@ class Edge:
         limits: Limits | None,
         gate: Gate,
         common: Common,
+        root: str = "",
     ) -> None:
         self.shell, self.metrics, self.life, self.binding, self.pages = shell, metrics, life, binding, pages
         self.proxies, self.gate, self.common, self.telemetry = proxies, gate, common, telemetry
-        self.limits = limits
+        self.limits, self.root = limits, root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.shell(scope, receive, send)
             return
+        if self.root:
+            scope = self.below_root(scope)
         exchange = Exchange(scope, receive, "", None)
         exchange.request_id = request_id(exchange)
         before = current.set(exchange)
@@ -78,6 +81,15 @@ class Edge:
             current.reset(before)
             if exchange.on_end is not None:
                 exchange.on_end()
+
+    def below_root(self, scope: Scope) -> Scope:
+        """The request without the beginning that the proxy has left in its path: unless a path of ours begins so."""
+        path, raw = scope["path"], scope.get("raw_path") or b""
+        begins = f"{path}/".startswith(f"{self.root}/") and (raw + b"/").startswith(f"{self.root}/".encode())
+        if not begins or path in self.pages or self.binding.routes.find(path)[0]:
+            return scope
+        size = len(self.root)
+        return {**scope, "path": path[size:] or "/", "raw_path": raw[size:] or b"/"}
 
     async def take(self, scope: Scope, exchange: Exchange, send: Send) -> None:
         """Answer a request, count it and log it."""
@@ -144,17 +156,19 @@ class Edge:
                 operation, cause = exchange.operation, problem.__cause__ or problem
                 name = operation.id if operation else None
                 log.warning("unavailable", operation=name, reason=reason(cause), **met(cause))
-            return written(problem, exchange)
+            return written(problem, exchange, self.root)
         except (ClientGone, ClientLeft):
             return None
         except Exception as error:
             log.exception("error")
             self.telemetry.report(error, exchange)
-            return written(InternalError(), exchange)
+            return written(InternalError(), exchange, self.root)
 
     async def send(self, answer: Answer, scope: Scope, exchange: Exchange, send: Send) -> int:
         """Send the answer. What comes back is the status."""
         status, own, body = answer
+        if self.root:
+            own = below(self.root, own)
         headers = [*self.common.of(exchange), *encoded((*exchange.answer_headers, *own))]
         if status not in (204, 304) and not isinstance(body, Streamed):
             headers.append((b"content-length", str(len(body)).encode()))
@@ -203,8 +217,17 @@ def request_id(exchange: Exchange) -> str:
     return new_id()
 
 
-def written(problem: Problem, exchange: Exchange) -> Answer:
+def written(problem: Problem, exchange: Exchange, root: str) -> Answer:
     headers = (*problem.constant_headers, *problem.headers, ("Content-Type", problem.media_type))
     if not problem.constant_headers:  # the errors of RFC 6749 have it of their own
         headers = (*headers, ("Cache-Control", "no-store"))
-    return Answer(problem.status, headers, problem.content(exchange.request_id))
+    return Answer(problem.status, headers, problem.content(exchange.request_id, root))
+
+
+def below(root: str, headers: Headers) -> Headers:
+    """The headers, what refers to paths of ours as the client has them."""
+    begins = {"Location": "/", "Link": "</"}
+    return tuple(
+        (name, value.replace("/", f"{root}/", 1) if value.startswith(begins.get(name, "\n")) else value)
+        for name, value in headers
+    )

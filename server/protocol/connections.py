@@ -19,17 +19,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from contract.types import Problem
 from generated.operations import (
     OPERATIONS,
-    VERSION,
     HeaderFieldsTooLarge,
     RequestTimeout,
     ServiceUnavailable,
     UriTooLong,
 )
 from server.errors import Unreadable
-from server.observability.telemetry import new_id
 from server.protocol.capacity import CAPACITY, Capacity, is_probe
 from server.protocol.host_header import is_host
-from server.protocol.security_headers import SECURITY
+from server.protocol.refusals import REFUSALS, Refusals
 
 HEAD_SECONDS = 3.0
 BODY_SECONDS = 6.0
@@ -42,7 +40,6 @@ LARGEST_HEADERS = 16 * 1024
 LARGEST_HEAD = LONGEST_TARGET + LARGEST_HEADERS + 1024  # with the request line
 LARGEST_BODY = max(operation.body.largest for operation in OPERATIONS if operation.body)
 LARGEST_FRAMING = 256 * 1024  # what a chunked body may spend on the sizes of its chunks
-COMMON = "".join(f"{name.lower()}: {value}\r\n" for name, value in (("API-Version", VERSION), *SECURITY))
 AUTHORITY_END = re.compile(rb"[/?#]")
 SEND_WHOLE = "docket.send_whole"
 """The extension of ASGI by which `Connection.send_whole` is found in the scope of a request."""
@@ -57,6 +54,7 @@ class Connection(HttpToolsProtocol):
     """uvicorn's connection, with limits, one of those that the process has the capacity for."""
 
     capacity: Capacity
+    refusals: Refusals
     deadline: float | None = None
     timer: asyncio.TimerHandle | None = None
     refusal: Problem | None = None
@@ -71,6 +69,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(0)  # so that we are told of anything that is not sent at once
         self.capacity = self.app_state.get(CAPACITY) or Capacity()
+        self.refusals = self.app_state.get(REFUSALS) or Refusals()
         self.is_spare = not self.capacity.enter(self)
         self.expect(HEAD_SECONDS)
 
@@ -104,7 +103,7 @@ class Connection(HttpToolsProtocol):
         self.latest = len(data)
         super().data_received(data)
         if self.in_head and self.arrived > LARGEST_HEAD:
-            self.refuse(HeaderFieldsTooLarge())
+            self.refuse(self.refusal or HeaderFieldsTooLarge())
         elif self.in_body and self.arrived - self.body > LARGEST_HEAD + LARGEST_FRAMING:
             self.refuse(Unreadable())
         if self.in_head or self.in_body:
@@ -121,21 +120,25 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
+        if self.refusal is None:
+            super().on_url(url)
         if len(self.url) > LONGEST_TARGET:
-            self.stop(UriTooLong())
+            self.refusal = UriTooLong()  # once the header section has told which page it is for
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.in_head:
             return  # a trailer is nothing that a handler may take for a header (RFC 9110, 6.5.1)
-        super().on_header(name, value)
+        if self.refusal is None or name.lower() == b"origin":
+            super().on_header(name, value)
         self.head += len(name) + len(value) + 4
         if self.head > LARGEST_HEADERS:
-            self.stop(HeaderFieldsTooLarge())
+            self.refusal = self.refusal or HeaderFieldsTooLarge()
 
     @override
     def on_headers_complete(self) -> None:
+        if self.refusal is not None:
+            raise Refused
         version = self.parser.get_http_version()
         names = [name for name, _ in self.headers]
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
@@ -286,7 +289,7 @@ class Connection(HttpToolsProtocol):
         if self.loop.time() < self.deadline:
             self.timer = self.loop.call_at(self.deadline, self.look)
         elif self.in_head or self.in_body:
-            self.refuse(RequestTimeout())
+            self.refuse(self.refusal or RequestTimeout())
         else:
             self.transport.close()  # nothing was sent at all, or nothing more
 
@@ -308,7 +311,8 @@ class Connection(HttpToolsProtocol):
             self.deadline = None
             return
         if current is None or not current.response_started:
-            self.transport.write(written(problem))
+            read = self.headers if self.in_head or self.in_body else []
+            self.transport.write(self.refusals.written(problem, read))
             log.info("refused", code=problem.code, address=self.client[0] if self.client else None)
         if current is not None:
             current.disconnected = True
@@ -363,13 +367,3 @@ class Connection(HttpToolsProtocol):
 
 def full() -> Problem:
     return ServiceUnavailable(detail="Too many connections. Try again.", retry_after=1)
-
-
-def written(problem: Problem) -> bytes:
-    """A whole answer."""
-    request_id = new_id()
-    body = problem.content(request_id)
-    own = "".join(f"{name.lower()}: {value}\r\n" for name, value in problem.headers)
-    rest = f"cache-control: no-store\r\ncontent-type: {problem.media_type}\r\ncontent-length: {len(body)}\r\n"
-    head = f"{COMMON}x-request-id: {request_id}\r\n{own}{rest}connection: close\r\n\r\n"
-    return STATUS_LINE[problem.status] + head.encode("latin-1") + body

@@ -4,6 +4,8 @@ import json
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+HEADER = re.compile(r"[a-z0-9!#$%&'+.^_`|~-]+")
+ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?|/?")
 ORIGIN = re.compile(r"(https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?/?")
 UNSAID = ("https", ":443"), ("http", ":80")  # a browser does not write the port that goes without saying
 HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
@@ -18,6 +20,21 @@ def origins_of(text: str) -> frozenset[str]:
     if None in found:
         raise ValueError("is no list of origins: write https://app.example.com, without a path")
     return frozenset(as_written(origin) for origin in found if origin)
+
+
+def headers_of(text: str) -> frozenset[str]:
+    """Names of headers, in lower case."""
+    named = listed(text, "X-Trace")
+    if not all(HEADER.fullmatch(name) for name in named):
+        raise ValueError("is no list of names of headers: write X-Trace; `*` would not count with credentials")
+    return frozenset(named)
+
+
+def root_of(text: str) -> str:
+    """The beginning of a path, without a slash at its end."""
+    if not ROOT.fullmatch(text) or {".", ".."} & set(text.split("/")):
+        raise ValueError("is no beginning of a path: write /docket, of letters, digits, `.`, `_`, `~` and `-`")
+    return text.rstrip("/")
 
 
 def as_written(origin: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from persistence.embedded.locks import make_folder
 from persistence.engine.hosts import join_hosts, split_hosts
 from security.keys import SHORTEST_KEY, Key
-from server.settings.parsing import hosts_of, networks_of, origins_of
+from server.settings.parsing import headers_of, hosts_of, networks_of, origins_of, root_of
 
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
 HIGHEST_LIMIT = 1_000_000_000  # `RateLimit` has integers of 15 digits at most (RFC 9651, 3.3.1)
@@ -138,6 +138,14 @@ class Settings(BaseSettings):
         frozenset(),
         validate_default=False,
         description="Origins of our front ends: a JSON array, or a list with commas.",
+    )
+    backend_cors_headers: Annotated[frozenset[str], NoDecode, BeforeValidator(headers_of)] = Field(
+        frozenset(),
+        validate_default=False,
+        description="Headers that their requests may carry beside those of the contract and of tracing.",
+    )
+    root_path: Annotated[str, BeforeValidator(root_of)] = Field(
+        "", description="Where a proxy has the API below a path, as /docket; it may take that off or not."
     )
     allowed_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(hosts_of)] = Field(
         frozenset(),

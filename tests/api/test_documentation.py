@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,13 +12,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.documentation import (
-    ASSETS,
-    FOLDER,
-    asset_path,
-    documentation,
-    problem_page,
-)
+from generated.models import ProblemType
+from server.documentation import pages as pages_module
+from server.documentation.files import ASSETS, FOLDER, asset_path
+from server.documentation.pages import Pages
+from server.documentation.remedies import REMEDIES, Remedy
+from server.documentation.routes import documentation
 from server.middleware.content_security_policy import CspMode, content_security_policy
 from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
@@ -33,7 +33,7 @@ ASSET_PATHS = [asset_path(name) for name in ASSETS]
 
 def client(csp_mode: CspMode = "strict") -> httpx.AsyncClient:
     app = FastAPI(openapi_url=None)
-    app.router.routes.extend(documentation(CONTRACT, DOCUMENT, csp_mode=csp_mode))
+    app.router.routes.extend(documentation(CONTRACT, DOCUMENT, Pages("Docket API", "Tasks."), csp_mode))
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://docket", headers={"Accept-Encoding": "identity"}
     )
@@ -164,9 +164,11 @@ async def test_a_page_has_no_other_methods(pages: httpx.AsyncClient, path: str) 
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_what_a_page_loads_is_served(pages: httpx.AsyncClient, path: str) -> None:
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', (await pages.get(path)).text)
+    page = (await pages.get(path)).text
+    loaded = re.findall(r'<(?:script|link)[^>]* (?:src|href)="([^"]+)"', page)
 
-    assert {"/openapi.yaml"} < set(loaded)
+    assert loaded
+    assert 'href="/openapi.yaml"' in page
     assert [(await pages.get(each)).status_code for each in loaded] == [200] * len(loaded)
 
 
@@ -215,18 +217,40 @@ async def test_a_page_has_no_inline_script_or_style(pages: httpx.AsyncClient, pa
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", page) == []
 
 
-def test_the_page_of_a_problem_escapes_its_words() -> None:
-    page = problem_page("<code>", '<title> & "more"', 418, "`<Allow>` & <script>alert(1)</script>").decode()
+def test_the_page_of_a_problem_escapes_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages_module, "REMEDIES", {"odd": Remedy("Not `<b>`.", "a && b < c")})
+    kind = ProblemType.model_construct(
+        code="odd", status=418, title='<title> & "more"', description="`<Allow>` & <script>alert(1)</script>"
+    )
+    page = Pages("Docket API", "Tasks.").problem_page(kind).decode()
 
     assert "<h1>&lt;title&gt; &amp; &quot;more&quot;</h1>" in page
     assert "<title>&lt;title&gt; &amp; &quot;more&quot;</title>" in page
-    assert "418 <code>&lt;code&gt;</code>" in page
     assert "<p><code>&lt;Allow&gt;</code> &amp; &lt;script&gt;alert(1)&lt;/script&gt;</p>" in page
+    assert "<p>Not <code>&lt;b&gt;</code>.</p>" in page
+    assert "<pre><code>a &amp;&amp; b &lt; c</code></pre>" in page
+
+
+def test_what_to_do_is_told_of_every_problem_and_of_no_other() -> None:
+    assert REMEDIES.keys() == json.loads(DOCUMENT)["x-problems"].keys()
+
+
+def test_what_to_do_calls_operations_that_there_are() -> None:
+    known = {re.sub(r"{\w+}", "x", path) for path in json.loads(DOCUMENT)["paths"]}
+    called = {
+        re.sub(r"\${\w+}", "x", path)
+        for remedy in REMEDIES.values()
+        for path in re.findall(r"""["`](/api/[^"`]*)["`]""", remedy.code)
+    }
+
+    assert called
+    assert called <= known
 
 
 @pytest.mark.parametrize("mode", get_args(CspMode))
 def test_the_page_of_a_problem_needs_no_script(mode: CspMode) -> None:
-    page = problem_page("not_found", "Not found", 404, "There is no such resource.").decode()
+    kind = ProblemType(code="not_found", title="Not found", status=404, description="There is no such resource.")
+    page = Pages("Docket API", "Tasks.").problem_page(kind).decode()
     policy = content_security_policy("problem", mode)
 
     assert "<script" not in page
@@ -254,14 +278,14 @@ async def test_switched_off_there_are_no_pages_but_those_of_problems(db: Bench) 
     async with serving(chosen, db) as api:
         http = api.http
         for path in (*REVALIDATED, *ASSET_PATHS):
-            status = 200 if path in ("/favicon.ico", asset_path("problem.css"), asset_path("favicon.svg")) else 404
+            status = 200 if path in ("/favicon.ico", asset_path("page.css"), asset_path("favicon.svg")) else 404
             assert (await http.get(path)).status_code == status, path
         page = await http.get("/problems/not_found", headers={"Accept": "text/html"})
         info = await api.get("//")
 
     assert info.body.keys() == {"name", "version", "health"}
     assert '/docs"' not in page.text
-    assert "problem.css" in page.text
+    assert "page.css" in page.text
 
 
 @pytest.mark.usefixtures("still_window")

@@ -78,6 +78,16 @@ async def test_asking_for_leave_is_never_counted(http: httpx.AsyncClient, path: 
     assert (await http.get("/")).status_code == 200
 
 
+async def test_what_traces_requests_gets_leave_and_what_the_operator_adds(settings: Settings, db: Bench) -> None:
+    changed = {"backend_cors_origins": frozenset({OURS}), "backend_cors_headers": frozenset({"x-trace", "x-batch"})}
+    async with serving(settings.model_copy(update=changed), db) as api:
+        answer = await api.http.options("/api/v1/tasks", headers=asked(OURS))
+
+    allowed = answer.headers["access-control-allow-headers"].split(", ")
+    assert {"baggage", "sentry-trace", "traceparent", "tracestate"} <= set(allowed)
+    assert allowed[-2:] == ["x-batch", "x-trace"]
+
+
 async def test_a_foreign_page_gets_no_leave(http: httpx.AsyncClient) -> None:
     answer = await http.options("/api/v1/tasks/1", headers=asked(FOREIGN))
 
@@ -93,6 +103,6 @@ async def test_who_asks_for_leave_without_an_origin_is_no_page(http: httpx.Async
 
 async def test_without_front_ends_nothing_is_said(settings: Settings, db: Bench) -> None:
     async with serving(settings, db) as api:
-        answer = await api.http.get("/", headers={"Origin": OURS})
+        answer = await api.http.get("/livez", headers={"Origin": OURS})
 
     assert not {name for name in answer.headers if name.startswith("access-control-") or name == "vary"}

@@ -227,6 +227,13 @@ class TestComplaints:
             ("REDIS_URL", f"rediss://:{CANARY}@cache?ssl_cert_reqs={CANARY}", "has something behind its `?`"),
             ("BACKEND_CORS_ORIGINS", "*", "is no list of origins: `*` would let every page act for its reader"),
             ("BACKEND_CORS_ORIGINS", "https://a.example, *", "is no list of origins: `*` would"),
+            ("BACKEND_CORS_HEADERS", "*", "is no list of names of headers: write X-Trace; `*` would not count"),
+            ("BACKEND_CORS_HEADERS", "x trace", "is no list of names of headers: write X-Trace"),
+            ("ROOT_PATH", "docket", "is no beginning of a path: write /docket"),
+            ("ROOT_PATH", "/a/../b", "is no beginning of a path: write /docket"),
+            ("ROOT_PATH", "//docket", "is no beginning of a path: write /docket"),
+            ("ROOT_PATH", "/a?b", "is no beginning of a path: write /docket"),
+            ("ROOT_PATH", '/"><script>', "is no beginning of a path: write /docket"),
             ("ALLOWED_HOSTS", "*", "is no list of hosts: write api.example.com"),
             ("ALLOWED_HOSTS", "https://a.example", "is no list of hosts: write api.example.com"),
             ("ALLOWED_HOSTS", "a.example:80", "is no list of hosts: write api.example.com"),
@@ -339,6 +346,19 @@ class TestDevelopmentKey:
         assert line == (
             f"SECRET_KEY: the key in {folder / 'secret-key'} is cut short: remove the file, or set SECRET_KEY"
         )
+
+
+@pytest.mark.parametrize(("text", "root"), [("", ""), ("/", ""), ("/docket", "/docket"), ("/a/b-c.d/", "/a/b-c.d")])
+def test_a_root_path_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch, text: str, root: str) -> None:
+    monkeypatch.setenv("ROOT_PATH", text)
+
+    assert load().root_path == root
+
+
+def test_headers_of_front_ends_are_a_list_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKEND_CORS_HEADERS", "X-Trace, x-batch")
+
+    assert load().backend_cors_headers == {"x-trace", "x-batch"}
 
 
 class TestOrigins:

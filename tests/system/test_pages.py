@@ -23,7 +23,7 @@ SCREENS = {
     "desktop": ViewportSize(width=1280, height=900),
     "phone": ViewportSize(width=390, height=844),
 }
-PAGES = ["/docs", "/redoc", "/problems/validation_error"]
+PAGES = ["/", "/docs", "/redoc", "/problems", "/problems/validation_error"]
 PASSWORD = "nine lives of a lighthouse"
 NUMBERS = count(1)
 # Not every violation of the policy comes to the console by itself: a script may catch the refusal.
@@ -31,6 +31,35 @@ TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.effectiveDirective} ${event.blockedURI}`));
 """
+
+
+FILLED = """rows => rows.map((row) => {
+  const field = row.querySelector("input, select, textarea");
+  return [row.dataset.paramName, field ? field.value : ""];
+})"""
+
+
+def parameters_of(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of an operation, those of its path too, with their schemas."""
+    shared = CONTRACT["paths"][operation["path"]].get("parameters", [])
+    return [resolved(one) for one in (*shared, *operation.get("parameters", []))]
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """What a reference leads to."""
+    found: dict[str, Any] = CONTRACT
+    for step in node["$ref"].split("/")[1:] if "$ref" in node else ():
+        found = found[step]
+    return found if "$ref" in node else node
+
+
+def parameters_in(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The names of the parameters of an operation, and their schemas."""
+    found = [(one["name"], one["schema"]) for one in parameters_of(operation)]
+    return [(name, resolved(schema) | schema) for name, schema in found]
+
+
+SCHEMAS_OF_PARAMETERS = dict(pair for operation in OPERATIONS for pair in parameters_in(operation))
 
 
 @dataclass
@@ -107,12 +136,43 @@ async def test_a_page_is_as_wide_as_its_window(window: Window, path: str) -> Non
 
 async def test_swagger_ui_shows_every_operation_of_the_contract(window: Window) -> None:
     await window.open("/docs")
-    await expect(window.page.locator(".opblock")).to_have_count(len(OPERATIONS))
+    await open_all_tags(window.page)
 
     methods = await window.page.locator(".opblock-summary-method").all_inner_texts()
     paths = await window.page.locator(".opblock-summary-path").evaluate_all("found => found.map(e => e.dataset.path)")
+    tags = await window.page.locator(".opblock-tag").evaluate_all("found => found.map(e => e.dataset.tag)")
 
     assert set(zip(methods, paths, strict=True)) == {(each["method"], each["path"]) for each in OPERATIONS}
+    assert tags == [tag["name"] for tag in CONTRACT["tags"]]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_first_operation_is_within_the_first_screen(window: Window, path: str) -> None:
+    await window.open(path)
+
+    await expect(window.page.get_by_text("/api/v1/auth/register").first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("window", ["desktop"], indirect=True)
+async def test_no_parameter_is_filled_in_but_with_its_default(window: Window) -> None:
+    await window.open("/docs")
+
+    unseen = dict(SCHEMAS_OF_PARAMETERS)
+    filled: list[tuple[str, str]] = []
+    for operation in OPERATIONS:
+        if any(parameter["name"] in unseen for parameter in parameters_of(operation)):
+            rows = (await opened(window.page, operation["operationId"])).locator("tr[data-param-name]")
+            await expect(rows).to_have_count(len(parameters_of(operation)))
+            filled += [(name, value) for name, value in await rows.evaluate_all(FILLED) if value]
+            unseen = {name: schema for name, schema in unseen.items() if name not in dict(parameters_in(operation))}
+
+    assert unseen == {}
+    assert [(name, value) for name, value in filled if value != shown_default(SCHEMAS_OF_PARAMETERS[name])] == []
+
+
+def shown_default(schema: dict[str, Any]) -> str | None:
+    default = schema.get("default")
+    return default if isinstance(default, str) else json.dumps(default)
 
 
 @pytest.mark.parametrize("window", ["desktop"], indirect=True)
@@ -163,42 +223,104 @@ async def test_a_reader_signs_in_creates_a_task_and_lists_it(window: Window, ema
     await window.open("/docs")
 
     await sign_in(window.page, email)
+    await expect(window.page.get_by_text(f"Signed in as {email}.")).to_be_visible()
     created = await execute(window.page, "createTask", body={"title": "Read the whole contract"})
+    again = await execute(window.page, "createTask", body={"title": "Read it again", "status": "completed"})
     listed = await execute(window.page, "listTasks")
 
-    assert created["status"] == "201"
+    assert (created["status"], again["status"], listed["status"]) == ("201", "201", "200")
     assert created["body"]["title"] == "Read the whole contract"
-    assert listed["status"] == "200"
-    assert listed["body"]["items"] == [created["body"]]
+    assert listed["body"]["items"] == [again["body"], created["body"]]
     assert await window.fits()
+    assert window.faults == []
+
+
+async def test_a_password_manager_knows_the_form(window: Window) -> None:
+    await window.open("/docs")
+    fields = window.page.locator("form.sign-in input")
+
+    asked = await fields.evaluate_all("found => found.map(e => [e.form !== null, e.type, e.autocomplete])")
+
+    assert asked == [[True, "email", "username"], [True, "password", "current-password"]]
+
+
+async def test_what_is_wrong_with_a_sign_in_is_told(window: Window, email: str) -> None:
+    await window.open("/docs")
+
+    await sign_in(window.page, email, "this is not it")
+
+    await expect(window.page.locator("form.sign-in output")).to_contain_text("No account has this e-mail")
+
+
+async def test_a_newcomer_makes_an_account_and_signs_out(window: Window) -> None:
+    await window.open("/docs")
+    page, email = window.page, f"newcomer-{next(NUMBERS)}@example.com"
+
+    await page.get_by_label("E-mail").fill(email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Create an account", exact=True).click()
+    await expect(page.get_by_text(f"Signed in as {email}.")).to_be_visible()
+    await expect(page.locator(".auth-wrapper > .authorize.locked")).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+
+    await expect(page.locator(".auth-wrapper > .authorize.unlocked")).to_be_visible()
+    await expect(page.get_by_label("Password")).to_have_value("")
     assert window.faults == []
 
 
 async def test_swagger_ui_forgets_who_was_signed_in(window: Window, email: str) -> None:
     await window.open("/docs")
     await sign_in(window.page, email)
+    await expect(window.page.locator(".auth-wrapper > .authorize.locked")).to_be_visible()
 
     await window.page.reload(wait_until="networkidle")
 
     await expect(window.page.locator(".auth-wrapper > .authorize.unlocked")).to_be_visible()
 
 
-async def sign_in(page: Page, email: str) -> None:
-    """Use the password form of the Authorize button, leaving the client empty."""
-    await page.locator(".auth-wrapper > .authorize").click()
-    await expect(page.locator("#oauth_username")).to_be_focused()
-    await page.locator("#oauth_username").fill(email)
-    await page.locator("#oauth_password").fill(PASSWORD)
-    await page.get_by_role("button", name="Apply given OAuth2 credentials").click()
-    await expect(page.get_by_role("button", name="Remove authorization")).to_be_visible()
-    await page.locator(".modal-ux .close-modal").click()
-    await expect(page.locator(".auth-wrapper > .authorize.locked")).to_be_visible()
+async def test_a_browser_finds_its_way_from_the_root(window: Window) -> None:
+    await window.open("/")
+    page = window.page
+
+    await expect(page.get_by_text(f"version {CONTRACT['info']['version']}")).to_be_visible()
+    await page.get_by_role("link", name="Problems").click()
+    await page.get_by_role("link", name="precondition_failed").click()
+    await expect(page.get_by_role("heading", name="What to do")).to_be_visible()
+    await page.get_by_role("link", name="Try the API").click()
+    await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert window.faults == []
+
+
+async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
+    """Use the form above the operations, and Enter."""
+    await page.get_by_label("E-mail").fill(email)
+    await page.get_by_label("Password").fill(password)
+    await page.keyboard.press("Enter")
+
+
+async def open_all_tags(page: Page) -> None:
+    await expect(page.locator(".opblock-tag")).to_have_count(len(CONTRACT["tags"]))
+    closed = page.locator(".opblock-tag[data-is-open=false]")
+    while await closed.count():
+        await closed.first.click()
+    await expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
+
+
+async def opened(page: Page, operation_id: str) -> Locator:
+    """An operation, with what can be sent."""
+    operation = page.locator(f"[id$='-{operation_id}']")
+    tag = next(one["tags"][0] for one in OPERATIONS if one["operationId"] == operation_id)
+    heading = page.locator(f".opblock-tag[data-tag={tag}]")
+    if await heading.get_attribute("data-is-open") == "false":
+        await heading.click()
+    if "is-open" not in (await operation.get_attribute("class") or ""):
+        await operation.locator(".opblock-summary-control").click()
+    return operation
 
 
 async def execute(page: Page, operation_id: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Try an operation out as a reader does. What comes back is what the page shows."""
-    operation = page.locator(f"[id$='-{operation_id}']")
-    await operation.locator(".opblock-summary").click()
+    operation = await opened(page, operation_id)
     if body is not None:
         await operation.locator("textarea.body-param__text").fill(json.dumps(body))
     await operation.get_by_role("button", name="Execute").click()

@@ -1,0 +1,215 @@
+"""What to do about each problem: in words, and in the JavaScript of a page that has met it.
+
+In the code `answer` is what `fetch` gave, `problem` its JSON, and `send` repeats the request, with other `headers`
+where they are given. `say` and `signIn` are the page's own.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Remedy(NamedTuple):
+    """What to do about a problem."""
+
+    words: str
+    code: str
+
+
+FAULTS = """for (const { in: part, pointer, detail } of problem.errors) {
+  const field = document.querySelector(`[name="${pointer.slice(1)}"]`); // "/title" is the field `title`
+  if (part === "body" && field) field.setCustomValidity(detail);
+  else say(`${pointer}: ${detail}`);
+}"""
+WAIT = """const seconds = Number(answer.headers.get("Retry-After") ?? 1);
+await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+answer = await send();"""
+REPEAT = """const isSafe = ["GET", "PUT", "DELETE"].includes(method) || "Idempotency-Key" in headers;
+if (isSafe) {
+  const seconds = Number(answer.headers.get("Retry-After") ?? 1);
+  await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  answer = await send();
+} else say("It may have been done. Look before you send it again.");"""
+RENEW = """const renewed = await fetch("/api/v1/auth/refresh", { method: "POST", credentials: "include" });
+if (renewed.ok) {
+  const { access_token } = await renewed.json();
+  answer = await send({ Authorization: `Bearer ${access_token}` });
+} else signIn();"""
+SIGN_IN_AGAIN = """const signed = await fetch("/api/v1/auth/login", {
+  method: "POST",
+  credentials: "include",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({ email, password, token_transport: "cookie" }),
+});
+const { access_token } = await signed.json();
+answer = await send({ Authorization: `Bearer ${access_token}` });"""
+SAY = "say(problem.detail);"
+TAKEN = """const field = document.querySelector("[name=FIELD]");
+field.setCustomValidity(problem.detail);
+field.reportValidity();"""
+JSON_BODY = """answer = await fetch(url, {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(value), // not the value itself, and no form
+});"""
+
+
+def taken(field: str, words: str) -> Remedy:
+    return Remedy(words, TAKEN.replace("FIELD", field))
+
+
+REMEDIES: Mapping[str, Remedy] = {
+    "malformed_request": Remedy("Send JSON, whole and in UTF-8, to the address of this server.", JSON_BODY),
+    "invalid_header": Remedy(
+        "`errors` names the header and what it should be. An entity tag is sent back as it came, with its quotes.",
+        'answer = await send({ "If-Match": answer.headers.get("ETag") }); // "3", and not 3',
+    ),
+    "invalid_cursor": Remedy(
+        "Ask for the first page again. Follow a list by its cursor alone, and change nothing else on the way.",
+        """const first = new URL(answer.url);
+first.searchParams.delete("cursor");
+answer = await fetch(first, { headers });""",
+    ),
+    "authentication_required": Remedy("Sign in, and send the access token with each request.", SIGN_IN_AGAIN),
+    "invalid_token": Remedy("Fetch another access token once and repeat the request; if that fails, sign in.", RENEW),
+    "token_expired": Remedy("Fetch another access token once and repeat the request.", RENEW),
+    "token_revoked": Remedy(
+        "Somebody has ended this session, perhaps its user elsewhere. Try to fetch another token once, then sign in.",
+        RENEW,
+    ),
+    "invalid_credentials": Remedy("Say so beside the form, and leave what was typed where it is.", SAY),
+    "invalid_refresh_token": Remedy(
+        "The session is over. Forget the tokens and show the form to sign in.", "signIn();"
+    ),
+    "refresh_token_reused": Remedy(
+        "Forget the tokens and show the form to sign in. Refresh in one place at a time, to be spared the next time.",
+        """let renewing = null; // one refresh for all requests that wait for it
+const renew = () =>
+  (renewing ??= fetch("/api/v1/auth/refresh", { method: "POST", credentials: "include" }).finally(() => {
+    renewing = null;
+  }));""",
+    ),
+    "reauthentication_required": Remedy(
+        "Ask for the password again, sign in with it, and repeat the request within 10 minutes.", SIGN_IN_AGAIN
+    ),
+    "wrong_password": Remedy("Ask for the current password again; the session goes on.", SAY),
+    "https_required": Remedy(
+        "Send it to the same address with `https`. Change what secrets were sent, for they may have been read.",
+        'const url = answer.url.replace(/^http:/, "https:");\nanswer = await fetch(url, { headers });',
+    ),
+    "csrf_failed": Remedy(
+        "Serve the page from the origin of the API, or have the operator name its origin in `BACKEND_CORS_ORIGINS`.",
+        "say(`The API does not know ${location.origin} as a front end of its own.`);",
+    ),
+    "permission_denied": Remedy(
+        "Say so; another token does not help. Offer only what the role in the organization allows.",
+        """const { my_role } = await (await fetch(`/api/v1/organizations/${id}`, { headers })).json();
+button.hidden = !["owner", "admin"].includes(my_role);""",
+    ),
+    "quota_exceeded": Remedy(
+        "Say how many there may be. It works again when some are deleted.",
+        "say(`There can be ${problem.limit} at most. Delete some first.`);",
+    ),
+    "account_disabled": Remedy("Say so. A superuser can activate the account again.", SAY),
+    "not_found": Remedy(
+        "It is gone, or was never for this person: take it off the page.",
+        'if (answer.url.includes("/tasks/")) tasks = tasks.filter((task) => !answer.url.endsWith(task.id));',
+    ),
+    "feature_disabled": Remedy(
+        "Leave it out of the page: this server or this caller does not have it.", "button.hidden = true;"
+    ),
+    "method_not_allowed": Remedy(
+        "`Allow` names the methods that the path has.", 'say(`${url} has ${answer.headers.get("Allow")}.`);'
+    ),
+    "request_timeout": Remedy("The request arrived too slowly. Repeat it, smaller if it was large.", REPEAT),
+    "email_already_registered": taken("email", "Say so at the field, and offer to sign in."),
+    "username_taken": taken("username", "Say so at the field, and ask for another one."),
+    "slug_taken": taken("slug", "Say so at the field, and ask for another one."),
+    "last_owner": Remedy(
+        "Make another member an owner first.",
+        """await fetch(`/api/v1/organizations/${id}/members/${userId}`, {
+  method: "PATCH",
+  headers: { ...headers, "Content-Type": "application/merge-patch+json" },
+  body: JSON.stringify({ role: "owner" }),
+});
+answer = await send();""",
+    ),
+    "last_superuser": Remedy(
+        "Make another account a superuser first.",
+        """await fetch(`/api/v1/users/${userId}`, {
+  method: "PATCH",
+  headers: { ...headers, "Content-Type": "application/merge-patch+json" },
+  body: JSON.stringify({ is_superuser: true }),
+});
+answer = await send();""",
+    ),
+    "self_action_forbidden": Remedy(
+        "The own account is deleted as what it is: one's own.",
+        'answer = await fetch("/api/v1/users/me", { method: "DELETE", headers });',
+    ),
+    "idempotency_in_progress": Remedy("Send it again, with the same key, when `Retry-After` is over.", WAIT),
+    "already_member": Remedy(
+        "Change the role of the member who is there.",
+        """answer = await fetch(`/api/v1/organizations/${id}/members/${userId}`, {
+  method: "PATCH",
+  headers: { ...headers, "Content-Type": "application/merge-patch+json" },
+  body: JSON.stringify({ role }),
+});""",
+    ),
+    "personal_organization": Remedy(
+        "Make a team for what others shall share.",
+        """answer = await fetch("/api/v1/organizations", {
+  method: "POST",
+  headers: { ...headers, "Content-Type": "application/json" },
+  body: JSON.stringify({ name: "Difference Engines" }),
+});""",
+    ),
+    "precondition_failed": Remedy(
+        "Somebody has changed it meanwhile. Read it again, show what is different, and repeat the change upon that.",
+        """const current = await fetch(url, { headers });
+const theirs = await current.json();
+if (confirm(`It has become "${theirs.title}". Change it nevertheless?`)) {
+  answer = await send({ "If-Match": current.headers.get("ETag") });
+}""",
+    ),
+    "content_too_large": Remedy(
+        "Send less at once: a shorter text, fewer items.",
+        """const bytes = new TextEncoder().encode(JSON.stringify(value)).length;
+if (bytes > 64 * 1024) say(`${bytes} bytes are too many.`);""",
+    ),
+    "uri_too_long": Remedy(
+        "Ask for fewer things at once: filters can be sent in several requests.",
+        """const parts = ids.reduce((all, id, i) => (i % 50 ? all.at(-1).push(id) : all.push([id]), all), []);
+const answers = await Promise.all(parts.map((part) => fetch(`${url}?${part.map((id) => `id=${id}`).join("&")}`)));""",
+    ),
+    "unsupported_media_type": Remedy(
+        "Send what the operation takes: `Accept-Patch` names it for a `PATCH`, `Accept` for all else.",
+        """const type = answer.headers.get("Accept-Patch") ?? answer.headers.get("Accept");
+answer = await send({ "Content-Type": type.split(",")[0] });""",
+    ),
+    "idempotency_key_reused": Remedy(
+        "Make a key for each new thing that is done, and keep it for repeating that one alone.",
+        'answer = await send({ "Idempotency-Key": crypto.randomUUID() });',
+    ),
+    "validation_error": Remedy(
+        "Show each of `errors` at its field: `pointer` names it, `detail` says what is wrong.", FAULTS
+    ),
+    "password_too_weak": Remedy("Say so at the field. Several words are easier to remember than signs.", FAULTS),
+    "password_too_common": Remedy("Say so at the field. Several words that do not belong together will do.", FAULTS),
+    "rate_limit_exceeded": Remedy("Wait for so many seconds as `Retry-After` says, then send it again.", WAIT),
+    "account_locked": Remedy(
+        "Say when it can be tried again. The right password does not help until then.",
+        """const minutes = Math.ceil(Number(answer.headers.get("Retry-After")) / 60);
+say(`Try again in ${minutes} min.`);""",
+    ),
+    "header_fields_too_large": Remedy(
+        "Send fewer headers. On a shared host it is mostly the cookies of others.",
+        'answer = await fetch(url, { credentials: "omit", headers });',
+    ),
+    "internal_error": Remedy(
+        "Report `request_id`, by which it is found in the log. Repeat only what can be sent twice.",
+        f"console.error(problem.request_id);\n{REPEAT}",
+    ),
+    "service_unavailable": Remedy(
+        "Wait for so many seconds as `Retry-After` says. Repeat only what can be sent twice.", REPEAT
+    ),
+}
