@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Write generated/ from openapi.yaml, docs/security.md from the tests, docs/permissions.md from contract and policy,
-# the tables of docs/operations.md from the settings and of README.md from the contract. `--check` changes nothing and
-# fails when one of them is stale.
+# Write generated/ from openapi.yaml, docs/security.md from the tests, docs/permissions.md from contract and policy, the
+# tables of docs/operations.md from the settings, of README.md from the contract, of contract/README.md from the engine's
+# tests. `--check` changes nothing and fails when one of them is stale.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -19,3 +19,4 @@ fi
 "$python" -m scripts.permissions "$@"
 "$python" -m scripts.operations "$@"
 "$python" -m scripts.readme "$@"
+"$python" -m scripts.support "$@"

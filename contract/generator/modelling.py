@@ -16,13 +16,13 @@ from contract.generator.place_names import name_schemas
 
 Direction = Literal["request", "answer"]
 HELD = {
-    "title", "description", "default", "examples", "deprecated",
+    "title", "description", "default", "examples",
     "type", "format", "enum", "const", "pattern",
     "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
     "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties",
 }  # fmt: skip
 """The keywords without schemas below them that a model can hold."""
-BESIDE = {"description", "default", "examples", "deprecated", "title"}
+BESIDE = {"description", "default", "examples", "title"}
 """What is kept beside a reference."""
 SHAPES = {"type", "properties", "items", "$ref", "enum", "const", "allOf", "anyOf", "oneOf", "additionalProperties"}
 """What says what a value is, and not only what it must fulfil."""
