@@ -98,7 +98,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        async with (opened or connect.pooled(chosen, statements))() as calls.db:
+        async with (opened or connect.pooled(chosen, statements, lambda: process.life.ending))() as calls.db:
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
             async with measuring, process.quotas.tasks.counting_in(bulkheads.beside(calls.db)):

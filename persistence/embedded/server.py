@@ -54,8 +54,10 @@ SELECT format('ALTER ROLE docket SET %I = %L', name, value)
 SELECT 'CREATE DATABASE docket OWNER docket' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'docket') \gexec
 """
 LOST = 2  # psql's exit status when there is no server, or no longer
-LEAVE_SECONDS = 15  # that who leaves waits for its turn: less than a server has to end
+LEAVE_SECONDS = 5  # that who leaves waits for its turn, which others have for a moment
 TRIES = 20  # to find a server that has just answered
+KEPT_OUT: set[Path] = set()
+"""The folders whose turn this process has waited for in vain: nothing of it waits there again when it leaves."""
 PULSE = 2.0  # seconds after which the supervision makes sure that the server still takes connections
 
 
@@ -84,7 +86,6 @@ class Embedded:
         self.postmaster = Postmaster((self.folder / "data").resolve(), self.settings)
         self._users: int | None = None  # the descriptor of users.lock while we use the server
         self._leaving = threading.Event()
-        self._is_kept_out = False
         self._supervision: asyncio.Task[None] | None = None
 
     def url(self, role: str = "docket", database: str = "docket") -> str:
@@ -296,10 +297,10 @@ class Embedded:
         gives_up = (lambda: False) if leaving else self._leaving.is_set
         seconds = self.patience
         if leaving:  # who was kept out so far waits no longer
-            seconds = 0 if self._is_kept_out else min(self.patience, LEAVE_SECONDS)
-        self._is_kept_out = True
+            seconds = 0 if self.folder in KEPT_OUT else min(self.patience, LEAVE_SECONDS)
+        KEPT_OUT.add(self.folder)
         try:
             locks.take(lock, seconds=seconds, say=log.warning, shared=shared, gives_up=gives_up)
         except locks.Unavailable as error:
             raise EmbeddedError(str(error)) from None
-        self._is_kept_out = False
+        KEPT_OUT.discard(self.folder)

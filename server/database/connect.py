@@ -1,5 +1,6 @@
 """Which database a server uses, that of DATABASE_URL or the embedded one under DATA_DIR, and what keeps us from it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -20,6 +21,7 @@ class Unreachable(CommandError):  # noqa: N818 - it says what is the case
 
 POOLED = "A pooler stands between: for this command, name the database itself in DATABASE_URL"
 PATIENCE = 5  # seconds to wait for a connection
+PAUSE = 0.05  # seconds between two looks whether we are told to end
 
 
 @contextmanager
@@ -36,14 +38,19 @@ def opened(settings: Settings) -> Iterator[str]:
         embedded.close()
 
 
-def pooled(settings: Settings, watch: Watch | None = None) -> Callable[[], AbstractAsyncContextManager[Database]]:
-    """Opens the connections of one process; an embedded server is brought back whenever it dies meanwhile."""
+def pooled(
+    settings: Settings, watch: Watch | None = None, is_ending: Callable[[], bool] = lambda: False
+) -> Callable[[], AbstractAsyncContextManager[Database]]:
+    """Opens the connections of one process; an embedded server is brought back whenever it dies meanwhile.
+
+    Raises CommandError when we are told to end before that server answers.
+    """
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Database]:
         embedded = Embedded(settings.data_dir) if settings.url is None else None
         if embedded is not None:
-            await embedded.start()
+            await start_embedded(embedded, is_ending)
         url = settings.url or (embedded.url() if embedded else "")
         lent = settings.database_pooler is not None
         pool = Pool(url, size=settings.pool_size, lent=lent, watch=watch)
@@ -55,6 +62,17 @@ def pooled(settings: Settings, watch: Watch | None = None) -> Callable[[], Abstr
                 await embedded.stop()
 
     return opened
+
+
+async def start_embedded(embedded: Embedded, is_ending: Callable[[], bool]) -> None:
+    """Start an embedded server, which may wait long for another process. Raises CommandError when told to end."""
+    starting = asyncio.create_task(embedded.start())
+    while not (await asyncio.wait([starting], timeout=PAUSE))[0]:
+        if is_ending():
+            starting.cancel()
+            await asyncio.wait([starting])
+            raise CommandError("Told to end before the embedded PostgreSQL answered")
+    await starting
 
 
 @asynccontextmanager

@@ -1,8 +1,10 @@
 """The first and the last of every request: its id, its answer whatever happens, its line in the log."""
 
 import re
+import sys
 import time
 from collections.abc import Collection
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -14,7 +16,9 @@ from contract.response_encoding import Answer
 from contract.types import Headers, Problem, Streamed
 from generated.operations import InternalError
 from handlers.shared.call import Life
+from persistence.embedded.binaries import EmbeddedError
 from security.passwords import ClientLeft
+from server.complaints import CommandError
 from server.errors import MethodNotAllowed
 from server.middleware.common_headers import Common, encoded
 from server.middleware.trusted_hosts import Gate
@@ -66,7 +70,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.shell(scope, receive, send)
+            await self.shell(scope, receive, partial(send_words, send))
             return
         if self.root:
             scope = self.below_root(scope)
@@ -111,7 +115,8 @@ class Edge:
         operation, principal = exchange.operation, exchange.principal
         seconds = time.perf_counter() - began
         self.metrics.answer(operation.id if operation else NONE, status, seconds)
-        tell = log.debug if exchange.path in PROBES and status != INTERNAL_ERROR else log.info
+        bound = log.bind()  # itself looks for what it does not have
+        tell = bound.debug if exchange.path in PROBES and status != INTERNAL_ERROR else bound.info
         tell(
             "request",
             operation=operation.id if operation else None,
@@ -207,6 +212,14 @@ class Edge:
 
         await self.shell(scope, exchange.receive, send_more)
         return status
+
+
+async def send_words(send: Send, message: Message) -> None:
+    """Tell why the application does not start: what operators can do something about without a traceback."""
+    error = sys.exception()
+    if isinstance(error, CommandError | EmbeddedError):
+        message = {**message, "message": str(error)}
+    await send(message)
 
 
 def request_id(exchange: Exchange) -> str:

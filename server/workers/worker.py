@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from server.middleware.edge import Edge
 from server.observability.log_writer import Lines
 from server.settings import loading
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 LAST = 30  # seconds that a worker without a supervisor has to end, above those in which it drains
 
 
@@ -29,6 +31,7 @@ def application() -> Edge:
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         seconds = chosen.drain_seconds + LAST
+        thaw_with(supervisor)
         Thread(target=outlive_nobody, args=[supervisor, seconds], name="supervisor", daemon=True).start()
     life = Life()
     drain_at(signal.SIGTERM, life, chosen.drain_seconds)
@@ -37,6 +40,15 @@ def application() -> Edge:
     gc.freeze()  # all this stays; to look for garbage in it would stop everybody for 50 ms, again and again
     gc.set_threshold(10_000, 20, 20)  # a request leaves hardly any: to look after every 700 new objects is for nothing
     return app
+
+
+def thaw_with(supervisor: BaseProcess) -> None:
+    """Have the kernel wake us when the supervisor is killed: frozen we would keep the port, and hear of nothing.
+
+    That is Linux's; elsewhere a frozen worker stays until somebody wakes or kills it.
+    """
+    if sys.platform == "linux" and supervisor.is_alive():
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def outlive_nobody(supervisor: BaseProcess, seconds: float) -> None:

@@ -216,9 +216,10 @@ async def test_a_change_of_the_code_begins_anew_where_that_is_asked_for(tmp_path
         assert await server.end() == (0, "")
 
 
-async def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path, fresh_url: str) -> None:
+async def test_workers_end_when_their_supervisor_is_killed_frozen_ones_too(tmp_path: Path, fresh_url: str) -> None:
     async with asyncio.timeout(90), running(tmp_path, fresh_url, 2) as server:
         workers = workers_of(server)
+        workers[0].suspend()  # one that hangs hears of nothing until it is woken
 
         os.kill(server.process.pid, signal.SIGKILL)
         await refused(server)

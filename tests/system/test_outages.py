@@ -79,3 +79,48 @@ async def test_a_command_beside_a_server_uses_its_database_and_leaves_it_running
             assert (await client.get(f"{server.url}/readyz")).status_code == httpx.codes.OK
 
     assert not Embedded(folder).status().running
+
+
+HELD_UP = """
+import os
+import sys
+
+if "server.database.migrations" in sys.orig_argv:
+    open(os.environ["GATE"] + ".reached", "w").close()
+    open(os.environ["GATE"]).close()
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_server_that_waits_for_another_process_ends_when_it_is_told_to(
+    tmp_path: Path, folder: Path, workers: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HELD_UP)
+    gate, log = tmp_path / "gate", tmp_path / "log"
+    os.mkfifo(gate)
+    settings = {"DATA_DIR": str(folder), "PORT": "0", "WORKERS": str(workers), "GATE": str(gate)}
+    settings |= {"PYTHONPATH": f"{tmp_path}:{ROOT}", "DRAIN_SECONDS": "0", "LOG_FORMAT": "json"}
+    with log.open("wb") as output:
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "server", "serve", cwd="/", env=os.environ | settings, stdout=output, stderr=output
+        )
+
+    async def said(text: str) -> bool:
+        return text in log.read_text()
+
+    async def reached() -> bool:
+        return gate.with_name("gate.reached").exists()
+
+    await until(reached, answer=True, seconds=60)
+    turn = os.open(folder / "locks/turn.lock", os.O_RDONLY)
+    fcntl.flock(turn, fcntl.LOCK_EX)  # a process that is frozen while it has it, for one
+    await asyncio.to_thread(gate.write_text, "")
+    await until(lambda: said("Waiting for at most 60 s"), answer=True, seconds=60)
+
+    server.terminate()
+
+    async with asyncio.timeout(20):  # a supervisor that has not waited yet waits for its turn to leave, 5 s at most
+        await server.wait()
+    os.close(turn)
+    assert "Traceback" not in log.read_text()
+    Embedded(folder).shut_down()
