@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import IO, Any, TypeAlias
 from urllib.parse import quote, unquote
@@ -111,7 +112,7 @@ class Exchange:
 
     def header(self, name: str) -> str | None:
         """The value of a request header; of a repeated one the values in one list (RFC 9110, 5.3)."""
-        value = self.headers.get(name.lower().encode())
+        value = self.headers.get(field(name))
         return None if value is None else value.decode("latin-1").strip(" \t")
 
     async def body(self, largest: int) -> bytes:
@@ -157,6 +158,12 @@ class Exchange:
         """Let go of what was uploaded."""
         for file in self.files:
             file.close()
+
+
+@lru_cache(maxsize=1024)
+def field(name: str) -> bytes:
+    """The name of a header as requests are searched for it."""
+    return name.lower().encode()
 
 
 def partly_decoded(raw_path: bytes | None, path: str) -> str:

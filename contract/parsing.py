@@ -18,7 +18,8 @@ BESIDES = bytes(set(range(256)) - set(b"[]{}"))
 def parsed(raw: bytes) -> Any:
     """The value. Raises TooLarge, and ValueError for what is no JSON."""
     opened = raw.count(b"[") + raw.count(b"{")
-    if opened > DEEPEST or opened + raw.count(b",") >= MOST_VALUES:  # which a text in it may be the reason of
+    many = len(raw) >= MOST_VALUES and opened + raw.count(b",") >= MOST_VALUES
+    if opened > DEEPEST or many:  # which a text in it may be the reason of
         weigh(raw)
     return from_json(raw, allow_inf_nan=False)
 

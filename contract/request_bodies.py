@@ -224,7 +224,7 @@ def rank(content: Content) -> tuple[int, int]:
 def typed(adapter: TypeAdapter[Any], value: Any, found: list[Fault], place: tuple[str, ...] = ()) -> Any:
     """The value as the generated model types it; what only the model refuses is a fault too."""
     try:
-        return adapter.validate_python(value)
+        return adapter.validator.validate_python(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         found += [Fault("body", pointer((*place, *one["loc"])), "format", one["msg"]) for one in details]

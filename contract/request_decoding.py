@@ -11,7 +11,7 @@ from contract.exchange import Exchange, TooLarge
 from contract.refusals import CONDITIONS, Condition, Wanted, refusals_of
 from contract.request_bodies import BodyReader
 from contract.schemas import Check, Schemas
-from contract.styles import Convert, Read, Unreadable, converter, decoded, decoded_plus, reader_of
+from contract.styles import Convert, Read, Unreadable, converter, decoded, decoded_plus, is_plain, reader_of
 from contract.types import Fault, Members, OAuthProblem, Operation, Parameter, Problem
 from contract.validation import MOST_FAULTS, Where, faults, pointer
 
@@ -20,12 +20,16 @@ NO_TEXT = "%FF"  # what is no percent-encoded UTF-8
 
 
 class Slot(NamedTuple):
-    """A parameter, how its texts are read, and how the value is judged and typed."""
+    """A parameter, how its texts are read, and how the value is judged and typed.
+
+    `is_plain`: a text without percent signs is the value itself.
+    """
 
     parameter: Parameter
     read: Read
     check: Check
     adapter: TypeAdapter[Any]
+    is_plain: bool
 
 
 class Member(NamedTuple):
@@ -50,7 +54,9 @@ class Reader:
     ) -> None:
         self.operation, self.schemas = operation, schemas
         self.refuse = refusals_of(operation, answers or schemas, conditions)
-        slots = [Slot(p, reader_of(p, schemas), schemas[p.schema], p.adapter) for p in operation.parameters]
+        slots = [
+            Slot(p, reader_of(p, schemas), schemas[p.schema], p.adapter, is_plain(p)) for p in operation.parameters
+        ]
         self.path = [slot for slot in slots if slot.parameter.where == "path"]
         self.headers = [slot for slot in slots if slot.parameter.where == "header"]
         self.cookies = [slot for slot in slots if slot.parameter.where == "cookie"]
@@ -81,7 +87,10 @@ class Reader:
         for slot in self.path:
             arguments[slot.parameter.argument] = self.path_value(slot, segments[slot.parameter.name])
         for slot in self.headers:
-            arguments[slot.parameter.argument] = self.header_value(slot, exchange.header(slot.parameter.name))
+            p = slot.parameter
+            text = exchange.header(p.name)
+            is_absent = text is None and not p.required
+            arguments[p.argument] = p.left_out if is_absent else self.header_value(slot, text)
         if self.cookies:
             self.read_cookies(exchange, arguments)
         found: list[Fault] = []
@@ -107,9 +116,9 @@ class Reader:
 
     def path_value(self, slot: Slot, text: str) -> Any:
         try:
-            value = slot.read((text,))
+            value = text if slot.is_plain and "%" not in text else slot.read((text,))
             if slot.check.is_valid(value):
-                return slot.adapter.validate_python(value)
+                return slot.adapter.validator.validate_python(value)
         except (Unreadable, UnicodeDecodeError, ValidationError):
             pass
         raise self.refuse["path"](None)
@@ -118,8 +127,6 @@ class Reader:
         p = slot.parameter
         found: list[Fault] = []
         if text is None:
-            if not p.required:
-                return p.left_out
             found.append(Fault("header", pointer([p.name]), "required", "Is required"))
         value: Any = self.value_of(slot, "header", (text or "",), found, (p.name,)) if not found else MISSING
         if found:
@@ -233,7 +240,7 @@ class Reader:
     ) -> Any:
         """The value as the generated model types it; what only the model refuses is a fault too."""
         try:
-            return adapter.validate_python(value)
+            return adapter.validator.validate_python(value)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
             found += [Fault(where, pointer((*prefix, *one["loc"])), "format", one["msg"]) for one in details]

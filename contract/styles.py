@@ -90,6 +90,17 @@ def reader_of(p: Parameter, schemas: Schemas) -> Read:
     return object_reader(p, known, converter(p.shape.others, schemas) if p.shape.others else None, decode)
 
 
+def is_plain(p: Parameter) -> bool:
+    """Whether a text of the parameter in which nothing is encoded is its value."""
+    return (
+        p.media_type is None
+        and p.where == "path"
+        and p.style == "simple"
+        and isinstance(p.shape, Scalar)
+        and p.shape.kinds == ("string",)
+    )
+
+
 def content_reader(media_type: str, decode: Decode) -> Read:
     """How a parameter is read that is a whole document of a media type."""
 

@@ -36,6 +36,8 @@ from persistence.search.vectors import write_vector
 
 WRITERS = ROLES[Action.write_tasks]
 SUCCESS = AuditOutcome.success
+USUAL = {"status": TaskStatus.pending, "priority": TaskPriority.medium}
+"""What a new task has where it is not told."""
 FULL = "The organization has as many tasks as it may have."
 Written = TypeVar("Written")
 
@@ -163,9 +165,8 @@ async def search_tasks(
 
 async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask201:
     where = call.caller.id if body.organization_id is MISSING else body.organization_id
-    status = TaskStatus.pending if body.status is MISSING else body.status
-    priority = TaskPriority.medium if body.priority is MISSING else body.priority
-    whole = body.model_copy(update={"status": status, "priority": priority})
+    left_out = {name: value for name, value in USUAL.items() if getattr(body, name) is MISSING}
+    whole = body.model_copy(update=left_out) if left_out else body
     insert = partial(tasks.insert, call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
     task = await placed(call, where, partial(insert, vector=write_vector(whole)))
     return CreateTask201(body=written(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))

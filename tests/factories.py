@@ -32,7 +32,7 @@ def hashed_password() -> str:
     return hashed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SignedIn(Caller):
     """A caller in a session."""
 

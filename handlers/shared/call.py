@@ -107,8 +107,7 @@ async def stay() -> None:
     await asyncio.Event().wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """The program that calls: its address, its `User-Agent`, of which 500 characters are kept, and its request's id.
 
     `refresh_cookie` is the refresh token that it has as a cookie, `accept` what it says it reads; `left` returns when
@@ -139,7 +138,7 @@ class NoSuchAccount(NotFound):
     """No active account is what the body names. Who is told so may do it: this is no matter of permission."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # to be frozen would cost each request as much as all the rest of it
 class PublicCall:
     """A call by anybody. A statement commits alone; several are one change in `db.transaction()`."""
 
@@ -168,7 +167,7 @@ class PublicCall:
         return await work()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call(PublicCall):
     """A call by a signed-in user."""
 

@@ -5,10 +5,11 @@ placeholders where the values will be, and its SQL is kept; a call then picks th
 Dataclasses and models are spread over their fields. MISSING and `Shape[...]` arguments reach the function as they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import update_wrapper
 from inspect import signature
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any, Generic, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
 
 from asyncpg import Record
@@ -25,8 +26,8 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 Shape: TypeAlias = Annotated[T, "shape"]
 Sql: TypeAlias = ClauseElement
+Pick: TypeAlias = Callable[[Any], tuple[Any, ...]]
 Rows: TypeAlias = Select[*tuple[Any, ...]]
-Source: TypeAlias = tuple[int, str | None]
 
 
 class Compiler(PGCompiler_asyncpg):
@@ -46,13 +47,17 @@ class Dialect(PGDialect_asyncpg):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a query: a value, a shape, or something spread over `fields`."""
+    """A parameter of a query: a value, a shape, or something spread over `fields`, of which `optional` may be MISSING.
+
+    `may_miss`: so may the value itself.
+    """
 
     name: str
     default: object
     shape: bool
     fields: tuple[str, ...]
-    optional: bool
+    optional: tuple[str, ...]
+    may_miss: bool
 
     @classmethod
     def declared(cls, name: str, hint: Any, default: object) -> "Parameter":
@@ -62,13 +67,13 @@ class Parameter:
         ]
         fields: dict[str, Any] = get_type_hints(spread[0]) if spread and not shape else {}
         fields.pop("model_config", None)
-        return cls(name, default, shape, tuple(fields), any(MISSING in get_args(h) for h in (hint, *fields.values())))
+        optional = [field for field, hint in fields.items() if MISSING in get_args(hint)]
+        return cls(name, default, shape, tuple(fields), tuple(optional), MISSING in get_args(hint))
 
-    def given(self, value: Any) -> object:
-        """What shapes the SQL: the value itself, or which parts of it there are."""
-        if self.shape or value is MISSING:
-            return value
-        return tuple([field for field in self.fields if getattr(value, field) is not MISSING])
+    @property
+    def sources(self) -> Iterator[tuple[str, str]]:
+        """The placeholders of its fields."""
+        return ((f"{self.name}_{field}", field) for field in self.fields)
 
     def stand_in(self, value: Any) -> Any:
         """What the function sees in place of the value."""
@@ -77,13 +82,17 @@ class Parameter:
         if not self.fields:
             return bindparam(self.name)
         placeholders: dict[str, Any] = {
-            f: bindparam(f"{self.name}_{f}") if getattr(value, f) is not MISSING else MISSING for f in self.fields
+            field: bindparam(name) if getattr(value, field) is not MISSING else MISSING for name, field in self.sources
         }
         return value.model_construct(**placeholders) if isinstance(value, BaseModel) else type(value)(**placeholders)
 
 
 class Query(Generic[P, T]):
-    """`await find(db, task_id)`: runs what `write` wrote and answers what `read` makes of the records."""
+    """`await find(db, task_id)`: runs what `write` wrote and answers what `read` makes of the records.
+
+    A call lays its arguments out in a row, and behind them the fields of those that are spread: by their places there
+    it finds what decides about the SQL, and the values of the placeholders.
+    """
 
     def __init__(self, write: Callable[P, Sql], read: Callable[[list[Record]], T]) -> None:
         update_wrapper(self, write)
@@ -92,31 +101,47 @@ class Query(Generic[P, T]):
         self.parameters = [
             Parameter.declared(p.name, hints[p.name], p.default) for p in signature(write).parameters.values()
         ]
-        self.shaping = [(i, p) for i, p in enumerate(self.parameters) if p.shape or p.optional]
-        self.sources: dict[str, Source] = {}
-        for i, p in enumerate(self.parameters):
-            self.sources[p.name] = (i, None)
-            self.sources |= {f"{p.name}_{field}": (i, field) for field in p.fields}
-        self.kept: dict[tuple[object, ...], tuple[str, list[Source]]] = {}
+        self.places = {p.name: place for place, p in enumerate(self.parameters)}
+        self.spread: list[tuple[int, Pick, tuple[Any, ...]]] = []
+        """Of each parameter that is spread its place, what reads its fields, and those of a missing one."""
+        self.shapes = [place for place, p in enumerate(self.parameters) if p.shape]
+        self.optional = [place for place, p in enumerate(self.parameters) if p.may_miss and not p.shape]
+        for place, p in enumerate(self.parameters):
+            if p.fields:
+                self.spread.append((place, several(attrgetter, p.fields), (MISSING,) * len(p.fields)))
+                first = len(self.places)
+                self.places |= {name: first + at for at, (name, _) in enumerate(p.sources)}
+                self.optional += [self.places[f"{p.name}_{field}"] for field in p.optional]
+        self.defaults = [(p.name, p.default) for p in self.parameters]
+        self.kept: dict[tuple[object, ...], tuple[str, Pick]] = {}
 
     async def __call__(self, db: Database, *args: P.args, **kwargs: P.kwargs) -> T:
         sql, values = self.bind(*args, **kwargs)
         return self.read(await db.fetch(sql, values))
 
-    def bind(self, *args: P.args, **kwargs: P.kwargs) -> tuple[str, list[object]]:
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> tuple[str, tuple[object, ...]]:
         """The SQL for these arguments, and the values of its placeholders."""
-        rest = [kwargs.get(p.name, p.default) for p in self.parameters[len(args) :]]
-        arguments: tuple[Any, ...] = (*args, *rest)
-        shape = tuple([p.given(arguments[i]) for i, p in self.shaping])
-        sql, sources = self.kept.get(shape) or self.keep(shape, arguments)
-        return sql, [arguments[i] if field is None else getattr(arguments[i], field) for i, field in sources]
+        row: list[Any] = [*args, *[kwargs.get(name, default) for name, default in self.defaults[len(args) :]]]
+        for place, read, missing in self.spread:
+            value = row[place]
+            row += missing if value is MISSING else read(value)
+        shape = (*[row[place] for place in self.shapes], *[row[place] is MISSING for place in self.optional])
+        sql, pick = self.kept.get(shape) or self.keep(shape, row)
+        return sql, pick(row)
 
-    def keep(self, shape: tuple[object, ...], arguments: tuple[Any, ...]) -> tuple[str, list[Source]]:
+    def keep(self, shape: tuple[object, ...], row: Sequence[Any]) -> tuple[str, Pick]:
         write: Callable[..., Sql] = self.write
-        stand_ins = {p.name: p.stand_in(value) for p, value in zip(self.parameters, arguments, strict=True)}
+        stand_ins = {p.name: p.stand_in(value) for p, value in zip(self.parameters, row, strict=False)}
         compiled: Any = write(**stand_ins).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
-        self.kept[shape] = str(compiled), [self.sources[name] for name in compiled.positiontup]
+        self.kept[shape] = str(compiled), several(itemgetter, [self.places[name] for name in compiled.positiontup])
         return self.kept[shape]
+
+
+def several(getter: Callable[..., Callable[[Any], Any]], keys: Sequence[Any]) -> Pick:
+    """What picks these out of something, as a tuple however many there are."""
+    if len(keys) > 1:
+        return getter(*keys)
+    return lambda whole: tuple([getter(key)(whole) for key in keys])
 
 
 def query(read: Callable[[list[Record]], T]) -> Callable[[Callable[P, Sql]], Query[P, T]]:

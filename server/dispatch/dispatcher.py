@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -33,14 +33,14 @@ from generated.operations import (
 from handlers.shared import refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
-from persistence.authorization import Caller, NotAllowed
+from persistence.authorization import Caller, NotAllowed, OwnershipImplied
 from persistence.engine.pool import Database
 from persistence.queries.accounts import user_lists
 from security.tokens import InvalidToken
 from server.dispatch.authentication import Callers, Guest, is_ending
 from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
 from server.dispatch.idempotency import Once
-from server.dispatch.implied_ownership import as_superuser_if_needed, target_of
+from server.dispatch.implied_ownership import run_as_superuser, target_of
 from server.errors import MethodNotAllowed, problem_of, unauthorized
 from server.observability.metrics import Metrics
 from server.observability.outages import Outages
@@ -162,10 +162,17 @@ class Calls(binding.Server):
     async def answered(
         self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
     ) -> Result:
-        """The handler's result. What a signed-in user is forbidden is written down."""
-        run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
+        """The handler's result, with the caller's own role, or else, of a superuser, with implied ownership.
+
+        What a signed-in user is forbidden is written down.
+        """
         try:
-            return await as_superuser_if_needed(call, exchange.operation, arguments, run)
+            try:
+                return await self.run(call, exchange, handler, arguments)
+            except OwnershipImplied:
+                run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
+                asked = cast("Operation", exchange.operation)  # only a caller's statement raises it
+                return await run_as_superuser(cast("Call", call), asked, arguments, run)
         except (Forbidden, NotAllowed) as refusal:
             operation = exchange.operation
             if isinstance(call, Call) and operation is not None and operation.declares(FORBIDDEN):
@@ -180,9 +187,7 @@ class Calls(binding.Server):
                 )
             raise
 
-    async def run(
-        self, call: PublicCall, *, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
-    ) -> Result:
+    async def run(self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
         """The handler's result, or that of the same request before it."""
         key, operation = exchange.idempotency_key, exchange.operation
         if key is MISSING or operation is None or not isinstance(call, Call):

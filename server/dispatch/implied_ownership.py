@@ -11,7 +11,7 @@ from generated.models import AuditAction, AuditOutcome, AuditTarget, AuditTarget
 from generated.operations import ServiceUnavailable
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, PublicCall
-from persistence.authorization import NotAllowed, NotVisible, OwnershipImplied
+from persistence.authorization import NotAllowed, NotVisible
 from persistence.engine.implied_ownership import Implied
 from server.errors import problem_of
 
@@ -21,24 +21,13 @@ RETRY_AFTER = 5  # seconds
 UNWRITTEN = "What a superuser does in a team is written down, which is not possible just now. Try again."
 
 
-async def as_superuser_if_needed(
-    call: PublicCall, operation: Operation | None, arguments: Mapping[str, Any], run: Run
-) -> Result:
-    """The result of the call with the caller's own role, or else, of a superuser, with implied ownership."""
-    try:
-        return await run(call)
-    except OwnershipImplied:
-        if operation is None or not isinstance(call, Call):
-            raise
-    return await run_as_superuser(call, operation, target_of(operation, arguments), run)
-
-
-async def run_as_superuser(call: Call, operation: Operation, target: AuditTarget | None, run: Run) -> Result:
+async def run_as_superuser(call: Call, operation: Operation, arguments: Mapping[str, Any], run: Run) -> Result:
     """The result, in a transaction that commits with an audit log of it: that of the change, or of the access.
 
     A request that is refused for what it found there has an audit log, too. Raises ServiceUnavailable when none can be
     written.
     """
+    target = target_of(operation, arguments)
     asked = replace(call, caller=replace(call.caller, as_superuser=True))
     used = Implied(call.db, set())
     try:

@@ -1,6 +1,6 @@
 """The headers that every answer carries."""
 
-from contract.exchange import Exchange
+from contract.exchange import Exchange, field
 from contract.types import Headers
 from generated.operations import VERSION
 from server.middleware.content_security_policy import CspMode, content_security_policy
@@ -31,4 +31,4 @@ class Common:
 
 
 def encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return [(field(name), value.encode("latin-1")) for name, value in headers]

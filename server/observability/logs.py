@@ -3,6 +3,7 @@
 import json
 import logging
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -26,16 +27,17 @@ def configure(
     shared: list[Processor] = [
         with_request,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        with_moment,
     ]
     if form == "json":
         shared.append(structlog.processors.ExceptionRenderer(told))
         renderer: Processor = json_line
     else:
+        shared.append(with_moment_for_people)
         renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=tell)
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=type("Logger", (Direct, structlog.make_filtering_bound_logger(LEVELS[level])), {}),
         logger_factory=lambda *_: Writer(out),
         cache_logger_on_first_use=True,
     )
@@ -51,6 +53,20 @@ def configure(
         logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
 
 
+class Direct:
+    """Has an event processed where it is, which structlog copies three times: each request writes a line."""
+
+    _logger: Any
+    _processors: list[Processor]
+
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, **event_kw: Any) -> None:
+        event_kw["event"] = event
+        told: Any = event_kw
+        for process in self._processors:
+            told = process(self._logger, method_name, told)
+        self._logger.line(told)
+
+
 class Writer:
     """Writes lines to a text stream that is safe to write to from several threads, as `Lines` is."""
 
@@ -60,8 +76,6 @@ class Writer:
     def line(self, text: str) -> None:
         self.write(text + "\n")
 
-    debug = info = warning = error = line
-
 
 def with_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Add what the lines about one request, and about one trace of several services, are found by."""
@@ -69,6 +83,18 @@ def with_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
     if exchange is not None:
         event.setdefault("request_id", exchange.request_id)
         event.setdefault("trace_id", exchange.trace_id)
+    return event
+
+
+def with_moment(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Add when it happened, which JSON tells in UTC (RFC 3339)."""
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def with_moment_for_people(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Tell when it happened as JSON does."""
+    event["timestamp"] = f"{event['timestamp'].isoformat()[:-6]}Z"
     return event
 
 
@@ -92,4 +118,4 @@ def json_line(_logger: Any, _method: str, event: EventDict) -> str:
     try:
         return to_json(event, serialize_unknown=True).decode()
     except PydanticSerializationError:  # a text that is no Unicode
-        return json.dumps(event, default=repr)
+        return json.dumps(with_moment_for_people(_logger, _method, event), default=repr)

@@ -79,7 +79,7 @@ def test_the_sql_is_written_once_for_each_shape() -> None:
 
     for n in range(3):
         for more in (True, False):
-            assert noted.bind(n, more=more)[1] == [n]
+            assert noted.bind(n, more=more)[1] == (n,)
 
     assert written == [True, False]
 
@@ -94,7 +94,7 @@ async def test_a_dataclass_is_spread_and_its_missing_fields_are_no_condition(db:
     assert await in_range(db, Range(7)) == [7, 8, 9]
     assert await in_range(db, Range(3, 5)) == [3, 4]
     assert await in_range(db, Range(3, 4)) == [3]
-    assert in_range.bind(Range(3, 5))[1] == [3, 5]
+    assert in_range.bind(Range(3, 5))[1] == (3, 5)
 
 
 @query(lambda records: dict(records[0]))
@@ -145,7 +145,7 @@ async def test_constants_are_written_into_the_sql_and_values_are_not() -> None:
     sql, values = organizations.bind("it's")
 
     assert "kind = 'team'" in sql
-    assert values == ["it's"]
+    assert values == ("it's",)
     assert "it's" not in sql
 
 
