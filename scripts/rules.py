@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from contract.generator.__main__ import main
-from contract.generator.bodies import needed
-from contract.generator.document import Node, Refused, child, resolve
+from contract.generator.lowering.bodies import needed
+from contract.generator.reading.document import Node, Refused, child, resolve
 from contract.media_types import is_json
 from contract.parsing import DEEPEST, LARGE_BODY, MOST_VALUES
 from contract.schemas import Schemas

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from contract.generator.meta_schemas import meta_schema
-from contract.generator.shapes import DEFINED, NAMED
+from contract.generator.lowering.shapes import DEFINED, NAMED
+from contract.generator.reading.meta_schemas import meta_schema
 from scripts.pages import ROOT, between, keep
 from scripts.readme import table
 

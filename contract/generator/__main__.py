@@ -20,19 +20,19 @@ from typing import NamedTuple
 import jinja2
 from typing_extensions import override
 
-from contract.generator.discriminators import check_discriminators
-from contract.generator.document import Findings, InvalidContract, Lines, Node, Refused, load
-from contract.generator.empty_values import allow_empty_values
-from contract.generator.grammar import Placed
-from contract.generator.judging import judge
-from contract.generator.modelling import Modelling
+from contract.generator.judging.discriminators import check_discriminators
+from contract.generator.judging.trial import judge
+from contract.generator.judging.values import check_values
+from contract.generator.lowering.empty_values import allow_empty_values
+from contract.generator.lowering.parser import Contract, Kinds, Rule, no_kinds
+from contract.generator.lowering.unimplemented import leave_out_media_types
+from contract.generator.modelling.models import Modelling
 from contract.generator.names import pascal, snake
-from contract.generator.normal_form import spell_out
-from contract.generator.parser import Contract, Kinds, Rule, no_kinds
-from contract.generator.references import References, insert_path_items
-from contract.generator.unimplemented import leave_out_media_types
-from contract.generator.values import check_values
-from contract.generator.versions import read_document
+from contract.generator.reading.document import Findings, InvalidContract, Lines, Node, Refused, load
+from contract.generator.reading.grammar import Placed
+from contract.generator.reading.normal_form import spell_out
+from contract.generator.reading.references import References, insert_path_items
+from contract.generator.reading.versions import read_document
 from contract.refusals import CONDITIONS, Condition, Wanted
 
 MODELS = shlex.split("""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from contract import types
-from contract.generator.document import Refused
+from contract.generator.reading.document import Refused
 
 ARGUMENTS = frozenset({"call", "self", "body"})
 MEMBERS = ARGUMENTS | {"code", "detail", "errors", "status", "types", "media_type", "media_types", "constant_headers"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jinja2
 
-from contract.generator.ir import Tag
+from contract.generator.lowering.ir import Tag
+from contract.generator.lowering.parser import Contract
 from contract.generator.names import argument, snake
-from contract.generator.parser import Contract
 from contract.servers import usual
 
 TIDY = ("ruff", "check", "--quiet", "--no-cache", "--isolated", "--fix", "--select", "F401,I", "--line-length", "120")

@@ -16,8 +16,8 @@ import pytest
 from contract.binding import Binding, Server
 from contract.exchange import Exchange, Message
 from contract.generator.__main__ import generate
-from contract.generator.document import InvalidContract
-from contract.generator.parser import Kinds, no_kinds
+from contract.generator.lowering.parser import Kinds, no_kinds
+from contract.generator.reading.document import InvalidContract
 from contract.response_encoding import Answer
 from contract.types import Operation, Problem, Result
 

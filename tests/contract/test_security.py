@@ -9,7 +9,7 @@ import pytest
 
 from contract.authorization import Authenticator
 from contract.exchange import Exchange
-from contract.generator.security import schemes_of
+from contract.generator.lowering.security import schemes_of
 from contract.refusals import OwnProblem
 from contract.types import ContractError
 from tests.contract.small import NOTHING, Node, Small, document, refusals

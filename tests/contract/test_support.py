@@ -10,7 +10,7 @@ from pydantic import MISSING
 from pydantic_core import to_json, to_jsonable_python
 
 from contract.exchange import Exchange
-from contract.generator.shapes import DEFINED, NAMED
+from contract.generator.lowering.shapes import DEFINED, NAMED
 from contract.types import Array, ContractError, Json, Members, Problem, Result, Scalar
 from scripts import support
 from tests.contract.small import NOTHING, Node, Small, Told, document, package, refusals

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from contract.generator.bodies import most_bytes
-from contract.generator.document import Refused
+from contract.generator.lowering.bodies import most_bytes
+from contract.generator.reading.document import Refused
 
 USUAL = 64 * 1024
 SCHEMAS: dict[str, Any] = {

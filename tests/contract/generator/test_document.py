@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from contract.generator.document import InvalidContract, load
+from contract.generator.reading.document import InvalidContract, load
 
 
 def read(tmp_path: Path, text: str | bytes) -> Any:

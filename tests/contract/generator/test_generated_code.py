@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.generator.__main__ import generate
-from contract.generator.document import InvalidContract, load
+from contract.generator.reading.document import InvalidContract, load
 from scripts.rules import HOUSE
 from tests.contract.generator.conftest import GOLDEN, ROOT
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from contract.generator.__main__ import generate
-from contract.generator.document import InvalidContract
-from contract.generator.requests import SKIP
-from contract.generator.unimplemented import MOVE
+from contract.generator.lowering.requests import SKIP
+from contract.generator.lowering.unimplemented import MOVE
+from contract.generator.reading.document import InvalidContract
 from tests.contract.small import Node, document
 
 THING: Node = {"type": "object", "properties": {"a": {"type": "integer"}}}

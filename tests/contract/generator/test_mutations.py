@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract.generator.__main__ import generate, told
-from contract.generator.document import InvalidContract, Refused
+from contract.generator.reading.document import InvalidContract, Refused
 from tests.contract.generator.trying import Document, document_of
 
 NUMBER = int(os.environ.get("MUTATIONS", "120"))

@@ -14,7 +14,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
 from contract.generator.__main__ import generate
-from contract.generator.document import InvalidContract
+from contract.generator.reading.document import InvalidContract
 from tests.contract.generator.conftest import PUBLIC
 from tests.contract.stubs import Stubs
 

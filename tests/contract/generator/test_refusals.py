@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from contract.generator.__main__ import generate
-from contract.generator.document import InvalidContract
-from contract.generator.parser import APART
-from contract.generator.references import BUNDLE
+from contract.generator.lowering.parser import APART
+from contract.generator.reading.document import InvalidContract
+from contract.generator.reading.references import BUNDLE
 from scripts.rules import HOUSE, MOST, TAKEN
 from tests.contract.generator.conftest import ROOT
 

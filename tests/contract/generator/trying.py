@@ -18,7 +18,7 @@ from contract import binding
 from contract.binding import Binding
 from contract.exchange import Exchange, Message, Scope
 from contract.generator.__main__ import generate
-from contract.generator.document import InvalidContract
+from contract.generator.reading.document import InvalidContract
 from contract.types import ContractError, Operation, Problem, ProblemType, Result
 
 CONDITIONS = {

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from contract.generator.document import Findings, Node, child
-from contract.generator.meta_schemas import VERSIONS, meta_schema
+from contract.generator.reading.document import Findings, Node, child
+from contract.generator.reading.meta_schemas import VERSIONS, meta_schema
 
 EXTENSION = "^x-"
 BOUNDS = {"minimum", "exclusiveMinimum"}

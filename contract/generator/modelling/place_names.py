@@ -1,9 +1,9 @@
 """Names schemas by the place where they stand: the `address` in the body of createTask is CreateTaskRequestAddress."""
 
-from contract.generator.document import Node, node_at
-from contract.generator.grammar import Placed
-from contract.generator.meta_schemas import ITEM_SCHEMA
 from contract.generator.names import pascal
+from contract.generator.reading.document import Node, node_at
+from contract.generator.reading.grammar import Placed
+from contract.generator.reading.meta_schemas import ITEM_SCHEMA
 
 SUFFIXES = {"parameters": "Parameter", "headers": "Header", "responses": "Response", "requestBodies": "Request"}
 IN_OPERATIONS = {"requestBody": "Request", ITEM_SCHEMA: "Item"}

@@ -3,12 +3,12 @@
 from typing import Protocol
 
 from contract import media_types
-from contract.generator.annotations import plain_type
-from contract.generator.bodies import most_bytes
-from contract.generator.document import Node, Refused, child, member, resolve
-from contract.generator.ir import Body, Content, FormMember
+from contract.generator.lowering.annotations import plain_type
+from contract.generator.lowering.bodies import most_bytes
+from contract.generator.lowering.ir import Body, Content, FormMember
+from contract.generator.lowering.shapes import kinds_of, parts, shape_of
 from contract.generator.names import argument, pascal, refuse_doubles
-from contract.generator.shapes import kinds_of, parts, shape_of
+from contract.generator.reading.document import Node, Refused, child, member, resolve
 from contract.parsing import LARGE_BODY
 from contract.types import Array, Part, Scalar
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from contract.generator.document import Node, Refused, child, member, resolve
-from contract.generator.ir import NO_DEFAULT, Parameter
+from contract.generator.lowering.ir import NO_DEFAULT, Parameter
+from contract.generator.lowering.shapes import shape_of, style_of
 from contract.generator.names import argument
-from contract.generator.shapes import shape_of, style_of
+from contract.generator.reading.document import Node, Refused, child, member, resolve
 from contract.types import Members, Scalar
 
 IGNORED = frozenset({"accept", "authorization", "content-type"})

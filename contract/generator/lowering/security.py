@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from contract.generator.document import Node, Refused, child, resolve
-from contract.generator.grammar import meant
+from contract.generator.reading.document import Node, Refused, child, resolve
+from contract.generator.reading.grammar import meant
 from contract.types import Scheme
 
 KINDS = {

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from contract.generator.document import Node, Refused, child, resolve
+from contract.generator.reading.document import Node, Refused, child, resolve
 from contract.parsing import DEEPEST, LARGE_BODY, LARGEST_BODY, MOST_VALUES, USUAL_BODY
 
 CHARACTER = 12  # bytes: an escape of each half of a pair, or percent-encoded UTF-8

@@ -1,8 +1,8 @@
 """Leaves out of a document what no code is written for, where the caller of the generator wants that."""
 
-from contract.generator import requests, responses
-from contract.generator.document import Findings, Node, child
-from contract.generator.grammar import Placed
+from contract.generator.lowering import requests, responses
+from contract.generator.reading.document import Findings, Node, child
+from contract.generator.reading.grammar import Placed
 
 KINDS = {"request-body": requests.is_read, "response": responses.is_written}
 

@@ -12,8 +12,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Never
 
 from contract.binding import Binding, Server
-from contract.generator.document import Findings, Node
-from contract.generator.parser import Contract
+from contract.generator.lowering.parser import Contract
+from contract.generator.reading.document import Findings, Node
 from contract.servers import usual
 from contract.types import ContractError, Operation, Result
 

@@ -6,15 +6,15 @@ from functools import cached_property
 from itertools import combinations
 from typing import Literal, TypeAlias
 
-from contract.generator.annotations import plain_type
-from contract.generator.document import Findings, Node, Refused, child, member, resolve
-from contract.generator.ir import CALLERS, Body, Content, Operation, Parameter, Response, Tag
+from contract.generator.lowering.annotations import plain_type
+from contract.generator.lowering.ir import CALLERS, Body, Content, Operation, Parameter, Response, Tag
+from contract.generator.lowering.parameters import IGNORED, parameter_of, refuse_shared_names
+from contract.generator.lowering.requests import body_of
+from contract.generator.lowering.responses import refuse_unsaid, response_of
+from contract.generator.lowering.security import Requirements, read_security, schemes_of
+from contract.generator.lowering.servers import servers_of
 from contract.generator.names import checked, pascal, refuse_doubles, snake
-from contract.generator.parameters import IGNORED, parameter_of, refuse_shared_names
-from contract.generator.requests import body_of
-from contract.generator.responses import refuse_unsaid, response_of
-from contract.generator.security import Requirements, read_security, schemes_of
-from contract.generator.servers import servers_of
+from contract.generator.reading.document import Findings, Node, Refused, child, member, resolve
 from contract.refusals import CONDITIONS, Condition, Wanted
 from contract.routing import Segment, segments_of
 from contract.schemas import Schemas

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from contract import media_types
-from contract.generator.document import Node, Refused, child, member, resolve
-from contract.generator.ir import Header, Representation, Response
+from contract.generator.lowering.ir import Header, Representation, Response
+from contract.generator.lowering.requests import SKIP
+from contract.generator.lowering.shapes import shape_of
 from contract.generator.names import CLASSES, MEMBERS, argument, pascal, refuse_doubles
-from contract.generator.requests import SKIP
-from contract.generator.shapes import shape_of
+from contract.generator.reading.document import Node, Refused, child, member, resolve
 from contract.refusals import Condition, Form, Wanted, choose, form_of, status_of, usual
 from contract.schemas import Schemas
 from contract.types import Members, ProblemType

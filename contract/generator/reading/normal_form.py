@@ -2,8 +2,8 @@
 
 import re
 
-from contract.generator.document import Node
-from contract.generator.grammar import Placed
+from contract.generator.reading.document import Node
+from contract.generator.reading.grammar import Placed
 
 INTEGERS = {f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)}
 INTEGERS |= {f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contract.generator.document import Node, child
+from contract.generator.reading.document import Node, child
 from contract.types import STYLES, Part, Shape
 
 NO_DEFAULT = object()

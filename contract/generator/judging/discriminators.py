@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from contract.generator.document import Findings, Node, Refused, child, resolve
-from contract.generator.grammar import Placed
+from contract.generator.reading.document import Findings, Node, Refused, child, resolve
+from contract.generator.reading.grammar import Placed
 
 
 def check_discriminators(document: Node, placed: list[Placed], findings: Findings) -> None:

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from contract.generator.document import Findings, Node, Refused, child, node_at
-from contract.generator.grammar import Placed
-from contract.generator.meta_schemas import ITEM_SCHEMA
+from contract.generator.modelling.place_names import name_schemas
 from contract.generator.names import pascal
-from contract.generator.place_names import name_schemas
+from contract.generator.reading.document import Findings, Node, Refused, child, node_at
+from contract.generator.reading.grammar import Placed
+from contract.generator.reading.meta_schemas import ITEM_SCHEMA
 
 Direction = Literal["request", "answer"]
 HELD = {

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from contract.generator.document import Node, Refused, child
+from contract.generator.reading.document import Node, Refused, child
 
 VARIABLE = re.compile(r"\{([^{}]*)\}")
 

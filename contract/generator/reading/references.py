@@ -4,8 +4,8 @@ import re
 from difflib import get_close_matches
 from urllib.parse import unquote
 
-from contract.generator.document import Findings, Node, Refused, child, resolve
-from contract.generator.grammar import Placed, described, meant
+from contract.generator.reading.document import Findings, Node, Refused, child, resolve
+from contract.generator.reading.grammar import Placed, described, meant
 
 BUNDLE = "npx @redocly/cli bundle openapi.yaml --output bundled.yaml"
 CORRECT, NAME = "correct the reference", ": name one of its operations"

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from contract.generator.document import Findings, Node, Refused, node_at
-from contract.generator.grammar import Grammar, Placed
-from contract.generator.meta_schemas import ITEM_SCHEMA, VERSIONS
+from contract.generator.reading.document import Findings, Node, Refused, node_at
+from contract.generator.reading.grammar import Grammar, Placed
+from contract.generator.reading.meta_schemas import ITEM_SCHEMA, VERSIONS
 
 READ = "3.1.1"
 NEW = {

@@ -1,8 +1,8 @@
 """Spells out `allowEmptyValue`: a parameter that may come without a value may also be the empty text."""
 
-from contract.generator.document import Findings, Node, Refused, child, member, resolve
-from contract.generator.grammar import Placed
-from contract.generator.shapes import shape_of
+from contract.generator.lowering.shapes import shape_of
+from contract.generator.reading.document import Findings, Node, Refused, child, member, resolve
+from contract.generator.reading.grammar import Placed
 from contract.schemas import Schemas
 from contract.types import Scalar
 

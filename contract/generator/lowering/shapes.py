@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from contract.generator.document import Node, Refused, child, resolve
+from contract.generator.reading.document import Node, Refused, child, resolve
 from contract.types import STYLES, Array, Members, Scalar, Shape
 
 SCALARS = ("boolean", "integer", "number", "string")

@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
-from contract.generator.document import Node, child
-from contract.generator.shapes import kinds_of, parts
+from contract.generator.lowering.shapes import kinds_of, parts
+from contract.generator.reading.document import Node, child
 
 PLAIN = {
     "boolean": "bool",

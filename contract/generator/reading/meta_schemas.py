@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
-from contract.generator.document import Node, child
+from contract.generator.reading.document import Node, child
 
 VERSIONS = ("3.0", "3.1", "3.2")
 VOCABULARIES = ("core", "applicator", "unevaluated", "validation", "meta-data", "format-annotation", "content")

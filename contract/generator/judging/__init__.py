@@ -1,0 +1,1 @@
+"""Judges a document: its values and alternatives, and the code that it becomes."""

@@ -1,0 +1,1 @@
+"""Lowers a document to what the templates need, and refuses what no code can be generated from."""

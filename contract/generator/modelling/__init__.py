@@ -1,0 +1,1 @@
+"""Makes the document that models are made of."""
