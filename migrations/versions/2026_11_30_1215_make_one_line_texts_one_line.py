@@ -42,7 +42,8 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         for table, keys, column, empty, more in TABLES:
             mended = mend_table(table, keys, column, empty, more)
-            say(f"{table}.{column}: {mended} mended")
+            if mended:
+                say(f"{table}.{column}: {mended} mended")
 
 
 def downgrade() -> None:

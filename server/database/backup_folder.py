@@ -17,6 +17,7 @@ from server.complaints import CommandError, say
 from server.database import backup
 
 NAME = "docket-%Y%m%dT%H%M%SZ.backup"
+FORMER = "*.zip"  # what release 0.1.0 wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ class BackupFolder:
             for old in self.backups():
                 if old.name < oldest:
                     old.unlink()
+            if former := sorted(self.path.glob(FORMER)):
+                said = "of release 0.1.0, which this one neither reads nor removes: delete those that you do not need"
+                say(f"Mind: {self.path} has zip files {said} (from {former[0].name} to {former[-1].name})")
             return file
 
     @contextmanager

@@ -702,6 +702,18 @@ async def test_a_folder_keeps_the_backups_of_some_days(fresh_url: str, folder: P
     assert all(map(backup.is_whole, new))
 
 
+async def test_zip_files_of_the_release_before_stay_and_are_told_of(fresh_url: str, folder: Path) -> None:
+    operator = Operator(DATABASE_URL=fresh_url)
+    for name in ("2026-01-01.zip", "2026-01-02.zip"):
+        (folder / name).write_text("old")
+
+    done = await operator.types("backup", "--keep", "3", folder)
+
+    assert done.status == 0
+    assert "(from 2026-01-01.zip to 2026-01-02.zip)" in done.errors
+    assert {"2026-01-01.zip", "2026-01-02.zip"} < set(names_in(folder))
+
+
 async def named(name: str, folder: Path) -> bool:
     return (folder / f"docket-{name}.backup").exists()
 
