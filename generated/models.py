@@ -1373,7 +1373,7 @@ SessionIdParameter = TypeAliasType("SessionIdParameter", UUID)
 LimitParameter = TypeAliasType("LimitParameter", Annotated[int, Field(ge=1, le=200)])
 
 
-CursorParameter = TypeAliasType("CursorParameter", Annotated[str, Field(max_length=2000, min_length=1)])
+CursorParameter = TypeAliasType("CursorParameter", Annotated[str, Field(max_length=2400, min_length=1)])
 
 
 SearchTextParameter = TypeAliasType(

@@ -32,6 +32,7 @@ from persistence.authorization import Caller, Full, NotVisible, Room
 from persistence.engine.keyset import Item
 from persistence.engine.pool import Database
 from persistence.queries import search, tasks
+from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_vector
 
 WRITERS = ROLES[Action.write_tasks]
@@ -168,7 +169,7 @@ async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask20
     left_out = {name: value for name, value in USUAL.items() if getattr(body, name) is MISSING}
     whole = body.model_copy(update=left_out) if left_out else body
     insert = partial(tasks.insert, call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
-    task = await placed(call, where, partial(insert, vector=write_vector(whole)))
+    task = await placed(call, where, partial(insert, vector=write_vector(whole), title_key=write_sort_key(body.title)))
     return CreateTask201(body=written(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))
 
 
@@ -206,7 +207,15 @@ async def changed(
     """The task with the patch, in the organization that it shall be in."""
     wanted, by = versions(if_match), call.caller
     vector = write_vector(patch)
-    given: dict[str, Any] = {"patch": patch, "vector": vector, "versions": wanted, "by": by, "roles": WRITERS}
+    title_key = MISSING if patch.title is MISSING else write_sort_key(patch.title)
+    given: dict[str, Any] = {
+        "patch": patch,
+        "vector": vector,
+        "title_key": title_key,
+        "versions": wanted,
+        "by": by,
+        "roles": WRITERS,
+    }
     if destination is MISSING:
         return await found(call.db, task_id, by, partial(tasks.update, **given))
     async with call.db.transaction() as db:

@@ -212,6 +212,9 @@ class Task(Row):
         ),
         Index("ix_tasks_priority", "organization_id", "priority_rank", "id"),
         Index("ix_tasks_title", "organization_id", "title", "id"),
+        Index(
+            "ix_tasks_title_key", "organization_id", func.coalesce(text("title_key"), text("title")).collate("C"), "id"
+        ),
         Index("ix_tasks_search", "search", postgresql_using="gin"),
         Index("ix_tasks_search_vector", "search_vector", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         Index("ix_tasks_unsearchable", "organization_id", postgresql_where=text("search_vector IS NULL")),
@@ -221,6 +224,8 @@ class Task(Row):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"))
     title: Mapped[str] = mapped_column(String(200))
+    title_key: Mapped[str | None] = mapped_column(Text(collation="C"))
+    """What the title is sorted by, as persistence/search/sorting.py writes it; null: the title as it is."""
     description: Mapped[str | None] = mapped_column(String(2000))
     status: Mapped[str] = mapped_column(String(11))
     priority: Mapped[str] = mapped_column(String(6))
@@ -324,8 +329,16 @@ CREATE TRIGGER outdated_search_vector BEFORE UPDATE OF title, description, organ
         NEW.search_vector = OLD.search_vector AND (NEW.title, NEW.description, NEW.organization_id)
             IS DISTINCT FROM (OLD.title, OLD.description, OLD.organization_id)
     ) EXECUTE FUNCTION empty_search_vector();
+CREATE FUNCTION empty_title_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.title_key := NULL;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER outdated_title_key BEFORE UPDATE OF title ON tasks
+    FOR EACH ROW WHEN (NEW.title_key = OLD.title_key AND NEW.title IS DISTINCT FROM OLD.title)
+    EXECUTE FUNCTION empty_title_key();
 """
 """What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction.
 
-The release before changes tasks and knows no search_vector.
+The release before changes tasks and knows no search_vector and no title_key.
 """

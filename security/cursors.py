@@ -8,7 +8,7 @@ from hashlib import blake2b
 from security.keys import Keys
 
 SEAL_LENGTH = 16
-LONGEST_CURSOR = 2000  # as the contract's parameter `cursor`; the longest sort key, a name, makes 1,431
+LONGEST_CURSOR = 2400  # as the contract's parameter `cursor`; the longest sort key, of a title, makes 2,206
 
 
 class InvalidCursor(Exception):  # noqa: N818 - it says what is the case

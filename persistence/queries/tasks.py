@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     DateTime,
+    Text,
     case,
     func,
     literal_column,
@@ -65,6 +66,7 @@ STORED = [column for column in Task.__table__.c if column.computed is None]
 INSTANT = DateTime(timezone=True)
 LAST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'infinity'"), type_=INSTANT)
 FIRST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'-infinity'"), type_=INSTANT)
+TITLE_KEY: ColumnElement[Any] = func.coalesce(Task.title_key, Task.title, type_=Text).collate("C")
 ORDERS: dict[TaskSort, Order] = {
     TaskSort.created_at_ascending: Order(Task.created_at.expression),
     TaskSort.created_at_descending: Order(Task.created_at.expression, descending=True),
@@ -74,8 +76,8 @@ ORDERS: dict[TaskSort, Order] = {
     TaskSort.due_date_descending: Order(FIRST, descending=True),
     TaskSort.priority_ascending: Order(Task.priority_rank.expression),
     TaskSort.priority_descending: Order(Task.priority_rank.expression, descending=True),
-    TaskSort.title_ascending: Order(Task.title.expression),
-    TaskSort.title_descending: Order(Task.title.expression, descending=True),
+    TaskSort.title_ascending: Order(TITLE_KEY),
+    TaskSort.title_descending: Order(TITLE_KEY, descending=True),
 }
 
 
@@ -116,12 +118,16 @@ def insert(
     task: models.TaskCreate,
     *,
     vector: str | MISSING,
+    title_key: str | MISSING = MISSING,
     organization_id: UUID,
     by: Caller,
     roles: Shape[Roles],
     room: Room | MISSING = MISSING,
 ) -> Sql:
-    """A task as the contract's `TaskCreate` says it; its status and priority must be there. `vector`: of its texts."""
+    """A task as the contract's `TaskCreate` says it; its status and priority must be there.
+
+    `vector` and `title_key` are made of its texts.
+    """
     target = organization(organization_id, by, roles, room)
     now = func.statement_timestamp()  # as far as PostgreSQL can tell it for a row that nobody has locked
     values = given(task) | {
@@ -133,6 +139,7 @@ def insert(
         "created_at": now,
         "updated_at": now,
     }
+    values |= {} if title_key is MISSING else {"title_key": title_key}
     return target.after(target.insert(Task, **values).returning(*TAGGED))
 
 
@@ -142,13 +149,15 @@ def update(
     patch: models.TaskPatch,
     *,
     vector: str | MISSING,
+    title_key: str | MISSING = MISSING,
     versions: Sequence[int] | MISSING,
     by: Caller,
     roles: Shape[Roles],
 ) -> Sql:
-    """The task with what is given. `vector`: of the texts that are."""
+    """The task with what is given. `vector`, `title_key`: of the texts that are."""
     values = given(patch)
     found_by = {"search_vector": found_by_texts(values, vector)} if values.keys() & {"title", "description"} else {}
+    found_by |= {} if title_key is MISSING else {"title_key": type_coerce(title_key, Task.title_key.type)}
     return change(target(task_id, by, roles), versions, values, found_by)
 
 

@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from generated import models
 from persistence.embedded.server import EmbeddedError
+from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_tagged_vector
 from persistence.tables import AuditLog, Member, Organization, Task, User
 from scripts.seed import rows
@@ -184,7 +185,7 @@ async def add_tasks(begun: Writing, contract: Contract, everything: Iterator[mod
 
 def as_row(task: models.Task) -> dict[str, Any]:
     vector = write_tagged_vector(task.organization_id, task.title, task.description)
-    return task.model_dump(exclude={"author"}) | {"search_vector": vector}
+    return task.model_dump(exclude={"author"}) | {"search_vector": vector, "title_key": write_sort_key(task.title)}
 
 
 def report(done: dict[str, tuple[int, int]], seconds: float) -> None:

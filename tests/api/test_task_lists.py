@@ -225,6 +225,43 @@ async def test_a_cursor_knows_the_personal_organization_by_either_name(four: Api
     await four.get("/tasks", cursor=first["next_cursor"], organization_id=first["items"][0]["organization_id"])
 
 
+@pytest.mark.parametrize("release", ["this", "the one before"])
+async def test_titles_are_sorted_as_people_read_them(api: ApiClient, make: Factory, db: Bench, release: str) -> None:
+    ada = await make.user()
+    who = api.as_(ada)
+    wanted = [
+        "apfel",
+        "\u00c4pfel",
+        "apple",
+        "Banana",
+        "Stra\u00dfe",
+        "STRASSE 2",
+        "Zebra",
+        "\u05e9\u05dc\u05d5\u05dd",
+        "\u4f60\u597d",
+    ]
+    for title in reversed(wanted):
+        if release == "this":
+            task = await who.post("/tasks", {"title": "x"})
+            await who.patch(f"/tasks/{task['id']}", {"title": title})
+        else:
+            await make.task(ada.id, ada, title=title, title_key=None)
+
+    ascending = [title async for page in pages(who, "/api/v1/tasks?sort=title&limit=2") for title in titles(page)]
+    descending = [title async for page in pages(who, "/api/v1/tasks?sort=-title&limit=2") for title in titles(page)]
+
+    assert ascending == descending[::-1] == (wanted if release == "this" else sorted(wanted))
+
+
+async def test_a_title_that_the_release_before_changes_has_no_old_key(api: ApiClient, make: Factory, db: Bench) -> None:
+    ada = await make.user()
+    task_id = await make.task(ada.id, ada, title="apple")
+
+    await db.fetch("UPDATE tasks SET title = 'pear', search_vector = search_vector WHERE id = $1", [task_id])
+
+    assert [row["title_key"] for row in await db.fetch("SELECT title_key FROM tasks", [])] == [None]
+
+
 @pytest.mark.parametrize(("name", "with_it"), [("has_due_date", ["b", "d"]), ("has_description", ["e"])])
 async def test_what_has_no_value_can_be_asked_for(four: ApiClient, name: str, with_it: list[str]) -> None:
     await four.post("/tasks", {"title": "e", "description": "Told"})
