@@ -891,6 +891,8 @@ class TaskSort(StrEnum):
     priority_descending = "-priority"
     title_ascending = "title"
     title_descending = "-title"
+    priority_descending_due_date_ascending = "-priority,due_date"
+    due_date_ascending_priority_descending = "due_date,-priority"
 
 
 TaskTitle = TypeAliasType(

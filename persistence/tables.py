@@ -27,6 +27,13 @@ MARKS = r"[\u0300-\u036F]"  # what accents come to when letters are taken apart
 UNLIKE, LIKE = "łŁøØđĐħĦı", "lLoOdDhHi"  # letters that Unicode does not take apart
 
 
+DUE = "CAST(EXTRACT(epoch FROM due_date - TIMESTAMPTZ '1970-01-01 00:00:00+00') * 1000000 AS bigint)"
+DUE = f"COALESCE({DUE}, 900000000000000000)"  # microseconds; the year 9999 has fewer
+PRIORITY_DUE_DATE = f"(4 - priority_rank) * 1000000000000000000 + {DUE}"
+DUE_DATE_PRIORITY = f"{DUE} * 10 + (4 - priority_rank)"
+"""Two sort keys in one number."""
+
+
 def words(column: str, weight: str) -> str:
     """The words of a text without case and accents, in SQL; persistence/search/unfilled.py folds a search alike."""
     apart = f"regexp_replace(normalize(coalesce({column}, ''), NFKD), '{MARKS}', '', 'g')"
@@ -215,6 +222,8 @@ class Task(Row):
         Index(
             "ix_tasks_title_key", "organization_id", func.coalesce(text("title_key"), text("title")).collate("C"), "id"
         ),
+        Index("ix_tasks_priority_due_date", "organization_id", text(f"({PRIORITY_DUE_DATE})"), "id"),
+        Index("ix_tasks_due_date_priority", "organization_id", text(f"({DUE_DATE_PRIORITY})"), "id"),
         Index("ix_tasks_search", "search", postgresql_using="gin"),
         Index("ix_tasks_search_vector", "search_vector", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         Index("ix_tasks_unsearchable", "organization_id", postgresql_where=text("search_vector IS NULL")),

@@ -30,7 +30,7 @@ def filters(given: Mapping[str, Any], sort: str = "") -> Filters | MISSING:
     kept = present(given)
     if "status" in kept:
         kept["status"] = statuses(kept["status"])
-    column = sort.removeprefix("-").partition("_")[0]
+    column = "" if "," in sort else sort.removeprefix("-").partition("_")[0]
     first, last = kept.get(f"{column}_after", MISSING), kept.get(f"{column}_before", MISSING)
     return Filters(**kept, first=first, last=last) if kept else MISSING
 

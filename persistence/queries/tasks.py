@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import MISSING
 from sqlalchemy import (
     JSON,
+    BigInteger,
     ColumnElement,
     DateTime,
     Text,
@@ -43,7 +44,7 @@ from persistence.engine.statements import Shape, Sql, given, one_of, query, when
 from persistence.queries.audit import Entry, insert_after
 from persistence.queries.task_filters import Filters
 from persistence.search.vectors import DESCRIPTION, TITLE, changed_vector, moved_vector, whole_vector
-from persistence.tables import Organization, Task, User
+from persistence.tables import DUE_DATE_PRIORITY, PRIORITY_DUE_DATE, Organization, Task, User
 
 AUTHOR = aliased(User, name="author")
 HERE: ColumnElement[Any] = literal_column("tasks.user_id", Task.user_id.type)  # RETURNING correlates no column
@@ -78,6 +79,8 @@ ORDERS: dict[TaskSort, Order] = {
     TaskSort.priority_descending: Order(Task.priority_rank.expression, descending=True),
     TaskSort.title_ascending: Order(TITLE_KEY),
     TaskSort.title_descending: Order(TITLE_KEY, descending=True),
+    TaskSort.priority_descending_due_date_ascending: Order(literal_column(PRIORITY_DUE_DATE, BigInteger())),
+    TaskSort.due_date_ascending_priority_descending: Order(literal_column(DUE_DATE_PRIORITY, BigInteger())),
 }
 
 

@@ -21,8 +21,14 @@ ORDERS: dict[str, list[str]] = {
     "-due_date": ["b", "d", "c", "a"],  # who has none comes last in either direction
     "priority": ["b", "a", "c", "d"],
     "title": ["a", "b", "c", "d"],
+    "-priority,due_date": ["d", "c", "a", "b"],
+    "due_date,-priority": ["d", "b", "c", "a"],
 }
-ORDERS |= {f"-{sort}": titles[::-1] for sort, titles in ORDERS.items() if f"-{sort}" not in ORDERS and sort[0] != "-"}
+ORDERS |= {
+    f"-{sort}": titles[::-1]
+    for sort, titles in ORDERS.items()
+    if f"-{sort}" not in ORDERS and not {"-", ","} & set(sort)
+}
 
 
 def titles(page: Any) -> list[str]:

@@ -15,18 +15,23 @@ from persistence.engine.keyset import After, Page
 from persistence.engine.pool import Database
 from persistence.queries import tasks
 from persistence.queries.task_filters import Filters
+from persistence.search.sorting import write_sort_key
 from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
 RANKS = {"low": 1, "medium": 2, "high": 3, "urgent": 4}
+LAST = NOW + timedelta(days=9999)
 KEYS: dict[str, Callable[[Task], Any]] = {
     "created_at": lambda task: task.created_at,
     "updated_at": lambda task: task.updated_at,
     "due_date": lambda task: task.due_date,
     "priority": lambda task: RANKS[task.priority],
-    "title": lambda task: task.title,
+    "title": lambda task: write_sort_key(task.title).encode(),
+    "-priority,due_date": lambda task: (-RANKS[task.priority], task.due_date or LAST),
+    "due_date,-priority": lambda task: (task.due_date or LAST, -RANKS[task.priority]),
 }
-INDEXES = {name: f"ix_tasks_{name}" for name in KEYS} | {"-due_date": "ix_tasks_due_date_descending"}
+INDEXES = {name: f"ix_tasks_{name.lstrip('-').replace(',-', '_').replace(',', '_')}" for name in KEYS}
+INDEXES |= {"-due_date": "ix_tasks_due_date_descending", "title": "ix_tasks_title_key"}
 LIST = TypeAdapter(list[Task])
 FILTERS: list[Filters | MISSING] = [
     MISSING,
@@ -96,7 +101,7 @@ async def ada(make: Factory) -> Caller:
 class TestOrder:
     @pytest.mark.parametrize("sort", TaskSort)
     async def test_a_list_is_sorted_and_ties_are_by_id(self, db: Bench, ada: Caller, sort: TaskSort) -> None:
-        name, descending = sort.removeprefix("-"), sort.startswith("-")
+        name, descending = (sort, False) if "," in sort else (sort.removeprefix("-"), sort.startswith("-"))
         listed = await whole(db, ada, sort)
 
         dated = [(KEYS[name](task), task.id.bytes) for task in listed if KEYS[name](task) is not None]
@@ -230,7 +235,7 @@ class TestPlans:
 
 
 def index_of(sort: TaskSort) -> str:
-    return INDEXES.get(sort, INDEXES[sort.removeprefix("-")])
+    return INDEXES.get(sort) or INDEXES[sort.removeprefix("-")]
 
 
 async def generic_plan(
