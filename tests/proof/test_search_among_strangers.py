@@ -25,6 +25,13 @@ FEW, MANY = 20_000, int(os.environ.get("FOREIGN_TASKS", "2000000"))
 EACH = 500  # tasks of a foreign organization
 OWN, TEAMS, IN_EACH = 200, 200, 10  # tasks of the caller in one organization, and of the one in many
 SAMPLES, MOST = 60, 1.3
+DEEPER = 1.5
+"""How many times more a search may take that is nothing but looking words up: two of them in each of 200 organizations.
+
+The index is a tree that is one level deeper beside many foreign tasks, so that each look-up reads four pages where it
+read three. Nothing else of such a search is there to hide it.
+"""
+LOOKED_UP = "everything excluded"
 TITLES = [f"Common plan {number}{' seldom' if number % 50 == 0 else ''}" for number in range(100)]
 ADDED = """
     INSERT INTO tasks (organization_id, id, title, status, priority, search_vector, created_at, updated_at)
@@ -129,13 +136,12 @@ def cpu(pid: int) -> float:
 async def test_what_a_search_costs_is_a_matter_of_ones_own_tasks(databases: list[Pool], people: list[Caller]) -> None:
     """Words that all tasks have, for a caller in one organization and for one in many."""
     one, many, stranger = people
-    ratios = []
     for name, text in SEARCHES.items():
         for by, place, number in ((one, one.id, 1), (many, MISSING, TEAMS)):
             work = partial(find, text=text, by=by, place=place)
-            ratios.append(await compare(databases, f"{name} {text!r}, in {number}", work))
+            ratio = await compare(databases, f"{name} {text!r}, in {number}", work)
+            assert ratio <= (DEEPER if name == LOOKED_UP and number == TEAMS else MOST)
             plan = await plan_of(databases[1], text, by, everywhere=place is MISSING)
             assert "Bitmap Index Scan on ix_tasks_search_vector" in plan, plan
             assert "Seq Scan on tasks" not in plan, plan
-    ratios.append(await compare(databases, "of others, refused", partial(find_nothing, by=stranger, place=one.id)))
-    assert max(ratios) <= MOST
+    assert await compare(databases, "of others, refused", partial(find_nothing, by=stranger, place=one.id)) <= MOST
