@@ -34,32 +34,42 @@ def directed(
 
 def drop_unsent(check: Check, value: Any) -> None:
     """Take the members out of a valid value of a request that are not for requests."""
-    for part in parts_of(check, value):
+    for part in list(parts_of(check, value)):  # all are chosen by the value as it came
         drop_unsent(part, value)
     if isinstance(value, dict):
         drop_members(check, value)
-    elif isinstance(value, list) and "items" in check.node:
-        for item in value:
-            drop_unsent(check.below("items"), item)
+    elif isinstance(value, list):
+        first = len(check.node.get("prefixItems", ()))
+        for index, item in enumerate(value):
+            if index < first or "items" in check.node:
+                drop_unsent(check.below("prefixItems", index) if index < first else check.below("items"), item)
 
 
 def parts_of(check: Check, value: Any) -> Iterator[Check]:
     """The other schemas that a valid value fits."""
-    if "$ref" in check.node:
-        yield check.schemas[check.node["$ref"]]
+    node = check.node
+    if "$ref" in node:
+        yield check.schemas[node["$ref"]]
     for keyword in ("allOf", "anyOf", "oneOf"):
-        parts = [check.below(keyword, index) for index in range(len(check.node.get(keyword, ())))]
+        parts = [check.below(keyword, index) for index in range(len(node.get(keyword, ())))]
         yield from (part for part in parts if part.is_valid(value))
+    if "if" in node and (then := "then" if check.below("if").is_valid(value) else "else") in node:
+        yield check.below(then)
+    if isinstance(value, dict):
+        yield from (check.below("dependentSchemas", name) for name in node.get("dependentSchemas", ()) if name in value)
 
 
 def drop_members(check: Check, value: dict[str, Any]) -> None:
     known, others = check.node.get("properties", {}), isinstance(check.node.get("additionalProperties"), dict)
+    rest = [check.below("additionalProperties")] if others else []
     for name in list(value):
         if name in known and is_marked(known[name], UNSENT["request"], check.schemas.document):
             del value[name]
-        elif name in known or others:
-            below = check.below("properties", name) if name in known else check.below("additionalProperties")
-            drop_unsent(below, value[name])
+            continue
+        judges = [check.below("properties", name)] if name in known else []
+        judges += [below for matches, below in check.patterns if matches(name)]
+        for judge in judges or rest:
+            drop_unsent(judge, value[name])
 
 
 def objects_in(node: object, name: str = "") -> Iterator[dict[str, Any]]:

@@ -23,7 +23,13 @@ SCHEMAS: Node = {
                     "free": {"type": "object"},
                     "list_of_all": {"type": "array"},
                     "map": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Part"}},
+                    "named": {"type": "object", "patternProperties": {"^p": {"$ref": "#/components/schemas/Part"}}},
+                    "row": {"type": "array", "prefixItems": [{}, {"$ref": "#/components/schemas/Part"}]},
                 },
+                "if": {"required": ["late"]},
+                "then": {"properties": {"then": ID}},
+                "else": {"properties": {"else": ID}},
+                "dependentSchemas": {"n": {"properties": {"with_n": ID}}, "m": {"properties": {"free": {"not": {}}}}},
             },
         ]
     },
@@ -32,7 +38,9 @@ CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Whole"}
 PATHS = {"/it": {"post": {"operationId": "it", "requestBody": {"content": CONTENT}, "responses": NOTHING}}}
 PART = {"id": 7, "n": 1}
 SENT = {**PART, "key": 7, "list": [PART], "any": PART, "map": {"a": PART}, "free": {"id": 7}, "list_of_all": [PART]}
+SENT |= {"named": {"p": PART, "q": PART}, "row": [PART, PART, PART], "else": 7, "with_n": 7}
 KEPT = {"n": 1, "list": [{"n": 1}], "any": {"n": 1}, "map": {"a": {"n": 1}}, "free": {"id": 7}, "list_of_all": [PART]}
+KEPT |= {"named": {"p": {"n": 1}, "q": PART}, "row": [PART, {"n": 1}, PART]}
 JSON = {"Content-Type": "application/json"}
 
 
@@ -56,6 +64,15 @@ async def test_they_are_ignored_at_any_depth(contract: Node, tmp_path: Path) -> 
     given = await small.given("POST", "/it", headers=JSON, body=json.dumps(SENT).encode())
 
     assert given["body"].model_dump(exclude_unset=True, by_alias=True) == KEPT
+
+
+async def test_what_they_are_dropped_by_is_the_value_as_it_came(contract: Node, tmp_path: Path) -> None:
+    small = Small(contract, tmp_path, read_only="ignored")
+    sent = {"late": 1, "then": "x", "else": 7, "n": 1}
+
+    given = await small.given("POST", "/it", headers=JSON, body=json.dumps(sent).encode())
+
+    assert given["body"].model_dump(exclude_unset=True, by_alias=True) == {"late": 1, "else": 7, "n": 1}
 
 
 async def test_what_is_wrong_beside_them_is_told(contract: Node, tmp_path: Path) -> None:
