@@ -83,8 +83,8 @@ def mend_text(text: str, empty: str | None) -> str | None:
 
 def tell_change(before: str) -> str:
     """Which characters went or became spaces, by their place from 0, without the text."""
-    start = len(before) - len(before.lstrip(SPACES + BREAKS))
-    end = len(before.rstrip(SPACES + BREAKS))
+    kept = [place for place, char in enumerate(before) if char not in SPACES + BREAKS and not TURNING.match(char)]
+    start, end = (kept[0], kept[-1] + 1) if kept else (0, 0)
     told = [
         f"U+{ord(char):04X} at {place} {'is a space' if char in BREAKS and start < place < end else 'is left out'}"
         for place, char in enumerate(before)
