@@ -21,7 +21,8 @@ NOT_UP = (ConnectionRefusedError, FileNotFoundError, asyncpg.CannotConnectNowErr
 LONGEST_PAUSE = 0.8  # seconds between two tries to connect: a server that is back is found within 1 s
 LOST_SECONDS = 10.0  # for which slots are missing before the process is given up
 COMMAND_SECONDS = 3.0  # in which a statement is answered: longer than the server's own bounds, which tell more
-LAST_BEGIN = 7.0  # seconds in which a transaction begins its last statement: what it wrote is seen within 10
+LAST_BEGIN = 7.0  # seconds in which a transaction begins its last statement
+LAST_END = 9.5  # seconds in which it is committed, or not at all: what it wrote is seen within 10
 SESSION = {
     "statement_timeout": "2500",
     "lock_timeout": "1500",  # longer than the 1 s after which PostgreSQL sees a deadlock, or both sides of it fail
@@ -66,9 +67,13 @@ class Transaction:
         self.connection, self.watch, self.ends = connection, watch, ends
 
     async def fetch(self, sql: str, values: Sequence[object]) -> list[Record]:
-        if monotonic() > self.ends:
-            raise TransactionTooLong
+        self.require_time()
         return await run(self.connection, sql, values, self.watch)
+
+    def require_time(self, more: float = 0.0) -> None:
+        """Raises TransactionTooLong after its time and so many seconds more."""
+        if monotonic() > self.ends + more:
+            raise TransactionTooLong
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator["Transaction", None]:
@@ -142,7 +147,9 @@ class Pool:
         try:
             async with connection.transaction():
                 begun = True
-                yield Transaction(connection, self.watch, monotonic() + LAST_BEGIN)
+                lent = Transaction(connection, self.watch, monotonic() + LAST_BEGIN)
+                yield lent
+                lent.require_time(LAST_END - LAST_BEGIN)  # the process may have stood still since the last statement
             sound = True
         except Exception as error:
             sound = begun and is_sound(connection, error)
