@@ -101,7 +101,8 @@ class Binding:
         base: str | None = None,
         read_only: Literal["refused", "ignored"] = "refused",
     ) -> None:
-        self.not_found = partial(own_problem, conditions["not_found"].status, own_form(conditions["not_found"]))
+        missed = conditions["not_found"]
+        self.not_found = partial(own_problem, missed, missed.status, own_form(missed))
         ignoring = read_only == "ignored"
         requests = Schemas(directed(document, "request", ignoring=ignoring))
         answers = Schemas(directed(document, "answer"))

@@ -175,7 +175,7 @@ def refusals_of(
     for condition, wanted in conditions.items():
         key: str | None = choose(problems.keys() | others.keys(), condition, wanted)
         if key is None:
-            found[condition] = partial(own_problem, wanted.status, own_form(wanted))
+            found[condition] = partial(own_problem, wanted, wanted.status, own_form(wanted))
         elif key in problems:
             found[condition] = declared_problem(problems[key], wanted)
         else:
@@ -183,7 +183,7 @@ def refusals_of(
             form = form_of(others[key].contents, schemas, status, wanted)
             if form is None and condition in met:
                 raise ContractError(f"{operation.id} has no room in its {key} for what it has to say of {condition}")
-            found[condition] = partial(own_problem, status, form or USUAL)
+            found[condition] = partial(own_problem, wanted, status, form or USUAL)
     return found
 
 
@@ -200,8 +200,9 @@ def met_by(operation: Operation) -> set[str]:
 
 
 def own_problem(
-    status: int, form: Form, detail: str | None, *, errors: Sequence[Fault] = (), **headers: str
+    wanted: Wanted, status: int, form: Form, detail: str | None, *, errors: Sequence[Fault] = (), **headers: str
 ) -> Problem:
+    detail = detail or SAID.get(wanted.status)  # whatever the status that it is declared with
     named = tuple((argument.replace("_", "-").title(), value) for argument, value in headers.items())
     return OwnProblem(status, detail, errors=errors, headers=named, form=form)
 

@@ -174,3 +174,18 @@ def test_demands_that_are_none_are_refused(tmp_path: Path, security: Any, place:
     found = refusals(document({"/try": operation}, components={"securitySchemes": SCHEMES}), tmp_path)
 
     assert [one for one, _ in found] == [place]
+
+
+async def test_a_lack_of_credentials_is_said_whatever_the_status_that_is_declared_for_it(tmp_path: Path) -> None:
+    operation = {"security": [{"key": []}], "responses": {**NOTHING, "400": {"description": "Bad."}}}
+    schemes = {"securitySchemes": {"key": SCHEMES["key"]}}
+    asked = {"get": {"operationId": "getIt", **operation}}
+    small = Small(document({"/it": asked}, components=schemes), tmp_path, authenticators=AUTHENTICATORS)
+
+    with pytest.raises(OwnProblem) as refused:
+        await small.send("GET", "/it")
+
+    assert (refused.value.status, refused.value.detail) == (
+        400,
+        "The request has no credentials that this operation takes.",
+    )

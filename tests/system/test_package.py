@@ -189,6 +189,6 @@ def test_a_public_document_becomes_a_server_in_five_minutes(empty: Path) -> None
 
     document = json.loads((reader.folder / "museum" / "generated" / "openapi.json").read_bytes())
     assert f": {len(missing) - len(document['components']['securitySchemes'])} operations, " in told
-    assert {answer.status_code for answer in answers} <= {401, 501}
+    assert answers[0].status_code in (400, 501)  # which the document declares for want of credentials
     assert answers[1].status_code == httpx.codes.NOT_IMPLEMENTED
     assert time.monotonic() - began < FIVE_MINUTES
