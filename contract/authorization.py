@@ -58,6 +58,12 @@ class Guard:
             raise self.refuse(None, www_authenticate=self.challenge)
 
 
+def keys_of(operation: Operation, schemes: Mapping[str, Scheme]) -> frozenset[str]:
+    """The query parameters that are API keys of the operation."""
+    named = (schemes[name] for requirement in operation.security for name in requirement if name in schemes)
+    return frozenset(scheme.detail for scheme in named if scheme.where == "query")
+
+
 def challenge(scheme: Scheme) -> str:
     """What `WWW-Authenticate` says of a scheme: one that HTTP knows (RFC 9110, 11.6.1)."""
     if scheme.kind == "http":

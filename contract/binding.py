@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_typ
 from pydantic import MISSING
 
 from contract import media_types
-from contract.authorization import Authenticator, Guard
+from contract.authorization import Authenticator, Guard, keys_of
 from contract.directions import directed
 from contract.exchange import Exchange
 from contract.refusals import CONDITIONS, Condition, OwnProblem, Wanted, own_form, own_problem
@@ -112,7 +112,8 @@ class Binding:
         bases = bases_of(operations, base)
         for operation in operations:
             handler = handler_of(operation, handlers)
-            reader = Reader(operation, requests, conditions, answers, drops_unsent=ignoring)
+            keys = keys_of(operation, schemes)
+            reader = Reader(operation, requests, conditions, answers, drops_unsent=ignoring, keys=keys)
             guard = Guard(operation, authenticators, schemes, reader.refuse["credentials"])
             writer = Writer(operation, answers, pages.get(operation.id), server.mismatched)
             endpoint = Endpoint(operation, handler, reader, guard, writer)

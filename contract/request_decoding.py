@@ -51,7 +51,10 @@ class Reader:
         answers: Schemas | None = None,
         *,
         drops_unsent: bool = False,
+        keys: frozenset[str] = frozenset(),
     ) -> None:
+        self.keys = keys
+        """The query parameters that are read as credentials."""
         self.operation, self.schemas = operation, schemas
         self.refuse = refusals_of(operation, answers or schemas, conditions)
         slots = [
@@ -180,7 +183,7 @@ class Reader:
             except UnicodeDecodeError:
                 key = unquote_plus(name.decode("ascii", "replace"), errors="replace")
             if key not in self.whole and self.member(key) is None:
-                if self.is_strict:
+                if self.is_strict and key not in self.keys:
                     detail = "Is not a parameter of this operation"
                     found.append(Fault("query", pointer([key]), "unknown_parameter", detail))
                     if len(found) == MOST_FAULTS:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from contract.authorization import Authenticator
+from contract.credentials import credentials_of
 from contract.exchange import Exchange
 from contract.generator.lowering.security import schemes_of
 from contract.refusals import OwnProblem
-from contract.types import ContractError
+from contract.types import ContractError, Scheme
 from tests.contract.small import NOTHING, Node, Small, document, refusals
 
 SCHEMES: Node = {
@@ -189,3 +190,24 @@ async def test_a_lack_of_credentials_is_said_whatever_the_status_that_is_declare
         400,
         "The request has no credentials that this operation takes.",
     )
+
+
+async def test_a_key_in_the_query_is_no_parameter_that_the_operation_does_not_know(tmp_path: Path) -> None:
+    key = {"type": "apiKey", "in": "query", "name": "key"}
+    asked = {
+        "operationId": "getIt",
+        "security": [{"key": []}],
+        "parameters": [{"name": "q", "in": "query", "schema": {"type": "string"}}],
+        "responses": NOTHING,
+    }
+
+    async def admit(exchange: Exchange, _scopes: Sequence[str], /) -> str | None:
+        return credentials_of(exchange, Scheme("apiKey", "key", "query"))
+
+    contract = document({"/it": {"get": asked}}, components={"securitySchemes": {"key": key}})
+    schemes = {"key": Scheme("apiKey", "key", "query")}
+    small = Small(contract, tmp_path, authenticators={"key": admit}, schemes=schemes)
+
+    assert await small.given("GET", "/it?q=a&key=secret") == {"q": "a"}
+    assert await small.refusal("GET", "/it?q=a&key=secret&other=b") == (422, [("/other", "unknown_parameter")])
+    assert (await small.refusal("GET", "/it?q=a"))[0] == 401
