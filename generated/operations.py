@@ -2047,7 +2047,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     ) -> IssueToken200:
         """Sign in by the OAuth 2.0 password grant.
 
-        For tools that speak RFC 6749, such as the Authorize button of `/docs`. `username` is the e-mail or the
+        For tools that speak RFC 6749. `username` is the e-mail or the
         username. Unknown and empty members and `Authorization` are ignored. OAuth 2.1 has no such grant: the operator can
         turn it off, production does unless told otherwise, and then this is `404` `feature_disabled`. Sign in by `login`.
 

@@ -160,7 +160,7 @@ answer = await send();""",
         """answer = await fetch("/api/v1/organizations", {
   method: "POST",
   headers: { ...headers, "Content-Type": "application/json" },
-  body: JSON.stringify({ name: "Difference Engines" }),
+  body: JSON.stringify({ name: "Difference Engines", slug: "difference-engines" }),
 });""",
     ),
     "precondition_failed": Remedy(
