@@ -38,6 +38,7 @@ FORM: Node = {
         "c": {"type": "string"},
         "n": {"type": "integer"},
         "list": {"type": "array", "items": {"type": "integer"}},
+        "one_or_many": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "array", "items": {"type": "string"}}]},
         "thing": {"$ref": "#/components/schemas/Thing"},
     },
 }
@@ -168,6 +169,18 @@ class TestForm:
             "list": [1, 2],
             "thing": {"a": 1},
         }
+
+    @pytest.mark.parametrize(
+        ("body", "value"),
+        [
+            (b"one_or_many=a", {"one_or_many": "a"}),
+            (b"one_or_many=abcd", {"one_or_many": ["abcd"]}),
+            (b"one_or_many=a&one_or_many=b", {"one_or_many": ["a", "b"]}),
+            (b"other=a&other=b", {"other": ["a", "b"]}),
+        ],
+    )
+    async def test_what_comes_several_times_is_a_list(self, small: Small, body: bytes, value: Node) -> None:
+        assert dumped(await given(small, "/form", "application/x-www-form-urlencoded", body)) == value
 
     @pytest.mark.parametrize(
         ("body", "status", "places"),
