@@ -10,17 +10,21 @@ from pathlib import Path
 from contract.generator.__main__ import (
     MISUSED,
     REFUSED,
+    SKIP,
     Choices,
     Made,
     add_choices,
+    add_skip,
     attempt,
     choices_of,
     generate,
+    tell_unusual,
     templates_of,
     unreadable,
     write,
 )
 from contract.generator.scaffold import scaffold, target_of
+from contract.refusals import CONDITIONS
 
 ABOUT = """Makes a server of an OpenAPI 3.1 document (3.0 and 3.2 as far as they mean the same).
 
@@ -55,7 +59,8 @@ def parser_of() -> argparse.ArgumentParser:
     new.add_argument("folder", type=Path, metavar="FOLDER", help="the folder, which does not exist or is empty")
     new.add_argument("--from", type=Path, required=True, dest="source", metavar="SOURCE", help="the document")
     add_choices(generate)
-    add_choices(new)
+    add_skip(new)
+    new.set_defaults(conditions=CONDITIONS)  # those of the server that it makes
     return parser
 
 
@@ -70,6 +75,7 @@ def new(source: Path, folder: Path, chosen: Choices) -> int:
     contract = made.contract
     told = {"source": source.name, "operations": len(contract.operations), "target": target_of(contract)}
     print(NEXT.format(folder=folder, **told), end="")
+    tell_unusual(made)
     return 0
 
 
@@ -88,7 +94,7 @@ def begin(source: Path, folder: Path, chosen: Choices) -> Made:
     with tempfile.TemporaryDirectory() as temporary:
         apart = Path(temporary) / "new"
         made = generate(source, apart / "generated", **chosen._asdict())
-        scaffold(made.contract, source, apart, templates_of())
+        scaffold(made.contract, source, apart, templates_of(), f" {SKIP}" if chosen.skip_media_types else "")
         shutil.copytree(apart, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return made
 

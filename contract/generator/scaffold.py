@@ -18,14 +18,14 @@ FORMAT = ("ruff", "format", "--quiet", "--no-cache", "--isolated", "--line-lengt
 NAME = re.compile(r"[A-Za-z_]\w*")
 
 
-def scaffold(contract: Contract, source: Path, folder: Path, templates: jinja2.Environment) -> None:
-    """Write the files beside generated/, which is there."""
+def scaffold(contract: Contract, source: Path, folder: Path, templates: jinja2.Environment, options: str) -> None:
+    """Write the files beside generated/, which is there; `options` are those of the command that makes it anew."""
     templates.filters["argument"] = lambda name: argument(name, "#/components/securitySchemes")
     copied = f"openapi{source.suffix}"
     shutil.copyfile(source, folder / copied)
     texts: dict[str, dict[str, object]] = {
         "server.py": {"base": base_of(contract)},
-        "pyproject.toml": {"source": copied},
+        "pyproject.toml": {"source": copied, "options": options},
     }
     if contract.schemes:
         texts["authenticators.py"] = {}

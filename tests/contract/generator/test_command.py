@@ -233,3 +233,55 @@ def test_a_command_that_is_none_is_told(arguments: list[str], capsys: pytest.Cap
 
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage: contract")
+
+
+MAPPINGS = """
+from contract.refusals import Wanted
+
+FINE = {"query": Wanted(400)}
+NUMBER = {"query": 422}
+UNKNOWN = {"qwery": Wanted(422)}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("FINE", 0, ""),
+        ("NUMBER", 2, "mine:NUMBER: write 'query' as contract.refusals.Wanted(status, ...)"),
+        ("UNKNOWN", 2, "mine:UNKNOWN has 'qwery', which is no condition: there are path, header, query, body"),
+        ("NONE", 2, "mine:NONE is no mapping of a module: module 'mine' has no attribute 'NONE'"),
+    ],
+)
+def test_a_mapping_of_conditions_is_found_in_this_folder_and_judged(
+    tmp_path: Path, source: Path, name: str, code: int, said: str
+) -> None:
+    """Also by a console script, for which Python does not look there."""
+    (tmp_path / "mine.py").write_text(MAPPINGS, encoding="utf-8")
+    script = "import sys; sys.path.remove(''); from contract.generator.command import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "generate", str(source), "--out", "made", "--conditions", f"mine:{name}"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, said in done.stderr, (tmp_path / "made").exists()) == (code, True, code == 0), done.stderr
+
+
+def test_a_new_folder_tells_what_is_left_out_and_how_it_is_made_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = {"schema": {"type": "object"}}
+    body = {"content": {"application/json": text, "application/xml": text}}
+    source = tmp_path / "things.json"
+    paths: Node = {"/things": {"post": {"operationId": "addThing", "requestBody": body, "responses": NOTHING}}}
+    source.write_text(json.dumps(document(paths)), encoding="utf-8")
+
+    assert command.main(["new", str(tmp_path / "server"), "--from", str(source), "--skip-media-types"]) == 0
+
+    assert "application/xml" in capsys.readouterr().out
+    config = (tmp_path / "server" / "pyproject.toml").read_text(encoding="utf-8")
+    assert "`contract generate openapi.json --skip-media-types`" in config
