@@ -57,6 +57,7 @@ COLUMNS_LEFT_OUT = {
     "tasks.priority_rank": "made of what is exported",
     "tasks.search": "made of what is exported",
     "tasks.search_vector": "made of what is exported",
+    "tasks.title_key": "made of what is exported",
     "idempotency_keys.user_id": OF_THE_CALLER,
     "idempotency_keys.fingerprint": "a keyed hash",
     "idempotency_keys.headers": "what was answered is that which was made",
