@@ -52,8 +52,9 @@ async def serving(small: Small, *, patience: float = PATIENCE) -> AsyncIterator[
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         running = asyncio.create_task(server.serve([listener]))
-        while not server.started:  # noqa: ASYNC110 - there is no event
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while not server.started:  # noqa: ASYNC110 - there is no event
+                await asyncio.sleep(0.01)
         try:
             yield listener.getsockname()[1]
         finally:
