@@ -403,9 +403,12 @@ MANY = 10_000
 )
 def test_no_schema_makes_a_value_cost_more_than_its_faults(schema: dict[str, Any], value: object) -> None:
     check = compiled(schema)
-    faults("body", check, value)  # compiles it
-    began = time.thread_time()
-    found = faults("body", check, value)
+    found = faults("body", check, value)  # compiles it
 
-    assert time.thread_time() - began < 0.025
+    def measure() -> float:
+        began = time.thread_time()
+        faults("body", check, value)
+        return time.thread_time() - began
+
+    assert min(measure() for _ in range(5)) < 0.025  # the least: what else runs takes of a core's caches
     assert 1 <= len(found) <= MOST_FAULTS
