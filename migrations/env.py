@@ -11,10 +11,11 @@ import time
 
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Index, event, text
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import SchemaItem
 
 from persistence.engine.hosts import connect_to_first
 from persistence.tables import Row
@@ -50,6 +51,11 @@ INDEX = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 INVALID = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid"
+
+
+def is_comparable(item: SchemaItem, _name: str | None, _kind: str, _reflected: bool, other: SchemaItem | None) -> bool:  # noqa: FBT001 - Alembic passes them in this order
+    """Whether Alembic can compare it. PostgreSQL writes expressions of an index otherwise; `check` compares those."""
+    return other is None or not isinstance(item, Index) or len(item.columns) == len(item.expressions)
 
 
 class Statements:
@@ -115,6 +121,7 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=True,
         on_version_apply=context.config.attributes.get("on_version_apply"),
         process_revision_directives=spare,
+        include_object=is_comparable,
     )
     with context.begin_transaction():
         context.run_migrations()
