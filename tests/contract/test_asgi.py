@@ -48,7 +48,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 async def serving(small: Small, *, patience: float = PATIENCE) -> AsyncIterator[int]:
     """The port of a server whose readers may take so many seconds for a piece."""
     app = Application(small.binding, patience=patience)
-    config = uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         running = asyncio.create_task(server.serve([listener]))
