@@ -135,10 +135,10 @@ async def test_whatever_a_query_says_costs_no_more_than_is_told(shared: Running,
                 queries += [f"{parameter['name']}=" + "9" * 7_900, f"{parameter['name']}=" + "%61" * 2_600]
         for query in queries:
             costs: list[float] = []
-            while len(costs) < 3 and min(costs, default=SECONDS) >= SECONDS:  # the least: other work may fall into one
+            for _ in range(3):  # the least counts: other work of the server may fall into one
                 worked = meter.worked()
                 answer = await http.get(f"{path}?{query}", headers=bearer)
                 costs.append(meter.worked() - worked)
-            check(answer)
+                check(answer)
+                assert len(answer.json().get("errors", ())) <= 50
             assert min(costs) < SECONDS, f"{query[:40]}: {costs} s"
-            assert len(answer.json().get("errors", ())) <= 50
