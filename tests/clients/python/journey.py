@@ -9,8 +9,9 @@ from docket_client.api.auth import get_current_user, login, logout, refresh_toke
 from docket_client.api.tasks import create_task, list_tasks, update_task
 from docket_client.client import AuthenticatedClient, Client
 from docket_client.models import (
+    AccountConflictProblem,
     LoginRequest,
-    Problem,
+    PreconditionFailedProblem,
     RefreshRequest,
     Task,
     TaskCreate,
@@ -18,6 +19,7 @@ from docket_client.models import (
     TaskPatch,
     TaskPriority,
     TokenPair,
+    UnauthorizedProblem,
     User,
     UserRegister,
 )
@@ -27,7 +29,7 @@ DOCKET = os.environ["DOCKET"]
 
 def told(problem: object) -> str:
     """What is told of a problem: its code is for programs."""
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, AccountConflictProblem | PreconditionFailedProblem | UnauthorizedProblem)
     return {
         "email_already_registered": "somebody has this address",
         "precondition_failed": "somebody was faster",
