@@ -4,18 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.ports import free_port
+from tests.system.services import process
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120  # seconds for a start upon a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +35,5 @@ def museum(folder: Path) -> Iterator[str]:
     """The URL of its server."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "museum:app", "--port", str(port), "--timeout-graceful-shutdown", "5"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=log, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + PATIENCE
-        while server.poll() is None and time.monotonic() < deadline:
-            with suppress(httpx.TransportError):  # it does not listen yet
-                httpx.get(url)
-                break
-            time.sleep(0.05)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(PATIENCE)
+    with process(command, folder / "log", listens=("127.0.0.1", port), environment=environment()):
+        yield f"http://127.0.0.1:{port}"

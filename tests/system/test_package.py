@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 
 from tests.ports import free_port
 from tests.system.clones import python
-from tests.system.services import INSTALLATION, PATIENCE, mortal
+from tests.system.services import INSTALLATION, process
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = ROOT.parent / "shared" / "cases" / "documents" / "museum.yaml"
@@ -85,20 +85,8 @@ class Reader:
         """The URL of the server of a folder."""
         port = free_port()
         command = [str(self.programs / "uvicorn"), "server:app", "--port", str(port)]
-        with (self.folder / "log").open("wb") as log:
-            server = subprocess.Popen(mortal(command), cwd=self.folder / cwd, env={}, stdout=log, stderr=log)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            deadline = time.monotonic() + PATIENCE
-            while server.poll() is None and time.monotonic() < deadline:
-                with suppress(httpx.TransportError):  # it does not listen yet
-                    httpx.get(url)
-                    break
-                time.sleep(0.05)
-            yield url
-        finally:
-            server.terminate()
-            server.wait(PATIENCE)
+        with process(command, self.folder / cwd / "log", listens=("127.0.0.1", port)):
+            yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
