@@ -32,7 +32,7 @@ def directed(
     return made
 
 
-def drop_unsent(check: Check, value: Any) -> None:
+def drop_unsent(check: Check, value: object) -> None:
     """Take the members out of a valid value of a request that are not for requests."""
     for part in list(parts_of(check, value)):  # all are chosen by the value as it came
         drop_unsent(part, value)
@@ -45,7 +45,7 @@ def drop_unsent(check: Check, value: Any) -> None:
                 drop_unsent(check.below("prefixItems", index) if index < first else check.below("items"), item)
 
 
-def parts_of(check: Check, value: Any) -> Iterator[Check]:
+def parts_of(check: Check, value: object) -> Iterator[Check]:
     """The other schemas that a valid value fits."""
     node = check.node
     if "$ref" in node:
@@ -92,7 +92,7 @@ def names_of(node: dict[str, Any], word: str, document: dict[str, Any]) -> set[s
     }
 
 
-def is_marked(node: Any, word: str, document: dict[str, Any]) -> bool:
+def is_marked(node: object, word: str, document: dict[str, Any]) -> bool:
     if not isinstance(node, dict) or node.get(word) is True or "$ref" not in node:
         return isinstance(node, dict) and node.get(word) is True
     found: Any = document

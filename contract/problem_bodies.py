@@ -87,7 +87,7 @@ def members_of(check: Check, depth: int) -> dict[str, tuple[Check | None, bool]]
     return found | {name: (found.get(name, (None, True))[0], True) for name in check.node.get("required", ())}
 
 
-def is_fitting(option: Any, status: int) -> bool:
+def is_fitting(option: object, status: int) -> bool:
     """Whether an option says what there is to say."""
     return option in (status, str(status)) or any(word in folded(str(option)) for word in INVALID)
 
@@ -97,5 +97,5 @@ def folded(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def constant(value: Any) -> Fill:
+def constant(value: object) -> Fill:
     return lambda _detail: value

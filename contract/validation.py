@@ -80,12 +80,12 @@ class Walk:
         self.where = where
 
     def fault(
-        self, at: Path, keyword: str, detail: str | None = None, code: str | None = None, wanted: Any = None
+        self, at: Path, keyword: str, detail: str | None = None, code: str | None = None, wanted: object = None
     ) -> Fault:
         """The fault of a keyword; `wanted` is what the keyword says."""
         code = code or CODES.get(keyword, "format")
         detail = detail or SAYINGS[code].format(limit="value")
-        limit = wanted if code in LIMITS else None
+        limit = wanted if code in LIMITS and isinstance(wanted, int | float) else None
         return Fault(self.where, pointer(at), code, detail, limit, allowed(code, keyword, wanted))
 
     def broken(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
@@ -216,7 +216,7 @@ def ordered(value: dict[str, Any], known: dict[str, Any], node: dict[str, Any]) 
     return [name for name in sorted(known) if name in value]
 
 
-def allowed(code: str, keyword: str, wanted: Any) -> tuple[str, ...] | None:
+def allowed(code: str, keyword: str, wanted: object) -> tuple[str, ...] | None:
     """What a value may be, where a keyword lists it."""
     if wanted is None or (code not in {"enum", "type"} and keyword != "format"):
         return None

@@ -2083,8 +2083,8 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         refresh token. One that was exchanged at most 10 seconds ago, and at most two before the current one, answers
         the current one again: the answer may have been lost, and another tab may have been faster. An older one ends
         the session: somebody else may have it. The session ends when it did at sign-in. A refusal clears the cookie
-        that was refused. A page that only asks whether somebody is signed in sends `optional`, and is answered `204`
-        where nobody is.
+        that was refused. A page that only asks whether there is a session sends `optional`, and is answered `204`
+        where there is none.
 
         Source: POST /api/v1/auth/refresh
         Raises: MalformedBody, RefreshRefused, CrossSite, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.

@@ -89,7 +89,7 @@ LAST_BASIC = "\uffff"
 INDIC = range(0x0900, 0x0E00)
 MARKED = [(0xAD, 0xAD), (0x300, 0x30FF), (0xA660, 0xABFF), (0xFB1E, 0xFB1E), (0xFE00, 0xFE2F), (0xFEFF, 0xFEFF)]
 MARKED += [(0xFFF9, 0xFFFB), (0x10A00, 0x11FFF), (0x1E000, 0x1E95F), (0xE0001, 0xE01EF)]
-"""Where Unicode keeps marks, what nobody sees, and the digits of scripts."""
+"""Where Unicode keeps marks, characters that are not seen, and the digits of scripts."""
 LATIN = [(0xDF, 0x2AF), (0x1D00, 0x1DBF), (0x2C60, 0x2C7F), (0xA720, 0xA7FF), (0xAB30, 0xAB6F)]
 NAME = re.compile(r"LATIN SMALL (?:LETTER|LIGATURE) (?:DOTLESS )?([A-Z]{1,2})(?: WITH .+)?")
 LETTERS = {"þ": "th"} | dict(zip("ðŋəɛɔĸ", "dneeok", strict=True))  # Latin ones that have their own names
@@ -110,7 +110,7 @@ def characters(ranges: Iterable[tuple[int, int]]) -> list[str]:
 
 
 def is_dropped(char: str, kind: str) -> bool:
-    """True for accents, points, tatweel, joiners and what else nobody sees. A vowel sign is a letter to people."""
+    """True for accents, points, tatweel, joiners and what is not seen. A vowel sign is a letter to people."""
     if kind in {"Cf", "Me"} or char in "\u034f\u0640\u07fa" or "SELECTOR" in unicodedata.name(char):
         return True
     if kind != "Mn" or char > LAST_BASIC:

@@ -132,7 +132,7 @@ def insert(
     `vector` and `title_key` are made of its texts.
     """
     target = organization(organization_id, by, roles, room)
-    now = func.statement_timestamp()  # as far as PostgreSQL can tell it for a row that nobody has locked
+    now = func.statement_timestamp()  # as far as PostgreSQL can tell it for a row that does not exist yet
     values = given(task) | {
         "id": task_id,
         "organization_id": organization_id,

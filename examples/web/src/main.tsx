@@ -1,4 +1,4 @@
-// The page: whoever has a session sees tasks, everybody else the form to sign in.
+// The page: tasks where there is a session, else the form to sign in.
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import { StrictMode, useEffect } from "react";
 import { createRoot } from "react-dom/client";

@@ -124,7 +124,7 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
 
 @query(one(lambda record: (trusted(models.User)(record), Lineage(*record[OF_SESSION]))))
 def lock(session_id: UUID, *, now: datetime) -> Sql:
-    """The account and its session, if both are live; nobody else changes the session before the transaction ends."""
+    """The account and its session, if both are live. The session is locked until the transaction ends."""
     live = (
         select(*USER, *LINEAGE)
         .join(Session, User.id == Session.user_id)
