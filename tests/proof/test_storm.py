@@ -180,10 +180,11 @@ async def drip(host: str, port: int, address: str) -> None:
 
 
 def storm(host: str, port: int, headers: dict[str, Headers], seconds: float, other: Connection) -> None:
-    """What a process of its own does once it is told to, so that it takes no time of those who read.
+    """What a process of its own does once it is told to, at the lowest priority: the attackers have machines of their own.
 
     It tells what it was answered.
     """
+    os.nice(19)
     answers: Answers = {name: Counter() for name in headers}
 
     async def blow() -> None:
