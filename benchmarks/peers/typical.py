@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import DateTime, ForeignKey, Index, String, Text, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 SECRET = os.environ["SECRET"]
 engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=16, max_overflow=0)
@@ -49,6 +49,8 @@ class User(Model):
     __tablename__ = "peer_users"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(Text, unique=True)
+    username: Mapped[str | None] = mapped_column(Text)
+    full_name: Mapped[str | None] = mapped_column(Text)
     is_active: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
 
@@ -66,6 +68,7 @@ class Task(Model):
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, onupdate=now)
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     __table_args__ = (Index("peer_tasks_user_created", "user_id", text("created_at DESC"), text("id DESC")),)
 
     @property
@@ -94,11 +97,19 @@ class TaskPatch(BaseModel):
     due_date: AwareDatetime | None = None
 
 
+class Author(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+    id: uuid.UUID
+    username: str | None
+    full_name: str | None
+
+
 class TaskOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
     id: uuid.UUID
     organization_id: uuid.UUID
     user_id: uuid.UUID
+    author: Author
     title: str
     description: str | None
     status: Status
