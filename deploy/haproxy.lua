@@ -1,13 +1,15 @@
 -- What haproxy answers to what it cannot read as HTTP, which its own errors would tell in HTML: Docket's problems.
 local ANSWER = "HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nX-Request-ID: %s\r\n"
-  .. "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n%s"
+  .. "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%sConnection: close\r\n\r\n%s"
+local ONLY_BY_TLS = "Strict-Transport-Security: max-age=63072000; includeSubDomains\r\n" -- as Docket says it
 local PROBLEM = '{"type":"/problems/%s","title":"%s","status":%d,"detail":"%s","code":"%s","request_id":"%s","errors":[]}'
 
 local function register(code, status, reason, title, detail)
   core.register_service(code, "tcp", function(applet)
     local id = applet.f:uuid()
     local problem = PROBLEM:format(code, title, status, detail, code, id)
-    applet:send(ANSWER:format(status .. " " .. reason, #problem, id, problem))
+    local by_tls = applet.f:ssl_fc() == 1 and ONLY_BY_TLS or ""
+    applet:send(ANSWER:format(status .. " " .. reason, #problem, id, by_tls, problem))
   end)
 end
 
