@@ -410,6 +410,6 @@ def test_no_schema_makes_a_value_cost_more_than_its_faults(schema: dict[str, Any
         faults("body", check, value)
         return time.thread_time() - began
 
-    # Traced for coverage 25 ms at most; to tell of all would take 66 ms at least. The least: others use a core's caches.
+    # Traced for coverage 25 ms at most; to tell of all takes 66 ms at least. The least: others use a core's caches.
     assert min(measure() for _ in range(5)) < 0.05
     assert 1 <= len(found) <= MOST_FAULTS

@@ -180,7 +180,7 @@ async def drip(host: str, port: int, address: str) -> None:
 
 
 def storm(host: str, port: int, headers: dict[str, Headers], seconds: float, other: Connection) -> None:
-    """What a process of its own does once it is told to, at the lowest priority: the attackers have machines of their own.
+    """What a process of its own does once it is told to, at the lowest priority: attackers have machines of their own.
 
     It tells what it was answered.
     """
