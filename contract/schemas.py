@@ -79,7 +79,7 @@ class Schemas:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self.registry = jsonschema_rs.Registry([(BASE, document)])
-        self.details = dict(details_in(document))
+        self.details: dict[str | None, str] = dict(details_in(document))
         self.checks: dict[str, Check] = {}
 
     def __getitem__(self, place: str) -> Check:

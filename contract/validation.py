@@ -69,7 +69,7 @@ def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = 
     found = list(islice(walk.broken(check, value, prefix), MOST_FAULTS))
     named = {("pattern", fault.pointer) for fault in found if fault.code == "format"}
     named |= {("enum", fault.pointer) for fault in found if fault.code in {"type", "not_null"}}
-    told = [fault for fault in found if (fault.code, fault.pointer) not in named]
+    told = [fault for fault in dict.fromkeys(found) if (fault.code, fault.pointer) not in named]
     return told or [walk.fault(prefix, "format")]  # what is refused is never without a reason
 
 
@@ -179,11 +179,18 @@ class Walk:
             if keyword in node:
                 yield from self.chosen(check, keyword, value, at)
         if "not" in node and check.below("not").is_valid(value):
-            yield self.fault(at, *UNSENT) if node.get("readOnly") else self.fault(at, "not")
+            yield self.fitting(check, at)
         if "if" in node and (then := "then" if check.below("if").is_valid(value) else "else") in node:
             yield from self.judged(check.below(then), value, at)
         if "$ref" in node:
             yield from self.judged(check.schemas[node["$ref"]], value, at)
+
+    def fitting(self, check: Check, at: Path) -> Fault:
+        """The fault of a value that fits what it must not: said in words, where a pattern has them."""
+        if check.node.get("readOnly"):
+            return self.fault(at, *UNSENT)
+        words = check.schemas.details.get(check.below("not").node.get("pattern"))
+        return self.fault(at, "pattern" if words else "not", words)
 
     def chosen(self, check: Check, keyword: str, value: object, at: Path) -> Iterator[Fault]:
         """What is wrong with a value of a union: of a schema and null what the schema says."""

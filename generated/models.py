@@ -469,7 +469,7 @@ PersonName = TypeAliasType(
             examples=["Ada Lovelace"],
             max_length=255,
             min_length=1,
-            pattern="^(?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000][^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*)?[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000\\xAD\\u034F\\u061C\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u2065\\u206A-\\u206F\\u2800\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
+            pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
         ),
     ],
 )
@@ -600,6 +600,15 @@ class BulkUserUpdate(BaseModel):
     """The ids of the users."""
 
 
+class BulkUserOutcomeCode(StrEnum):
+    """The `code` of a `BulkUserOutcome`. More may be added."""
+
+    not_found = "not_found"
+    last_owner = "last_owner"
+    last_superuser = "last_superuser"
+    self_action_forbidden = "self_action_forbidden"
+
+
 class BulkUserOutcome(BaseModel):
     """What became of one user."""
 
@@ -607,7 +616,7 @@ class BulkUserOutcome(BaseModel):
     """The id of the user."""
     status: Annotated[int, Field(ge=200, le=599)]
     """The HTTP status of the operation alone."""
-    code: str | None
+    code: BulkUserOutcomeCode | None
     """The `code` of the problem; null when there was none."""
 
 
@@ -710,7 +719,7 @@ DeviceName = TypeAliasType(
             examples=["Ada's phone"],
             max_length=100,
             min_length=1,
-            pattern="^(?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000][^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*)?[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000\\xAD\\u034F\\u061C\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u2065\\u206A-\\u206F\\u2800\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
+            pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
         ),
     ],
 )
@@ -903,7 +912,7 @@ TaskTitle = TypeAliasType(
             examples=["Write the contract"],
             max_length=200,
             min_length=1,
-            pattern="^(?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000][^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*)?[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000\\xAD\\u034F\\u061C\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u2065\\u206A-\\u206F\\u2800\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
+            pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
         ),
     ],
 )
@@ -1060,7 +1069,7 @@ OrganizationName = TypeAliasType(
             examples=["Analytical Engines"],
             max_length=255,
             min_length=1,
-            pattern="^(?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000][^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*)?[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000\\xAD\\u034F\\u061C\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u2065\\u206A-\\u206F\\u2800\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
+            pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
         ),
     ],
 )

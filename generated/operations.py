@@ -2921,7 +2921,8 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
 
     **Text** is stored as given. A text of one line (a title, a name, a device) has something to be seen in it, no white
     space at its ends, no line break or other control character, and none that turns the direction of writing
-    (U+202A to U+202E, U+2066 to U+2069). Answers may still have what was stored before.
+    (U+202A to U+202E, U+2066 to U+2069). White space, what Unicode ignores by default, format, private and unassigned
+    characters are not seen, on every plane. Answers may still have what was stored before.
 
     **Rate limits.** The class of each operation is its `x-rate-limit`; the numbers are in `x-rate-limits`, per
     window in seconds, for each client address (`ip`), signed-in user (`user`), session or sign-in identifier. Who is
@@ -2958,7 +2959,7 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `x-streamed` | an answer | Its body is sent while it is made. |
     | `x-request-body` | a link | The members of the next request's body. |
     | `x-problems` | the document | Status, title and meaning of each code of a problem. |
-    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`; of a list, what the first says whose pattern is not met. |
+    | `x-pattern-detail` | a schema | What `errors` says of its `pattern`, or of what a pattern in `not` has; of a list, what the first says whose pattern is not met. |
     | `x-enum-varnames` | a schema | The names of its values in generated code, in snake_case. |
     | `x-set-by` | a header | `server`: every answer has it, whatever the operation. |"""
 

@@ -9,7 +9,7 @@ from pydantic import MISSING
 
 from contract.types import EntityTags, Json
 from generated import models
-from generated.models import AuditAction, AuditOutcome, BulkUserAction
+from generated.models import AuditAction, AuditOutcome, BulkUserAction, BulkUserOutcomeCode
 from generated.operations import (
     BulkUpdateUsers200,
     CreateUser201,
@@ -186,6 +186,6 @@ async def outcome(call: Call, action: BulkUserAction, user_id: UUID) -> models.B
         await change(call, user_id, models.UserPatch(is_active=action is BulkUserAction.activate), MISSING)
         return models.BulkUserOutcome(user_id=user_id, status=UpdateUser200.status, code=None)
     except NotVisible:
-        return models.BulkUserOutcome(user_id=user_id, status=NotFound.status, code="not_found")
+        return models.BulkUserOutcome(user_id=user_id, status=NotFound.status, code=BulkUserOutcomeCode.not_found)
     except (DeletionConflict, UserConflict) as conflict:
-        return models.BulkUserOutcome(user_id=user_id, status=conflict.status, code=conflict.code)
+        return models.BulkUserOutcome(user_id=user_id, status=conflict.status, code=BulkUserOutcomeCode(conflict.code))

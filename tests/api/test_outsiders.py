@@ -90,6 +90,8 @@ async def test_somebody_unknown_gets_an_account_at_first_sight(api: ApiClient, o
         ({"name": "\ud800G\x00"}, "G"),
         ({"name": "x" * 300}, "x" * 255),
         ({"name": "\u200b \u2800"}, None),
+        ({"name": "\U000e0041\U000e0100 \U0001d173"}, None),
+        ({"name": "\U0001f600"}, "\U0001f600"),
         ({"name": ["Grace"]}, None),
         ({"user": {"name": "Grace"}}, "Grace"),
         ({}, None),

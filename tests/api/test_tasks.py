@@ -37,7 +37,7 @@ class TestTaskCreate:
     async def test_a_title_is_one_line_of_at_most_200_characters(self, api: ApiClient, make: Factory) -> None:
         ada = api.as_(await make.user())
 
-        for body in ({}, {"title": ""}, {"title": " padded"}, {"title": "x" * 201}):
+        for body in ({}, {"title": ""}, {"title": " padded"}, {"title": "x" * 201}, {"title": "\U000e0041"}):
             problem = await ada.post("/tasks", body, expect=422)
 
             assert (problem["code"], problem["errors"][0]["pointer"]) == ("validation_error", "/title")

@@ -231,7 +231,8 @@ class TestSchemas:
                 assert [len(schema.get("oneOf", [])), schema["oneOf"][-1]] == [2, {"type": "null"}], at
 
     def test_patterns_mean_the_same_everywhere(self) -> None:
-        patterns = {at: schema["pattern"] for at, schema in schemas() if "pattern" in schema}
+        """Generators write a `pattern` into code of any language. What stands in `not` they leave to validators."""
+        patterns = {at: one["pattern"] for at, one in schemas() if "pattern" in one and not at.endswith("/not")}
 
         assert len(patterns) > 5
         assert {at: pattern for at, pattern in patterns.items() if PERL.search(pattern) or not pattern.isascii()} == {}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contract.schemas import Check, Schemas, details_in
 from contract.validation import CODES, MOST_FAULTS, faults, pointer
+from handlers.accounts.one_line import INVISIBLE
 from tests.client import DOCUMENT
 
 SCHEMAS = Schemas(DOCUMENT)
@@ -212,7 +213,9 @@ def test_a_text_of_one_line_has_something_to_be_seen_and_nothing_that_misleads(n
     controls = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
     turning = [chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))]
     spaces = " \xa0\u1680\u2000\u2003\u200a\u202f\u205f\u3000"
-    unseen = "\xad\u034f\u061c\u115f\u180e\u200b\u200d\u2060\u2800\u3164\ufe0f\ufeff\uffa0"
+    unseen = "\U000e0041\U000e007f\U000e0100\U000e01ef\U000e0fff\U0001d173\U0001d17a\U0001bca0\U0001bca3\U00013430"
+    unseen += "\u0378\u0605\ue000\ufdd0\uffff\U0001ffff\U00050000\U000f0000\U0010fffd\U0010ffff\ufffb"
+    unseen += "\xad\u034f\u061c\u115f\u180e\u200b\u200d\u2060\u2800\u3164\ufe0f\ufeff\uffa0"
 
     for char in (*breaks, *controls, *turning):
         assert not check.is_valid(f"a{char}b"), ascii(char)
@@ -226,13 +229,25 @@ def test_a_text_of_one_line_has_something_to_be_seen_and_nothing_that_misleads(n
         assert check.is_valid(f"{char}a{char}"), ascii(char)
     for text in ("a", "a b", "\u200f\u05e9\u05dc\u05d5\u05dd", "\U0001f469\u200d\U0001f467", "\u0e01\u0e33", "\u0301"):
         assert check.is_valid(text), ascii(text)
+    for text in ("\U0001f600", "\U00020000", "\U00010330", "\U0001d11e", "\ufffd", "\U0001f1e9\U0001f1ea"):
+        assert check.is_valid(text), ascii(text)
+        assert check.is_valid(f"{text}\U000e0041\U000e007f"), ascii(text)
+
+
+@pytest.mark.parametrize("text", ["\U000e0041", "\U000e0041 \u200b", " ", "\x01"])
+def test_what_has_nothing_to_be_seen_in_it_is_one_fault_in_words(text: str) -> None:
+    [fault] = faults("body", SCHEMAS["#/components/schemas/TaskTitle"], text)
+
+    assert (fault.code, fault.detail) == ("pattern", ONE_LINE)
 
 
 def test_every_text_of_one_line_has_the_same_pattern() -> None:
     lines = [one for one in COMPONENTS.values() if one.get("x-pattern-detail") == ONE_LINE]
 
     assert len(lines) == 4
-    assert len({one["pattern"] for one in lines}) == 1
+    assert len({(one["pattern"], one["not"]["pattern"]) for one in lines}) == 1
+    assert lines[0]["not"]["pattern"] == INVISIBLE
+    assert lines[0]["not"]["x-pattern-detail"] == ONE_LINE
 
 
 @pytest.mark.parametrize(
@@ -347,7 +362,8 @@ def named(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str]]:
     elif error.kind.name == "required":
         yield pointer([*error.instance_path, facts["property"]]), "required"
     else:
-        code = CODES.get(error.kind.name, "format")
+        said = "pattern" if error.kind.name == "not" and "pattern" in str(facts) else error.kind.name
+        code = CODES.get(said, "format")
         yield pointer(error.instance_path), "not_null" if code == "type" and error.instance is None else code
 
 
@@ -358,7 +374,7 @@ def test_few_faults_are_those_that_jsonschema_rs_names_in_its_order(name: str, v
     registry = jsonschema_rs.Registry([("urn:it", document)])
     schema = {"$ref": f"urn:it{check.place}"}
     errors = jsonschema_rs.validator_for(schema, registry=registry, validate_formats=True).iter_errors(value)
-    told = [one for error in errors for one in named(error)]
+    told = list(dict.fromkeys(one for error in errors for one in named(error)))
     hidden = {("pattern", at) for at, code in told if code == "format"}
     hidden |= {("enum", at) for at, code in told if code in {"type", "not_null"}}
 

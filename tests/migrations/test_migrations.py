@@ -25,6 +25,7 @@ SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND sta
 FILLS = "5e0b7d92c1fa"  # changes rows and no schema
 MAKERS = "3d5a0c96e7b1"  # so does this one
 ONE_LINE = "8e2f6b1d94a3"  # so does this one
+VISIBLE = "f13b6c8e20d7"  # so does this one
 MANY = 2_100  # accounts or teams, which are three batches
 ODD: list[tuple[str | None, str | None, str | None]] = [
     ("Ada.King@example.com", "Countess_1", "Ada Lovelace-Byron"),
@@ -86,7 +87,7 @@ async def test_a_migration_goes_up_and_down_and_up_again(empty_url: str, script:
     assert await written(empty_url) == before
     await go(empty_url, "upgrade", script.revision)
     assert await written(empty_url) == after
-    assert (before == after) == (script.revision in {FILLS, MAKERS, ONE_LINE})
+    assert (before == after) == (script.revision in {FILLS, MAKERS, ONE_LINE, VISIBLE})
 
 
 async def test_accounts_of_before_are_found_by_the_words_of_today(empty_url: str) -> None:
@@ -225,6 +226,46 @@ async def test_texts_of_before_are_made_one_line_and_each_character_is_told(
         assert f"tasks.title of {people[before]}: {said}\n" in told
     assert f"tasks.title: {MANY + len(MENDED)} mended\n" in told
     assert f"sessions.device_name: {len(MENDED)} mended\n" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\U000e0041\U000e007f", "U+E0041 U+E007F"),
+        ("\u200b \U000e01ef", "U+200B U+0020 U+E01EF"),
+        ("\ue000\U0010fffd\u0378", "U+E000 U+10FFFD U+0378"),
+        ("\U0001f600", None),
+        ("\U00020000\U000e0100", None),
+        ("a\U000e0041", None),
+        ("\u0e01", None),
+    ],
+)
+async def test_texts_of_before_with_nothing_to_be_seen_are_replaced_and_told(
+    empty_url: str, capsys: pytest.CaptureFixture[str], text: str, told: str | None
+) -> None:
+    await go(empty_url, "upgrade", "e7a93b15d8c0")
+    connection = await asyncpg.connect(empty_url)
+    person = uuid4()
+    await connection.execute(PERSON, person, None, None, None, text)
+    await connection.execute(TEAMS, [person])
+    await connection.execute("UPDATE organizations SET name = $2 WHERE id = $1", person, text)
+    await connection.execute(SESSION, person, text)
+    await connection.execute(TASK, person, person, text, None)
+
+    await go(empty_url, "upgrade", VISIBLE)
+
+    [row] = await connection.fetch(
+        """
+        SELECT full_name, device_name, organizations.name, title, users.version, organizations.version, tasks.version
+        FROM users JOIN organizations USING (id) JOIN tasks USING (id) JOIN sessions ON sessions.user_id = users.id
+        """
+    )
+    await connection.close()
+    assert list(row) == ([None, None, "\ufffd", "\ufffd", 2, 2, 2] if told else [text, text, text, text, 1, 1, 1])
+    said = capsys.readouterr().err
+    assert (
+        f"tasks.title of {person}: {told} is left out, nothing was to be seen\ntasks.title: 1 replaced\n" in said
+    ) == (told is not None)
 
 
 def test_migrations_are_one_line_of_descent() -> None:
