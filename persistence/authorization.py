@@ -204,13 +204,16 @@ def listed_in(
     after: After | MISSING,
     limit: int,
     roles: Roles | None = None,
-    total: bool = False,
+    counted: Rows | None = None,
 ) -> Sql:
-    """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `listed`."""
+    """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `listed`.
+
+    `counted` are all rows of the list, to tell how many they are.
+    """
     caller = me(by)
     role = role_in(organization_id, by, caller)
     told = authority(by, caller, type_coerce(organization_id, Member.organization_id.type))
-    count = select(func.count()).select_from(rows.subquery()) if total else None
+    count = None if counted is None else select(func.count()).select_from(counted.subquery())
     return paged(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count, told=told)
 
 
@@ -223,12 +226,15 @@ def listed_everywhere(
     order: Order,
     after: After | MISSING,
     limit: int,
-    total: bool = False,
+    counted: Rows | None = None,
 ) -> Sql:
     """A page of the rows of all organizations that the caller is a member of. Read it with `listed`."""
     own = select(Member.organization_id).where(Member.user_id == by.id).subquery("own")
-    theirs = rows.where(within == own.c.organization_id).correlate(own)
-    count = select(func.count()).select_from(own.join(theirs.lateral("counted"), true())) if total else None
+    here = within == own.c.organization_id
+    theirs, count = rows.where(here).correlate(own), None
+    if counted is not None:
+        each = counted.where(here).correlate(own).lateral("counted")
+        count = select(func.count()).select_from(own.join(each, true()))
     return paged(literal("owner"), None, me(by), order.merged(own, theirs, tie, after, limit), limit=limit, count=count)
 
 

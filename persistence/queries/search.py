@@ -20,12 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 
-from generated import models
 from persistence.authorization import Caller, listed, listed_in, listed_mine
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, query, unindexed
 from persistence.queries.task_filters import Filters
-from persistence.queries.tasks import shown
+from persistence.queries.tasks import select_tasks
 from persistence.search import unfilled
 from persistence.search.folding import Run, is_unspaced, pair_units, split_runs
 from persistence.search.terms import Group, Term, join_groups, read_groups
@@ -33,7 +32,6 @@ from persistence.search.vectors import UNTAGGED, tagged
 from persistence.tables import Member, Task
 
 MOST = 100  # lexemes that are looked for; each is read once for each organization
-FOUND = shown(*models.Task.model_fields)
 ANY = f"'{UNTAGGED}'"
 """What every task has."""
 
@@ -97,7 +95,7 @@ def search_in(
     found = ranked.offset(literal_column("0")).subquery("found")  # else PostgreSQL ranks twice what a page is after
     best = Order(found.c.rank, descending=True).first(select(found), found.c.id, after, limit).subquery("best")
     here = and_(Task.organization_id == best.c.organization_id, Task.id == best.c.id)
-    rows = select(*FOUND, best.c.rank).join(best, here)
+    rows = select_tasks(best.c.rank).join(best, here)
     order = Order(best.c.rank, descending=True)
     if organization_id is MISSING:
         return listed_mine(rows, Task.id, by=by, order=order, after=MISSING, limit=limit)

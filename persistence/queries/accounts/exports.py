@@ -7,7 +7,7 @@ from persistence.authorization import Caller, listed, listed_mine, of_the_caller
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Rows, Sql, query
 from persistence.queries.audit import AUDIT_LOG
-from persistence.queries.tasks import TASK
+from persistence.queries.tasks import select_tasks
 from persistence.tables import AuditLog, ExternalIdentity, IdempotencyKey, Member, Organization, Session, Task
 
 SESSION = [Session.id, Session.device_name, Session.user_agent, func.host(Session.ip_address).label("ip_address")]
@@ -54,7 +54,7 @@ def list_requests(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
 def list_tasks(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those that the caller wrote, where it is a member."""
     written = Task.user_id == by.id, Task.completed == HALVES.c.completed, of_the_caller(Task.organization_id, by)
-    rows = select(*TASK).where(*written).correlate(HALVES)
+    rows = select_tasks().where(*written).correlate(HALVES)
     order = Order(Task.id.expression)
     return listed_mine(rows, Task.id, by=by, order=order, after=after, limit=limit, each=HALVES)
 
@@ -62,7 +62,7 @@ def list_tasks(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
 @query(listed)
 def list_received(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those of others, and of nobody, in the caller's personal organization."""
-    rows = select(*TASK).where(Task.organization_id == by.id, Task.user_id.is_distinct_from(by.id))
+    rows = select_tasks().where(Task.organization_id == by.id, Task.user_id.is_distinct_from(by.id))
     order = Order(Task.id.expression, within=(Task.organization_id.expression,))
     return listed_mine(rows, Task.id, by=by, order=order, after=after, limit=limit)
 
