@@ -103,6 +103,13 @@ def pair_units(run: Run) -> list[str]:
     return list(map(add, run, [*run[1:], ""]))
 
 
+def list_beginnings(text: str) -> list[str]:
+    """The lexemes that a text which goes on has, too: the last of letters without spaces may be followed by another."""
+    runs = split_runs(text)
+    pairs = [lexeme for run in runs[:-1] for lexeme in pair_units(run)]
+    return [*pairs, *[lexeme for run in runs[-1:] for lexeme in pair_units(run)[:-1] or run]]
+
+
 def list_lexemes(text: str) -> list[str]:
     """What a text is found by, in order. `split_runs` tells the same of any text, and takes longer."""
     if text.isascii():

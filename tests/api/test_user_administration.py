@@ -99,6 +99,58 @@ class TestList:
 
         assert ("Ada.King" in await self.emails(api, root, q=q)) == found
 
+    @pytest.mark.parametrize(
+        ("name", "q", "found"),
+        [
+            ("M\xfcller", "muller", True),
+            ("Muller", "m\xfcller", True),
+            ("M\xfcller", "m\xfcl", True),
+            ("Mu\u0308ller", "M\xdcLLER", True),
+            ("\u0130brahim I\u015f\u0131k", "ibrahim isik", True),
+            ("Isik", "I\u015e\u0131K", True),
+            ("Jo\xdf Stra\xdfe", "joss strass", True),
+            ("JOSS", "jo\xdf", True),
+            ("\u0141ukasz \xd8rsted", "lukasz orsted", True),
+            ("\u0645\u064f\u062d\u064e\u0645\u0651\u064e\u062f", "\u0645\u062d\u0645\u062f", True),
+            ("\u0645\u062d\u0645\u062f", "\u0645\u062d\u0640\u0640\u0645\u062f", True),
+            ("\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd", "\u05e9\u05dc\u05d5\u05dd", True),
+            ("\u5c71\u7530\u592a\u90ce", "\u5c71\u7530", True),
+            ("\u5c71\u7530\u592a\u90ce", "\u592a\u90ce", True),
+            ("\u5c71\u7530\u592a\u90ce", "\u7530", True),
+            ("\u5c71\u7530\u592a\u90ce", "\u5c71\u90ce", False),
+            ("\u0e2a\u0e21\u0e0a\u0e32\u0e22", "\u0e0a\u0e32\u0e22", True),
+            ("Anna-Lena O\u2019Neil", "anna-l", True),
+            ("Anna-Lena O\u2019Neil", "lena", True),
+            ("Anna-Lena O\u2019Neil", "o'neil", True),
+            ("Anna\u2010Lena", "anna-lena", True),
+            ("Anna-Lena", "nna", False),
+            ("Ada\u200bLovelace", "adalove", True),
+            ("\u0391\u0394\u0391", "\u03ac\u03b4\u03b1", True),
+            ("\U0001f600 Ada", "\U0001f600", True),
+            ("Ada", "\U0001f600", False),
+        ],
+    )
+    async def test_names_are_folded_as_texts_of_tasks_are(
+        self, api: ApiClient, make: Factory, root: Caller, name: str, q: str, *, found: bool
+    ) -> None:
+        await make.user(email="found@example.com", full_name=name)
+
+        assert ("found" in await self.emails(api, root, q=q)) == found
+
+    async def test_an_e_mail_is_folded_whole(self, api: ApiClient, make: Factory, root: Caller) -> None:
+        await make.user(email="j\xf6rg_k@ex\xe4mple.com")
+
+        for q in ("jorg", "j\xf6rg_k@ex\xe4", "jorg k@exam"):
+            assert await self.emails(api, root, q=q) == ["j\xf6rg_k"], q
+        assert await self.emails(api, root, q="example") == []
+
+    async def test_accounts_that_the_release_before_has_written_are_found_as_it_finds_them(
+        self, api: ApiClient, make: Factory, root: Caller
+    ) -> None:
+        await make.user(email="found@example.com", full_name="Anna M\xfcller", words="found@example.com anna m\xfcller")
+
+        assert await self.emails(api, root, q="M\xdcLL anna") == ["found"]
+
     @pytest.mark.parametrize("q", ["\u3316" * 150, "\ufdfa" * 200, "\U0001f600" * 200, "\u0390" * 200, "'\\" * 100])
     async def test_words_that_are_longer_than_what_is_kept_find_nobody(
         self, api: ApiClient, root: Caller, q: str

@@ -1,5 +1,6 @@
 """Queries about all accounts, for those who administer them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from persistence.engine import keyset
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Shape, Sql, query, trusted, when
 from persistence.queries.accounts.users import USER, cut, key
+from persistence.search.folding import list_beginnings
 from persistence.tables import User
 
 
@@ -31,8 +33,19 @@ class Filters:
 
 def beginnings(text: str) -> str | MISSING:
     """The tsquery for accounts that have a word beginning with each of these; MISSING when there are none."""
-    escaped = [word.replace("\\", "\\\\").replace("'", "''") for word in sorted(set(map(cut, key(text).split())))]
-    return " & ".join(f"'{word}':*" for word in escaped) if escaped else MISSING
+    wanted = {write_word(word) for word in text.split()} - {""}
+    return " & ".join(sorted(wanted)) if wanted else MISSING
+
+
+def write_word(word: str) -> str:
+    """What begins with it as it is, or with every part of it as a search folds them."""
+    either = {write_beginnings(key(word).split()), write_beginnings(list_beginnings(word))} - {""}
+    return f"({' | '.join(sorted(either))})" if either else ""
+
+
+def write_beginnings(words: Iterable[str]) -> str:
+    escaped = [word.replace("\\", "\\\\").replace("'", "''") for word in sorted(set(map(cut, words)))]
+    return "(" + " & ".join(f"'{word}':*" for word in escaped) + ")" if escaped else ""
 
 
 def order(source: Any, sort: UserSort) -> Order:

@@ -19,6 +19,7 @@ from generated import models
 from persistence.authorization import Caller, account_seen_by, me, mine, myself, seen
 from persistence.engine.statements import Rows, Sql, one, one_of, query, trusted
 from persistence.queries.accounts.sessions import Origin, is_known
+from persistence.search.folding import fold, list_lexemes
 from persistence.tables import Member, Organization, User
 
 PARTS = re.compile(r"[^\W_]+")
@@ -37,9 +38,15 @@ def cut(word: str) -> str:
 
 
 def words(email: str | None, username: str | None, full_name: str | None) -> str:
-    """What an account is found by: the e-mail, its part before the `@`, the names, their words and parts of words."""
-    parts = [key(part) for part in ((email or "").partition("@")[0], username or "", full_name or "")]
+    """What an account is found by: the e-mail, its part before the `@`, the names, their words and parts of words.
+
+    They are there as keys are and as a search folds texts.
+    """
+    texts = (email or "").partition("@")[0], username or "", full_name or ""
+    parts = [key(text) for text in texts]
     found = [*key(email or "").split(), *[word for part in parts for word in (*part.split(), *PARTS.findall(part))]]
+    if not f"{email}{username}{full_name}".isascii():
+        found += [*fold(email or "").split(), *[lexeme for text in texts for lexeme in list_lexemes(text)]]
     return " ".join(dict.fromkeys(map(cut, found)))
 
 
