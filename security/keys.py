@@ -1,15 +1,15 @@
 """The secret key and the one before it: the names that tokens carry of them, and a subkey for each use."""
 
-import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from typing import Literal, TypeAlias
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 SHORTEST_KEY = 32  # bytes, the least for HS256 (RFC 7518, 3.2)
-HASH_LENGTH = hashlib.sha256().digest_size
 
 Label: TypeAlias = Literal["kid", "refresh", "cursor", "throttle", "fingerprint", "deletion"]
 
@@ -35,7 +35,7 @@ class Key:
 
     def subkey(self, label: Label) -> bytes:
         """32 bytes for this use alone, that tell nothing of the key nor of the other subkeys."""
-        return hkdf(self.secret, salt=b"", info=f"docket {label}".encode(), length=HASH_LENGTH)
+        return HKDF(SHA256(), SHA256.digest_size, salt=None, info=f"docket {label}".encode()).derive(self.secret)
 
 
 class Keys:
@@ -57,13 +57,3 @@ class Keys:
         It tells nothing without the key.
         """
         return [hmac.digest(subkey, data.encode(), "sha256") for subkey in self.subkeys(label)]
-
-
-def hkdf(secret: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-SHA256 (RFC 5869): `length` bytes drawn from the secret, other ones for each salt and info."""
-    key = hmac.digest(salt or bytes(HASH_LENGTH), secret, "sha256")
-    block, output = b"", b""
-    for count in range(1, -(-length // HASH_LENGTH) + 1):
-        block = hmac.digest(key, block + info + bytes([count]), "sha256")
-        output += block
-    return output[:length]

@@ -12,7 +12,7 @@ from server.settings.settings import Environment, Settings
 from tests.api.conftest import serving, started
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
-from tests.factories import PASSWORD, Factory
+from tests.factories import NOW, PASSWORD, Factory
 
 STRONG = "nine lives of a lighthouse"
 WRONG = "not the password at all"
@@ -177,6 +177,17 @@ class TestLogin:
         assert tokens.headers["cache-control"] == "no-store"
         signed_in = api.with_headers(Authorization=f"Bearer {tokens['access_token']}")
         assert (await signed_in.get("/auth/me"))["id"] == str(ada.id)
+
+    @pytest.mark.proves("ASVS 5.0 6.2.10", "A password of ten years ago signs in: none must be changed for its age")
+    async def test_a_password_of_years_ago_signs_in(self, api: ApiClient, make: Factory) -> None:
+        long_ago = NOW - timedelta(days=3650)
+        ada = await make.user(email="ada@example.com", created_at=long_ago, updated_at=long_ago)
+
+        tokens = await sign_in(api, "ada@example.com")
+
+        me = api.with_headers(Authorization=f"Bearer {tokens['access_token']}")
+        assert (await me.get("/users/me"))["id"] == str(ada.id)
+        assert (await me.post("/tasks", {"title": "Nothing is asked first"}))["title"] == "Nothing is asked first"
 
     async def test_a_session_begins_for_the_device(self, api: ApiClient, make: Factory, db: Bench) -> None:
         await make.user(email="ada@example.com")

@@ -29,6 +29,7 @@ DOCUMENT = (ROOT / "generated/openapi.json").read_bytes()
 PAGES = ["/docs", "/redoc"]
 REVALIDATED = ["/openapi.yaml", "/openapi.json", "/api/v1/openapi.json", "/favicon.ico", *PAGES]
 ASSET_PATHS = [asset_path(name) for name in ASSETS]
+OF_BROWSERS = {"application/json", "application/yaml", "image/svg+xml", "text/css", "text/html", "text/javascript"}
 
 
 def client(csp_mode: CspMode = "strict") -> httpx.AsyncClient:
@@ -301,3 +302,16 @@ async def test_pages_count_as_operations_of_class_default(db: Bench) -> None:
     assert seen[1].headers["ratelimit"].startswith('"default";r=0;t=')
     assert (seen[2].json()["code"], "retry-after" in seen[2].headers) == ("rate_limit_exceeded", True)
     assert asked.status_code == 204
+
+
+@pytest.mark.proves("ASVS 5.0 3.7.1", "Pages are HTML, CSS, JavaScript, SVG and JSON; no plug-in can be loaded")
+@pytest.mark.parametrize("path", [*REVALIDATED, *ASSET_PATHS])
+async def test_pages_use_what_browsers_themselves_have(pages: httpx.AsyncClient, path: str) -> None:
+    answer = await pages.get(path)
+
+    assert answer.headers["content-type"].partition(";")[0] in OF_BROWSERS
+    if answer.headers["content-type"].startswith("text/html"):
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert "default-src 'none'" in policy
+        assert [each for each in policy if each.startswith(("object-src", "frame-src", "child-src"))] == []
+        assert re.search(r"<(object|embed|applet|param|frame|iframe)\b", answer.text, re.IGNORECASE) is None

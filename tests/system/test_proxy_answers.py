@@ -224,3 +224,38 @@ async def test_one_is_answered_in_our_words_or_hung_up_on(proxy: Proxy, words: t
         with proxy(ports) as url:
             told = await say(url, *words)
             assert told is None or told.status in {400, 408}
+
+
+@pytest.mark.proves("ASVS 5.0 13.2.5", "A proxy sends requests to the instances of its file, whatever a request names")
+@pytest.mark.parametrize("proxy", [nginx, haproxy, caddy])
+async def test_a_proxy_calls_nobody_but_its_instances(proxy: Proxy) -> None:
+    async with instances(answer_well) as (these, ports), instances(answer_well) as (others, elsewhere):
+        there = f"{PROXY}:{elsewhere[0]}"
+        named = f"Host: {there}\r\nX-Forwarded-Host: {there}\r\nX-Original-URL: http://{there}/\r\n"
+        named += f"X-Accel-Redirect: http://{there}/\r\nForwarded: host={there}\r\nConnection: close\r\n\r\n"
+        targets = (
+            f"GET http://{there}/api",
+            f"GET https://{there}/",
+            f"GET //{there}/",
+            f"CONNECT {there}",
+            "GET /api",
+        )
+        with proxy(ports) as url:
+            for target in targets:
+                answer = await exchange_bytes(url, f"{target} HTTP/1.1\r\n{named}".encode())
+                assert answer.startswith(b"HTTP/1."), target
+
+    assert these[0].met["GET"] > 0
+    assert (others[0].met, others[0].writers) == ({}, [])
+
+
+async def exchange_bytes(url: str, words: bytes) -> bytes:
+    """Send bytes as they are. What comes back is all that is answered until the proxy hangs up."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(PROXY, httpx.URL(url).port, ssl=context)
+    async with asyncio.timeout(30):
+        writer.write(words)
+        answer = await reader.read()
+    writer.close()
+    return answer
