@@ -34,10 +34,13 @@ def directed(
 
 def drop_unsent(check: Check, value: object) -> None:
     """Take the members out of a valid value of a request that are not for requests."""
+    left = unevaluated_in(check, value) if isinstance(value, dict) else []
     for part in list(parts_of(check, value)):  # all are chosen by the value as it came
         drop_unsent(part, value)
     if isinstance(value, dict):
         drop_members(check, value)
+        for name in left:
+            drop_unsent(check.below("unevaluatedProperties"), value[name])
     elif isinstance(value, list):
         first = len(check.node.get("prefixItems", ()))
         for index, item in enumerate(value):
@@ -57,6 +60,24 @@ def parts_of(check: Check, value: object) -> Iterator[Check]:
         yield check.below(then)
     if isinstance(value, dict):
         yield from (check.below("dependentSchemas", name) for name in node.get("dependentSchemas", ()) if name in value)
+
+
+def unevaluated_in(check: Check, value: dict[str, Any]) -> list[str]:
+    """The members of a valid value that fall to `unevaluatedProperties`."""
+    if not isinstance(check.node.get("unevaluatedProperties"), dict):
+        return []
+    seen = evaluated_by(check, value, {"additionalProperties"})
+    return [name for name in value if name not in seen]
+
+
+def evaluated_by(check: Check, value: dict[str, Any], rest: set[str]) -> set[str]:
+    """The members of a valid value that a schema says something of; all where it has one of `rest`."""
+    if check.node.keys() & rest:
+        return set(value)
+    known = check.node.get("properties", {})
+    seen = {name for name in value if name in known or any(matches(name) for matches, _ in check.patterns)}
+    every = {"additionalProperties", "unevaluatedProperties"}
+    return seen.union(*[evaluated_by(part, value, every) for part in parts_of(check, value)])
 
 
 def drop_members(check: Check, value: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ import jinja2
 from typing_extensions import override
 
 from contract.generator.judging.discriminators import check_discriminators
+from contract.generator.judging.one_way import check_one_way
 from contract.generator.judging.trial import judge
 from contract.generator.judging.values import check_values
 from contract.generator.lowering.empty_values import allow_empty_values
@@ -153,6 +154,7 @@ def understand(document: Node, findings: Findings, *, skip_media_types: bool) ->
 
     Raises InvalidContract.
     """
+    is_older = str(document.get("openapi")).startswith("3.0")
     placed = read_document(document, findings)
     References(document, placed, findings)
     if insert_path_items(document, placed):
@@ -162,6 +164,8 @@ def understand(document: Node, findings: Findings, *, skip_media_types: bool) ->
         placed = read_document(document, findings)
     spell_out(placed)
     check_discriminators(document, placed, findings)
+    if not is_older:  # there they stand for nothing where there is no member
+        check_one_way(document, placed, findings)
     check_values(document, placed, findings)
     return placed, left_out
 

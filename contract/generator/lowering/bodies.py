@@ -31,8 +31,8 @@ def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: 
     need = needed(document, schema, pointer, ())
     given = operation.get("x-max-body", max(USUAL_BODY, min(LARGE_BODY, need.size)))
     where = child(at, "x-max-body")
-    if not isinstance(given, int) or given > LARGEST_BODY:
-        raise Refused(where, f"is {given} bytes, of which there must be a number up to {LARGEST_BODY}")
+    if type(given) is not int or not 0 < given <= LARGEST_BODY:
+        raise Refused(where, f"is {given} bytes, of which there must be a number from 1 to {LARGEST_BODY}")
     if given < need.size and "x-max-body" in operation:
         more = "raise it, or bound the texts and lists"
         raise Refused(where, f"is {given} bytes, but a body that the schema allows can need {need.size}: {more}")

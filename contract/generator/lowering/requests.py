@@ -9,7 +9,7 @@ from contract.generator.lowering.ir import Body, Content, FormMember
 from contract.generator.lowering.shapes import kinds_of, parts, shape_of
 from contract.generator.names import argument, pascal, refuse_doubles
 from contract.generator.reading.document import Node, Refused, child, member, resolve
-from contract.parsing import LARGE_BODY
+from contract.parsing import LARGE_BODY, LARGEST_BODY
 from contract.types import Array, Part, Scalar
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -33,6 +33,8 @@ def body_of(contract: Contract, operation: Node, at: str, operation_id: str) -> 
     """The request body of the operation at a place. Raises Refused."""
     node, pointer = resolve(contract.document, operation["requestBody"], child(at, "requestBody"))
     content: Node = member(node, "content", pointer)
+    if not content:
+        raise Refused(child(pointer, "content"), "has no media type: name one, or take the request body away")
     contents = tuple(
         content_of(contract, media_type, described, child(pointer, "content", media_type), operation_id)
         for media_type, described in content.items()
@@ -63,14 +65,13 @@ def are_alike(contents: tuple[Content, ...], described: Node) -> bool:
 
 def largest_of(contract: Contract, operation: Node, content: Content, at: str) -> int:
     """How many bytes of a body are read."""
-    if content.kind in ("file", "multipart"):
+    if content.schema is None or content.kind in ("file", "multipart"):
         given = operation.get("x-max-body", LARGE_BODY)
-        if not isinstance(given, int) or given > LARGEST_UPLOAD:
+        most = LARGEST_UPLOAD if content.kind in ("file", "multipart") else LARGEST_BODY
+        if type(given) is not int or not 0 < given <= most:
             where = child(at, "x-max-body")
-            raise Refused(where, f"is {given} bytes, of which there must be a number up to {LARGEST_UPLOAD}")
+            raise Refused(where, f"is {given} bytes, of which there must be a number from 1 to {most}")
         return given
-    if content.schema is None:
-        return int(operation.get("x-max-body", LARGE_BODY))
     largest, told = most_bytes(contract.document, operation, {"$ref": content.schema}, at, content.schema)
     contract.unusual += [told] if told else []
     return largest

@@ -94,6 +94,9 @@ def translate_older(placed: Placed) -> None:
         node["examples"] = [node.pop("example")]
     if node.get("format") == "byte":
         node["contentEncoding"] = "base64"
+    if placed.pointer.split("/")[-2] not in ("properties", "schemas"):  # where they stand for nothing
+        node.pop("readOnly", None)
+        node.pop("writeOnly", None)
 
 
 def allow_null(node: Node) -> None:

@@ -44,8 +44,8 @@ def test_an_operation_takes_what_its_schema_can_need(schema: dict[str, Any], siz
     ("schema", "operation", "said"),
     [
         ({"$ref": "#/s/Text"}, {"x-max-body": 240_001}, "can need 240002"),
-        ({"type": "string"}, {"x-max-body": 2**24 + 1}, "up to 16777216"),
-        ({"type": "string"}, {"x-max-body": "1 MiB"}, "up to 16777216"),
+        ({"type": "string"}, {"x-max-body": 2**24 + 1}, "from 1 to 16777216"),
+        ({"type": "string"}, {"x-max-body": "1 MiB"}, "from 1 to 16777216"),
     ],
 )
 def test_a_bound_that_cannot_be_meant_is_refused(schema: dict[str, Any], operation: dict[str, Any], said: str) -> None:

@@ -35,46 +35,7 @@ VALUES: list[Any] = [
     ["string", "null"],
     {"$ref": "#/x"},
 ]
-DOCUMENT: Document = document_of("""
-paths:
-  /pets:
-    get:
-      parameters:
-        - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 9, default: 3}}
-        - {name: kind, in: query, schema: {$ref: '#/components/schemas/Kind'}}
-      responses:
-        '200':
-          description: Pets.
-          headers: {X-Total: {schema: {type: integer}}}
-          content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Pet'}}}}
-    post:
-      requestBody:
-        required: true
-        content: {application/json: {schema: {$ref: '#/components/schemas/Pet'}, example: {kind: cat}}}
-  /pets/{pet_id}:
-    parameters: [{name: pet_id, in: path, required: true, schema: {type: string, format: uuid}}]
-    get:
-      responses:
-        '200': {description: It., content: {application/json: {schema: {$ref: '#/components/schemas/Owned'}}}}
-components:
-  schemas:
-    Kind: {type: string, enum: [cat, dog]}
-    Pet:
-      type: object
-      required: [kind]
-      properties:
-        id: {type: string, format: uuid, readOnly: true}
-        kind: {$ref: '#/components/schemas/Kind'}
-        born: {type: [string, 'null'], format: date}
-        tags: {type: array, maxItems: 3, items: {type: string, pattern: '^[a-z]+$'}}
-        home: {type: object, additionalProperties: {type: integer}, properties: {street: {type: string}}}
-        toy:
-          oneOf: [{$ref: '#/components/schemas/Ball'}, {$ref: '#/components/schemas/Bone'}]
-          discriminator: {propertyName: is}
-    Ball: {type: object, required: [is], properties: {is: {const: ball}, size: {type: number}}}
-    Bone: {type: object, required: [is], properties: {is: {const: bone}}}
-    Owned: {allOf: [{$ref: '#/components/schemas/Pet'}, {type: object, properties: {owner: {type: string}}}]}
-""")
+DOCUMENT: Document = document_of(Path(__file__).with_name("mutated.yaml").read_text("utf-8"))
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
