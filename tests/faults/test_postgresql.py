@@ -35,11 +35,15 @@ async def test_a_backend_is_killed(trial: Trial, database: Database, workers: st
 
 
 async def test_the_server_is_restarted(trial: Trial, database: Database) -> None:
+    """Only a write whose connection ends beneath it is refused: whether it was done, no message says."""
+    restarts = 0
     async with docket(database.url) as server, trial("PostgreSQL fast restart", server, database.url) as people:
         async for _ in people.rounds():
+            restarts += 1
             await asyncio.to_thread(database.postgres.stop)
             await asyncio.to_thread(database.postgres.start)
-    assert people.failures == {}
+    assert people.failures.keys() <= {"503"}
+    assert people.failures.total() <= restarts
 
 
 async def test_the_postmaster_is_killed(trial: Trial, database: Database) -> None:
