@@ -27,6 +27,7 @@ from generated.operations import (
 from server.errors import Unreadable
 from server.protocol.capacity import CAPACITY, Capacity, is_probe
 from server.protocol.host_header import is_host
+from server.protocol.intake import PIECE, Intake
 from server.protocol.refusals import REFUSALS, Refusals
 
 HEAD_SECONDS = 3.0
@@ -55,6 +56,7 @@ class Connection(HttpToolsProtocol):
 
     capacity: Capacity
     refusals: Refusals
+    intake: Intake
     deadline: float | None = None
     timer: asyncio.TimerHandle | None = None
     refusal: Problem | None = None
@@ -67,6 +69,7 @@ class Connection(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = self.intake = Intake(transport, self.pipeline)
         transport.set_write_buffer_limits(0)  # so that we are told of anything that is not sent at once
         self.capacity = self.app_state.get(CAPACITY) or Capacity()
         self.refusals = self.app_state.get(REFUSALS) or Refusals()
@@ -92,6 +95,20 @@ class Connection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self.pipeline or self.intake.held or len(data) > PIECE:
+            self.intake.keep(data)
+            self.read_on()
+        else:
+            self.read(data)
+
+    def read_on(self) -> None:
+        """Read what has arrived, until a request has to wait for its turn: what follows it waits as well."""
+        while piece := self.intake.next_piece():
+            self.read(piece)
+        if self.intake.held:
+            self.deadline = None
+
+    def read(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         if self.is_deaf:
@@ -195,14 +212,24 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing() or self.has_hung_up:
             return
-        if not self.is_deaf:
-            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self.is_deaf:
             self.hang_up()
         elif not (self.in_head or self.in_body):
             self.rest()
+        if not self.is_deaf:
+            if self.intake.held:
+                self.go_on_reading()
+            self.flow.resume_reading()
+
+    def go_on_reading(self) -> None:
+        """Read what had to wait. What has come of a request has its time from now on."""
+        if self.in_head:
+            self.expect(HEAD_SECONDS)
+        elif self.in_body:
+            self.expect(BODY_SECONDS)
+        self.read_on()
 
     def rest(self) -> None:
         """Await another request."""
@@ -323,6 +350,7 @@ class Connection(HttpToolsProtocol):
         """Close the connection when the other side has, or soon: unread bytes would take the answer from it."""
         self.is_deaf = self.has_hung_up = True
         self.in_head = self.in_body = False
+        self.intake.forget()
         self.transport.write_eof()
         self.flow.resume_reading()
         self.expect(LATE_SECONDS)

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import re
 import statistics
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.api.test_real_server import Running, running
+from tests.api.test_real_server import MEBIBYTE, Running, running
 from tests.conftest import Server
 from tests.waiting import until
 
@@ -65,6 +67,8 @@ CORPUS = {
 }
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: docket\r\n\r\n"
 LAST = "/the-last-one"
+SMALLEST = b"OPTIONS /livez HTTP/1.1\r\nHost:d\r\n\r\n"
+LAST_REQUEST = b"GET /absent HTTP/1.1\r\nHost: docket\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -268,3 +272,44 @@ async def test_an_absolute_target_decides_the_host(tmp_path: Path, fresh_url: st
         assert await server.end() == (0, "")
 
     assert seen == asked
+
+
+@pytest.mark.alone
+async def test_requests_behind_others_take_no_more_than_their_bytes(tmp_path: Path, fresh_url: str) -> None:
+    """A hundred times as much, if each were read as soon as it arrives: 37,000 in a megabyte."""
+    async with running(tmp_path, fresh_url) as server:
+        process = psutil.Process(server.process.pid)
+        reader, writer = await asyncio.open_connection(server.host, server.port, limit=2**24)
+        writer.write(SMALLEST)
+        await reader.readuntil(b"\r\n\r\n")
+        before = process.memory_info().rss
+
+        writer.write(SMALLEST * (MEBIBYTE // len(SMALLEST)))
+        async with asyncio.timeout(60):
+            for _ in range(2_000):
+                await reader.readuntil(b"HTTP/1.1 204 ")
+        grown = process.memory_info().rss - before
+        writer.close()
+        assert await server.end() == (0, "")
+
+    assert grown < 20 * MEBIBYTE
+
+
+async def test_what_comes_at_once_is_answered_in_its_order(shared: Running) -> None:
+    """Bodies and heads that end somewhere in the midst of what is read at once."""
+    body = b'{"title": "' + b"a" * 3_001 + b'"}'
+    post = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: docket\r\nContent-Type: application/json\r\n"
+    post += f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    chunks = LOGIN + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:1_000], body[1_000:]))
+    chunks += b"0\r\n\r\n"
+    three = SMALLEST + post + chunks + b"GET /absent HTTP/1.1\r\nHost: docket\r\n\r\n"
+
+    answer = await told(shared, three * 30 + LAST_REQUEST, seconds=60)
+
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"204", b"422", b"422", b"404"] * 30 + [b"404"]
+
+
+async def test_a_bad_request_far_behind_others_is_not_answered_before_them(shared: Running) -> None:
+    answer = await told(shared, SMALLEST * 1_000 + b"rubbish\r\n\r\n" + SMALLEST * 1_000, seconds=60)
+
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) in ([b"204"] * 1_000, [b"204"] * 1_000 + [b"400"])
