@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
@@ -533,12 +534,33 @@ class User(BaseModel):
     """Whether the account may sign in."""
     is_superuser: bool
     """Whether the account administers the server."""
+    time_zone: str | None
+    """Where its bearer lives, as `TimeZone` says; null: UTC."""
     version: Annotated[int, Field(ge=1)]
     """Grows with every change."""
     created_at: AwareDatetime
     """When the account was created."""
     updated_at: AwareDatetime
     """When the account was last changed."""
+
+
+TimeZone = TypeAliasType(
+    "TimeZone",
+    Annotated[
+        str,
+        Field(
+            examples=["Europe/Berlin"],
+            max_length=64,
+            min_length=1,
+            pattern="^[A-Za-z0-9_+/-]+$",
+        ),
+    ],
+)
+"""
+The name of a time zone, as the IANA data of release 2026f have it, with the older names that lead to others
+(`backward`): a name that they do not have is `422`. Case counts.
+
+"""
 
 
 class UserSort(StrEnum):
@@ -636,6 +658,7 @@ class ProfilePatch(BaseModel):
     email: Email | MISSING = MISSING
     username: Username | None | MISSING = MISSING
     full_name: PersonName | None | MISSING = MISSING
+    time_zone: TimeZone | None | MISSING = MISSING
 
 
 class UserReplace(BaseModel):
@@ -647,6 +670,7 @@ class UserReplace(BaseModel):
     email: Email
     username: Username | None | MISSING = MISSING
     full_name: PersonName | None | MISSING = MISSING
+    time_zone: TimeZone | None | MISSING = MISSING
 
 
 class UserPatch(BaseModel):
@@ -658,6 +682,7 @@ class UserPatch(BaseModel):
     email: Email | MISSING = MISSING
     username: Username | None | MISSING = MISSING
     full_name: PersonName | None | MISSING = MISSING
+    time_zone: TimeZone | None | MISSING = MISSING
     is_active: bool | MISSING = MISSING
     """Whether the account may sign in."""
     is_superuser: bool | MISSING = MISSING
@@ -937,8 +962,12 @@ Instant = TypeAliasType("Instant", Annotated[AwareDatetime, Field(examples=["202
 """An instant (RFC 3339) of a year from 1900 to 9998, where it is written, with its offset. Of up to nine fraction digits six are kept."""
 
 
+Day = TypeAliasType("Day", Annotated[date, Field(examples=["2026-02-06"])])
+"""A day (RFC 3339, full-date) of a year from 1900 to 9998, without a time and without a zone."""
+
+
 class TaskCreate(BaseModel):
-    """A task to create."""
+    """A task to create. Of `due_date` and `due_on` one at most is not null; setting one clears the other."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -948,12 +977,13 @@ class TaskCreate(BaseModel):
     status: TaskStatus | MISSING = MISSING
     priority: TaskPriority | MISSING = MISSING
     due_date: Instant | None | MISSING = MISSING
+    due_on: Day | None | MISSING = MISSING
     organization_id: UUID | MISSING = MISSING
     """The organization to put it into; left out, the personal one."""
 
 
 class TaskReplace(BaseModel):
-    """A task as it shall be."""
+    """A task as it shall be. Of `due_date` and `due_on` one at most is not null; setting one clears the other."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -963,12 +993,13 @@ class TaskReplace(BaseModel):
     status: TaskStatus | MISSING = MISSING
     priority: TaskPriority | MISSING = MISSING
     due_date: Instant | None | MISSING = MISSING
+    due_on: Day | None | MISSING = MISSING
     organization_id: UUID | MISSING = MISSING
     """The organization to move it to; left out, it stays."""
 
 
 class TaskPatch(BaseModel):
-    """What to change of a task. Only what may be empty takes null."""
+    """What to change of a task. Only what may be empty takes null. Of `due_date` and `due_on` one at most is not null; setting one clears the other."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -978,6 +1009,7 @@ class TaskPatch(BaseModel):
     status: TaskStatus | MISSING = MISSING
     priority: TaskPriority | MISSING = MISSING
     due_date: Instant | None | MISSING = MISSING
+    due_on: Day | None | MISSING = MISSING
     organization_id: UUID | MISSING = MISSING
     """The organization to move it to."""
 
@@ -1020,7 +1052,9 @@ class FoundTask(BaseModel):
     status: TaskStatus
     priority: TaskPriority
     due_date: AwareDatetime | None
-    """When it is due."""
+    """The instant at which it is due; null with `due_on`."""
+    due_on: date | None
+    """The day on which it is due, without a time and the same in every zone; null with `due_date`."""
     completed: bool
     """Whether `status` is `completed`."""
     completed_at: AwareDatetime | None
@@ -1844,7 +1878,9 @@ class Task(BaseModel):
     status: TaskStatus
     priority: TaskPriority
     due_date: AwareDatetime | None
-    """When it is due."""
+    """The instant at which it is due; null with `due_on`."""
+    due_on: date | None
+    """The day on which it is due, without a time and the same in every zone; null with `due_date`."""
     completed: bool
     """Whether `status` is `completed`."""
     completed_at: AwareDatetime | None

@@ -2171,6 +2171,7 @@ class TasksOperations(Protocol[Call_contra]):
         priority: models.TaskPriorityFilterParameter | MISSING,
         due_before: models.Instant | MISSING,
         due_after: models.Instant | MISSING,
+        time_zone: models.TimeZone | MISSING,
         created_before: models.Instant | MISSING,
         created_after: models.Instant | MISSING,
         updated_before: models.Instant | MISSING,
@@ -2224,6 +2225,7 @@ class TasksOperations(Protocol[Call_contra]):
         priority: models.TaskPriorityFilterParameter | MISSING,
         due_before: models.Instant | MISSING,
         due_after: models.Instant | MISSING,
+        time_zone: models.TimeZone | MISSING,
         created_before: models.Instant | MISSING,
         created_after: models.Instant | MISSING,
         updated_before: models.Instant | MISSING,
@@ -2280,7 +2282,7 @@ class TasksOperations(Protocol[Call_contra]):
     ) -> ReplaceTask200:
         """Replace a task.
 
-        Everything not sent falls back to what a new task has: `description` and `due_date` to null, `status` to
+        Everything not sent falls back to what a new task has: `description`, `due_date` and `due_on` to null, `status` to
         `pending`, `priority` to `medium`. Without `organization_id` the task stays where it is; to move it one must be
         allowed to write in both organizations.
 
@@ -4716,6 +4718,14 @@ OPERATIONS: tuple[Operation, ...] = (
                 schema="#/components/parameters/DueAfter/schema",
             ),
             Parameter(
+                name="time_zone",
+                where="query",
+                argument="time_zone",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/TimeZoneOfDays/schema"),
+                type=models.TimeZone,
+                schema="#/components/parameters/TimeZoneOfDays/schema",
+            ),
+            Parameter(
                 name="created_before",
                 where="query",
                 argument="created_before",
@@ -4984,6 +4994,14 @@ OPERATIONS: tuple[Operation, ...] = (
                 shape=Scalar(kinds=("string",), schema="#/components/parameters/DueAfter/schema"),
                 type=models.Instant,
                 schema="#/components/parameters/DueAfter/schema",
+            ),
+            Parameter(
+                name="time_zone",
+                where="query",
+                argument="time_zone",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/TimeZoneOfDays/schema"),
+                type=models.TimeZone,
+                schema="#/components/parameters/TimeZoneOfDays/schema",
             ),
             Parameter(
                 name="created_before",

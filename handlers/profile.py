@@ -34,7 +34,9 @@ async def get_my_profile(call: Call, /) -> GetMyProfile200:
 async def update_my_profile(
     call: Call, /, *, if_match: EntityTags | MISSING, body: models.ProfilePatch
 ) -> UpdateMyProfile200:
-    patch = models.UserPatch(email=body.email, username=body.username, full_name=body.full_name)
+    patch = models.UserPatch(
+        email=body.email, username=body.username, full_name=body.full_name, time_zone=body.time_zone
+    )
     user = await change(call, call.caller.id, patch, if_match)
     return UpdateMyProfile200(body=user, etag=etag(user))
 

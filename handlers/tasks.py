@@ -61,6 +61,7 @@ async def list_tasks(
     priority: list[TaskPriority] | MISSING,
     due_before: datetime | MISSING,
     due_after: datetime | MISSING,
+    time_zone: str | MISSING,
     created_before: datetime | MISSING,
     created_after: datetime | MISSING,
     updated_before: datetime | MISSING,
@@ -89,14 +90,15 @@ async def list_tasks(
         "has_author": has_author,
     }
     where = task_filters.place(call.caller.id, organization_id, scope)
-    asked = narrowed | {"organization_id": organization_id, "scope": scope, "sort": sort}
-    meant = task_filters.meaning(narrowed, where, sort=sort)
+    zone = await task_filters.zone_of_days(call, narrowed, time_zone)
+    asked = narrowed | {"time_zone": time_zone, "organization_id": organization_id, "scope": scope, "sort": sort}
+    meant = task_filters.meaning(narrowed, where, zone, sort=sort)
     listing = pagination.Listing("/api/v1/tasks", asked, call.caller.id, meant)
     page = await tasks.list_in(
         call.db,
         where,
         by=call.caller,
-        filters=task_filters.filters(narrowed, sort),
+        filters=task_filters.filters(narrowed, zone, sort),
         sort=sort,
         after=listing.after(cursor, call.process.cursors),
         limit=limit,
@@ -119,6 +121,7 @@ async def search_tasks(
     priority: list[TaskPriority] | MISSING,
     due_before: datetime | MISSING,
     due_after: datetime | MISSING,
+    time_zone: str | MISSING,
     created_before: datetime | MISSING,
     created_after: datetime | MISSING,
     updated_before: datetime | MISSING,
@@ -146,16 +149,17 @@ async def search_tasks(
         "has_author": has_author,
     }
     where = task_filters.place(call.caller.id, organization_id, scope)
-    asked = narrowed | {"organization_id": organization_id, "scope": scope, "q": q}
+    zone = await task_filters.zone_of_days(call, narrowed, time_zone)
+    asked = narrowed | {"time_zone": time_zone, "organization_id": organization_id, "scope": scope, "q": q}
     wanted = search.write_wanted(q)
-    meant = task_filters.meaning(narrowed, where, q=[wanted.match, wanted.rank])
+    meant = task_filters.meaning(narrowed, where, zone, q=[wanted.match, wanted.rank])
     listing = pagination.Listing("/api/v1/tasks/search", asked, call.caller.id, meant)
     page = await search.search_in(
         call.db,
         where,
         wanted,
         by=call.caller,
-        filters=task_filters.filters(narrowed),
+        filters=task_filters.filters(narrowed, zone),
         after=listing.after(cursor, call.process.cursors),
         limit=limit,
     )
@@ -187,6 +191,7 @@ async def replace_task(
         status=TaskStatus.pending if body.status is MISSING else body.status,
         priority=TaskPriority.medium if body.priority is MISSING else body.priority,
         due_date=None if body.due_date is MISSING else body.due_date,
+        due_on=None if body.due_on is MISSING else body.due_on,
     )
     task = await changed(call, task_id, whole, if_match, body.organization_id)
     return ReplaceTask200(body=written(task), etag=etag(task))

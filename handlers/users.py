@@ -122,6 +122,7 @@ async def replace_user(
         email=body.email,
         username=None if body.username is MISSING else body.username,
         full_name=None if body.full_name is MISSING else body.full_name,
+        time_zone=None if body.time_zone is MISSING else body.time_zone,
     )
     user = await change(call, user_id, whole, if_match)
     return ReplaceUser200(body=user, etag=etag(user))

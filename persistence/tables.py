@@ -1,6 +1,6 @@
 """Every table on one page. Columns carry the names of the contract."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -32,6 +32,8 @@ DUE = f"COALESCE({DUE}, 900000000000000000)"  # microseconds; the year 9999 has 
 PRIORITY_DUE_DATE = f"(4 - priority_rank) * 1000000000000000000 + {DUE}"
 DUE_DATE_PRIORITY = f"{DUE} * 10 + (4 - priority_rank)"
 """Two sort keys in one number."""
+END_OF_DAY = "timezone('UTC', due_on + TIME '23:59:59.999999')"
+"""The last moment of a day in UTC: after every instant of that day, and before those of the next."""
 
 
 def words(column: str, weight: str) -> str:
@@ -86,6 +88,8 @@ class User(Row):
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     words: Mapped[str] = mapped_column(server_default=text("''"))
     """What an administrator finds the account by, with a space between two; written by the application."""
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    """By its name in the IANA data; null: UTC."""
     tokens_valid_from: Mapped[datetime | None]
     """Tokens of other issuers count when they were issued later."""
     version: Mapped[int] = mapped_column(server_default=ONE)
@@ -206,6 +210,7 @@ class Task(Row):
         CheckConstraint("status IN ('pending', 'in_progress', 'completed', 'cancelled')", name="status"),
         CheckConstraint("priority IN ('low', 'medium', 'high', 'urgent')", name="priority"),
         CheckConstraint("(status = 'completed') = (completed_at IS NOT NULL)", name="completed_at"),
+        CheckConstraint(f"due_on IS NULL OR due_date = {END_OF_DAY}", name="due_on"),
         Index("ix_tasks_id", "id"),
         Index("ix_tasks_user_id_completed", "user_id", "completed", "id"),
         Index("ix_tasks_created_at", "organization_id", "created_at", "id"),
@@ -239,6 +244,9 @@ class Task(Row):
     status: Mapped[str] = mapped_column(String(11))
     priority: Mapped[str] = mapped_column(String(6))
     due_date: Mapped[datetime | None]
+    """What it is sorted by: the instant at which it is due, or the end of the day, in UTC."""
+    due_on: Mapped[date | None]
+    """The day on which it is due, where it has no time; `due_date` is then what the release before tells."""
     completed: Mapped[bool] = mapped_column(Computed("status = 'completed'", persisted=True))
     completed_at: Mapped[datetime | None]
     priority_rank: Mapped[int] = mapped_column(
@@ -346,8 +354,16 @@ END $$;
 CREATE TRIGGER outdated_title_key BEFORE UPDATE OF title ON tasks
     FOR EACH ROW WHEN (NEW.title_key = OLD.title_key AND NEW.title IS DISTINCT FROM OLD.title)
     EXECUTE FUNCTION empty_title_key();
+CREATE FUNCTION empty_due_on() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.due_on := NULL;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER outdated_due_on BEFORE UPDATE OF due_date ON tasks
+    FOR EACH ROW WHEN (NEW.due_on = OLD.due_on AND NEW.due_date IS DISTINCT FROM OLD.due_date)
+    EXECUTE FUNCTION empty_due_on();
 """
 """What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction.
 
-The release before changes tasks and knows no search_vector and no title_key.
+The release before changes tasks and knows no search_vector, no title_key and no due_on.
 """

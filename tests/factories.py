@@ -16,6 +16,7 @@ from persistence.engine.pool import Database
 from persistence.engine.statements import Dialect
 from persistence.queries.accounts.users import key, words
 from persistence.queries.audit import Entry
+from persistence.queries.due import end_of_day
 from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_tagged_vector
 from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
@@ -126,6 +127,8 @@ class Factory:
         if plain["status"] == "completed":
             plain = {"completed_at": NOW} | plain
         vector = write_tagged_vector(organization_id, plain["title"], plain.get("description"))
+        if plain.get("due_on"):
+            plain = {"due_date": end_of_day(plain["due_on"])} | plain
         plain = {"search_vector": vector, "title_key": write_sort_key(plain["title"])} | plain
         await self.row(Task, {"organization_id": organization_id, "id": task_id, "user_id": author.id} | plain)
         return task_id

@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -64,6 +64,7 @@ class Task(Model):
     status: Mapped[str] = mapped_column(Text)
     priority: Mapped[str] = mapped_column(Text)
     due_date: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    due_on: Mapped[date | None]
     completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
@@ -87,6 +88,7 @@ class TaskCreate(BaseModel):
     status: Status = Status.pending
     priority: Priority = Priority.medium
     due_date: AwareDatetime | None = None
+    due_on: date | None = None
 
 
 class TaskPatch(BaseModel):
@@ -95,6 +97,7 @@ class TaskPatch(BaseModel):
     status: Status | None = None
     priority: Priority | None = None
     due_date: AwareDatetime | None = None
+    due_on: date | None = None
 
 
 class Author(BaseModel):
@@ -115,6 +118,7 @@ class TaskOut(BaseModel):
     status: Status
     priority: Priority
     due_date: datetime | None
+    due_on: date | None
     completed: bool
     completed_at: datetime | None
     version: int

@@ -14,6 +14,7 @@ from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import versions
+from handlers.shared.time_zones import demand_zone
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.engine.pool import Database
 from persistence.queries.accounts import sessions, users
@@ -26,8 +27,10 @@ CHALLENGE = f'Bearer error="insufficient_user_authentication", max_age={RECENT.s
 async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: EntityTags | MISSING) -> models.User:
     """The account as it now is. What is as it was leaves version and sessions alone.
 
-    Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict, TooManyRequests.
+    Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict, TooManyRequests,
+    ValidationFailed.
     """
+    demand_zone(patch.time_zone, "body")
     takes_away = patch.is_active is False or patch.is_superuser is False
     async with call.db.transaction() as db:
         superusers = await users.hold_superusers(db, [user_id], by=call.caller) if takes_away else frozenset()
@@ -115,5 +118,6 @@ def changes(user: models.User, patch: models.UserPatch) -> Changes:
         full_name=patch.full_name,
         is_active=patch.is_active,
         is_superuser=patch.is_superuser,
+        time_zone=patch.time_zone,
         words=words(email, username, full_name),
     )

@@ -9,10 +9,16 @@ from pydantic import MISSING
 from contract.types import Fault
 from generated.models import TaskPriority, TaskScope, TaskStatus, TaskStatusFilter
 from generated.operations import ValidationFailed
+from handlers.shared.call import Call
 from handlers.shared.pagination import present
+from handlers.shared.time_zones import demand_zone, read_zone
+from persistence.queries.accounts import users
+from persistence.queries.due import end_of_day
 from persistence.queries.task_filters import Filters
 
 OPEN = (TaskStatus.pending, TaskStatus.in_progress)
+ENDS = ("after", "before")
+DUE = ("due_after", "due_before")
 BESIDE_SCOPE = Fault("query", "/organization_id", "unknown_parameter", "Is no parameter beside `scope`")
 
 
@@ -25,17 +31,33 @@ def place(caller_id: UUID, organization_id: UUID | MISSING, scope: TaskScope | M
     return MISSING
 
 
-def filters(given: Mapping[str, Any], sort: str = "") -> Filters | MISSING:
+async def zone_of_days(call: Call, given: Mapping[str, Any], name: str | MISSING) -> str | MISSING:
+    """The zone in which the parameters compare days, by its name; MISSING: they compare none.
+
+    Raises ValidationFailed.
+    """
+    demand_zone(name, "query")
+    if all(given[due] is MISSING for due in DUE):
+        return MISSING
+    return await users.find_my_time_zone(call.db, by=call.caller) if name is MISSING else name
+
+
+def filters(given: Mapping[str, Any], zone: str | MISSING, sort: str = "") -> Filters | MISSING:
     """What the parameters, by their names, keep of a list in that order. MISSING: everything."""
     kept = present(given)
     if "status" in kept:
         kept["status"] = statuses(kept["status"])
     column = "" if "," in sort else sort.removeprefix("-").partition("_")[0]
-    first, last = kept.get(f"{column}_after", MISSING), kept.get(f"{column}_before", MISSING)
-    return Filters(**kept, first=first, last=last) if kept else MISSING
+    if zone is not MISSING:
+        days = {name: kept[name].astimezone(read_zone(zone)).date() for name in DUE if name in kept}
+        kept |= {f"{name}_day": end_of_day(day) for name, day in days.items()}
+    after, before = (
+        [kept[name] for name in (f"{column}_{end}", f"{column}_{end}_day") if name in kept] for end in ENDS
+    )
+    return Filters(**kept, first=min(after, default=MISSING), last=max(before, default=MISSING)) if kept else MISSING
 
 
-def meaning(given: Mapping[str, Any], where: UUID | MISSING, **more: Any) -> dict[str, Any]:
+def meaning(given: Mapping[str, Any], where: UUID | MISSING, zone: str | MISSING, **more: Any) -> dict[str, Any]:
     """What the parameters mean, for the cursor: a filter that keeps everything is none."""
     kept = present(given)
     if "status" in kept:
@@ -43,7 +65,7 @@ def meaning(given: Mapping[str, Any], where: UUID | MISSING, **more: Any) -> dic
     for name, kinds in (("status", TaskStatus), ("priority", TaskPriority)):
         if name in kept and (kept[name] is None or set(kept[name]) == set(kinds)):
             del kept[name]
-    return kept | {"where": where} | more
+    return kept | {"where": where, "zone": zone} | more
 
 
 def statuses(given: Sequence[TaskStatusFilter]) -> list[TaskStatus] | None:

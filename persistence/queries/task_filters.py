@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, and_, any_, or_, tuple_, type_coerce
+from sqlalchemy import ColumnElement, and_, any_, case, or_, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.models import TaskPriority, TaskStatus
@@ -16,7 +16,7 @@ from persistence.engine.statements import unindexed, when
 from persistence.tables import Task
 
 LEAST, GREATEST = UUID(int=0), UUID(int=2**128 - 1)
-INSTANTS = {"due": Task.due_date, "created": Task.created_at, "updated": Task.updated_at}
+INSTANTS = {"created": Task.created_at, "updated": Task.updated_at}
 """What the filters `<name>_before` and `<name>_after` compare."""
 NULLABLE = {"has_due_date": Task.due_date, "has_description": Task.description, "has_author": Task.user_id}
 """What the filters ask for a value."""
@@ -26,6 +26,7 @@ NULLABLE = {"has_due_date": Task.due_date, "has_description": Task.description, 
 class Filters:
     """What narrows a list. None: nothing. `after` and `before` are half-open: from an instant on, up to an instant.
 
+    `due_after_day` and `due_before_day` are the ends in UTC of the days that `due_after` and `due_before` are of.
     `first` and `last` say again what bounds the column that the list is sorted by, where a filter does.
     """
 
@@ -34,6 +35,8 @@ class Filters:
     priority: Sequence[TaskPriority] | None = None
     due_before: datetime | None = None
     due_after: datetime | None = None
+    due_before_day: datetime | None = None
+    due_after_day: datetime | None = None
     created_before: datetime | None = None
     created_after: datetime | None = None
     updated_before: datetime | None = None
@@ -59,6 +62,8 @@ class Filters:
             *[kept(column.is_not(None), operator.eq, getattr(self, name)) for name, column in NULLABLE.items()],
             *[kept(column, operator.ge, getattr(self, f"{name}_after")) for name, column in INSTANTS.items()],
             *[kept(column, operator.lt, getattr(self, f"{name}_before")) for name, column in INSTANTS.items()],
+            kept_due(operator.ge, self.due_after, self.due_after_day),
+            kept_due(operator.lt, self.due_before, self.due_before_day),
         )
         return unindexed(everything)
 
@@ -77,6 +82,12 @@ class Filters:
 def kept(column: Any, compare: Callable[[Any, Any], ColumnElement[bool]], value: Any) -> ColumnElement[bool]:
     typed = type_coerce(value, column.type)
     return or_(typed.is_(None), compare(column, typed))
+
+
+def kept_due(compare: Callable[[Any, Any], ColumnElement[bool]], instant: Any, day: Any) -> ColumnElement[bool]:
+    """Of a task with an instant that is compared, of one with a day the day."""
+    typed, of_day = (type_coerce(value, Task.due_date.type) for value in (instant, day))
+    return or_(typed.is_(None), compare(Task.due_date, case((Task.due_on.is_(None), typed), else_=of_day)))
 
 
 def among(column: Any, values: Any) -> ColumnElement[bool]:

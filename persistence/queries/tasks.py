@@ -9,7 +9,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ColumnElement,
-    DateTime,
     Select,
     Text,
     case,
@@ -45,6 +44,7 @@ from persistence.authorization import (
 from persistence.engine.keyset import After, Order, read_item
 from persistence.engine.statements import Shape, Sql, given, one_of, query, when
 from persistence.queries.audit import Entry, insert_after
+from persistence.queries.due import INSTANT, SHOWN, changed_due, new_due
 from persistence.queries.task_filters import Filters
 from persistence.search.vectors import DESCRIPTION, TITLE, changed_vector, moved_vector, whole_vector
 from persistence.tables import DUE_DATE_PRIORITY, PRIORITY_DUE_DATE, Organization, Task, User
@@ -61,7 +61,12 @@ def shown(*names: str) -> list[Any]:
     of_author = {
         name: select(part).where(AUTHOR.id == HERE).scalar_subquery().label(name) for name, part in ADDED.items()
     }
-    return [of_author[name] if name in of_author else getattr(Task, name) for name in names]
+    return [of_author[name] if name in of_author else own(name) for name in names]
+
+
+def own(name: str) -> Any:
+    """A column of the contract's Task that is the task's own."""
+    return SHOWN if name == "due_date" else getattr(Task, name)
 
 
 TAGGED = shown(*models.Task.model_fields, "shown_version")
@@ -71,7 +76,6 @@ WRITER = select(ADDED["author"].label("author")).where(AUTHOR.id == Task.user_id
 The limit keeps it from reading all users to join them at once.
 """
 STORED = [column for column in Task.__table__.c if column.computed is None]
-INSTANT = DateTime(timezone=True)
 LAST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'infinity'"), type_=INSTANT)
 FIRST: ColumnElement[Any] = func.coalesce(Task.due_date, literal_column("'-infinity'"), type_=INSTANT)
 TITLE_KEY: ColumnElement[Any] = func.coalesce(Task.title_key, Task.title, type_=Text).collate("C")
@@ -93,7 +97,7 @@ ORDERS: dict[TaskSort, Order] = {
 
 def select_tasks(*more: ColumnElement[Any]) -> Select[Any]:
     """Tasks as the contract shows them in a list, and `more` of each."""
-    columns = [WRITER.c.author if name == "author" else getattr(Task, name) for name in models.Task.model_fields]
+    columns = [WRITER.c.author if name == "author" else own(name) for name in models.Task.model_fields]
     return select(*columns, *more).select_from(outerjoin(Task, WRITER, true()))
 
 
@@ -157,6 +161,7 @@ def insert(
         "created_at": now,
         "updated_at": now,
     }
+    values |= new_due(values)
     values |= {} if title_key is MISSING else {"title_key": title_key}
     return target.after(target.insert(Task, **values).returning(*TAGGED))
 
@@ -174,6 +179,7 @@ def update(
 ) -> Sql:
     """The task with what is given. `vector`, `title_key`: of the texts that are."""
     values = given(patch)
+    values |= changed_due(values)
     found_by = {"search_vector": found_by_texts(values, vector)} if values.keys() & {"title", "description"} else {}
     found_by |= {} if title_key is MISSING else {"title_key": type_coerce(title_key, Task.title_key.type)}
     return change(target(task_id, by, roles), versions, values, found_by)

@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from generated import models
 from persistence.embedded.server import EmbeddedError
+from persistence.queries.due import end_of_day
 from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_tagged_vector
 from persistence.tables import AuditLog, Member, Organization, Task, User
@@ -185,7 +186,9 @@ async def add_tasks(begun: Writing, contract: Contract, everything: Iterator[mod
 
 def as_row(task: models.Task) -> dict[str, Any]:
     vector = write_tagged_vector(task.organization_id, task.title, task.description)
-    return task.model_dump(exclude={"author"}) | {"search_vector": vector, "title_key": write_sort_key(task.title)}
+    due = {} if task.due_on is None else {"due_date": end_of_day(task.due_on)}
+    found_by = {"search_vector": vector, "title_key": write_sort_key(task.title)}
+    return task.model_dump(exclude={"author"}) | found_by | due
 
 
 def report(done: dict[str, tuple[int, int]], seconds: float) -> None:

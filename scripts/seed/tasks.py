@@ -67,6 +67,7 @@ def tasks(
         place = place_of(dice, others, largest_first) if number % DEMOS else place_of(dice, demo, ())
         course = course_of(dice, place.kind, created, now)
         title = place.language.title(dice, place.kind)
+        is_day = place.kind == "personal" and dice.chance(0.5)
         description = place.language.description(dice, place.kind) if number else place.language.longest(dice)
         yield models.Task(
             id=uuid7(created, tail),
@@ -77,7 +78,8 @@ def tasks(
             description=description,
             status=course.status,
             priority=dice.weigh(PRIORITIES[place.kind]),
-            due_date=course.due_date,
+            due_date=None if is_day else course.due_date,
+            due_on=course.due_date.date() if is_day and course.due_date else None,
             completed=course.status is TaskStatus.completed,
             completed_at=course.completed_at,
             version=course.version,

@@ -23,6 +23,11 @@ async def all_and_another(api: ApiClient, make: Factory) -> Answer:
     return await api.as_(await make.user()).get("/tasks", expect=422, status=["all", "pending"])
 
 
+async def instant_and_day(api: ApiClient, make: Factory) -> Answer:
+    both = {"title": "One", "due_date": "2030-01-31T09:30:00Z", "due_on": "2030-01-31"}
+    return await api.as_(await make.user()).post("/tasks", both, expect=422)
+
+
 async def cursor_of_another_order(api: ApiClient, make: Factory) -> Answer:
     ada = await make.user()
     for _ in range(2):
@@ -67,6 +72,7 @@ async def rights_of_the_last_superuser(api: ApiClient, make: Factory) -> Answer:
 BREAKS: dict[str, Refused] = {
     "`scope` and `organization_id`": scope_and_organization,
     "`status` `all` and another `status`": all_and_another,
+    "`due_date` and `due_on`": instant_and_day,
     "`cursor`, the caller, filters and `sort`": cursor_of_another_order,
     "`password`, `email`, `username` and `full_name`": password_of_the_name,
     "`Idempotency-Key` and the request": key_of_another_request,

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generated.models import TaskPriority, TaskSort, TaskStatus
+from persistence.queries.due import end_of_day
 from persistence.search.sorting import write_sort_key
 from tests.client import ApiClient
 from tests.conftest import Bench
@@ -23,6 +25,7 @@ TASKS = st.lists(
             "status": st.sampled_from([each.value for each in TaskStatus]),
             "priority": st.sampled_from([each.value for each in TaskPriority]),
             "due_date": st.none() | MOMENTS,
+            "due_on": st.none() | st.integers(-1, 1).map(lambda days: NOW.date() + timedelta(days=days)),
             "user_id": st.sampled_from(["ada", "bob", None]),
             "created_at": MOMENTS,
             "updated_at": MOMENTS,
@@ -38,6 +41,7 @@ FILTERS = st.fixed_dictionaries(
         "priority": st.lists(st.sampled_from(list(TaskPriority)), min_size=1, max_size=4),
         "completed": st.booleans(),
         "user_id": st.sampled_from(["ada", "bob"]),
+        "time_zone": st.sampled_from(["Pacific/Kiritimati", "Europe/Berlin", "Etc/GMT+12"]),
         **INSTANTS,
     },
 )
@@ -45,7 +49,9 @@ COLUMNS = {"due": "due_date", "created": "created_at", "updated": "updated_at"}
 RANKS = list(TaskPriority)
 
 
-def keeps(task: Mapping[str, Any], name: str, value: Any) -> bool:
+def keeps(task: Mapping[str, Any], name: str, value: Any, zone: str) -> bool:
+    if name == "time_zone":
+        return True
     if name == "status":
         opened: dict[str, list[str]] = {"open": ["pending", "in_progress"], "all": list(TaskStatus)}
         return task["status"] in [status for one in value for status in opened.get(one, [one])]
@@ -57,6 +63,8 @@ def keeps(task: Mapping[str, Any], name: str, value: Any) -> bool:
         return (task["status"] == "completed") is value
     column, _, end = name.partition("_")
     moment = task[COLUMNS[column]]
+    if column == "due" and task["due_on"]:
+        moment, value = task["due_on"], value.astimezone(ZoneInfo(zone)).date()
     return moment is not None and (moment < value if end == "before" else moment >= value)
 
 
@@ -134,12 +142,14 @@ async def check(
     ada = await make.user()
     authors = {"ada": ada.id, "bob": (await make.user()).id, None: None}
     tasks = [task | {"user_id": authors[task["user_id"]]} for task in tasks]
+    tasks = [task | ({"due_date": end_of_day(task["due_on"])} if task["due_on"] else {}) for task in tasks]
     if "user_id" in filters:
         filters = filters | {"user_id": authors[filters["user_id"]]}
     team = await make.team(member=ada)
     places = [ada.id, team] if everywhere else [ada.id]
     rows = [task | {"id": await make.task(places[i % len(places)], ada, **task)} for i, task in enumerate(tasks)]
-    kept = [task for task in rows if all(keeps(task, name, value) for name, value in filters.items())]
+    zone = filters.get("time_zone", "UTC")
+    kept = [task for task in rows if all(keeps(task, name, value, zone) for name, value in filters.items())]
     expected = [
         str(task["id"]) for task in sorted(kept, key=key_of(sort), reverse=sort.startswith("-") and "," not in sort)
     ]

@@ -37,6 +37,7 @@ ADA = models.User(
     full_name=None,
     is_active=True,
     is_superuser=False,
+    time_zone=None,
     version=7,
     created_at=NOW,
     updated_at=NOW,

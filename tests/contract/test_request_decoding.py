@@ -32,7 +32,7 @@ DEFAULTS = {
     "cursor": MISSING,
     "sort": TaskSort.created_at_descending,
     **dict.fromkeys(["status", "completed", "priority", "user_id", "organization_id", "scope"], MISSING),
-    **dict.fromkeys(["has_author", "has_description", "has_due_date"], MISSING),
+    **dict.fromkeys(["has_author", "has_description", "has_due_date", "time_zone"], MISSING),
     **{f"{name}_{end}": MISSING for name in ("due", "created", "updated") for end in ("before", "after")},
     "include_total": False,
 }

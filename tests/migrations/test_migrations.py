@@ -28,6 +28,7 @@ MAKERS = "3d5a0c96e7b1"  # so does this one
 ONE_LINE = "8e2f6b1d94a3"  # so does this one
 VISIBLE = "f13b6c8e20d7"  # so does this one
 FOLDS = "a94c7e1f52b8"  # so does this one
+DAYS = "d61f97b3c0e5"
 MANY = 2_100  # accounts or teams, which are three batches
 ODD: list[tuple[str | None, str | None, str | None]] = [
     ("Ada.King@example.com", "Countess_1", "Ada Lovelace-Byron"),
@@ -132,6 +133,24 @@ async def test_accounts_of_before_are_found_by_folded_words(empty_url: str) -> N
     folded = [row for row in found if row not in plain]
     assert len(folded) > MANY // 2
     assert [row["words"] for row in folded] == [words(*list(row)[:3]) for row in folded]
+
+
+async def test_a_day_ends_in_the_due_date_and_goes_when_that_is_written(empty_url: str) -> None:
+    await go(empty_url, "upgrade", DAYS)
+    connection = await asyncpg.connect(empty_url)
+    place = uuid4()
+    await connection.execute(TEAMS, [place])
+    await connection.execute(TASK, place, place, "a", None)
+    await connection.execute("UPDATE tasks SET due_on = '2026-02-06', due_date = '2026-02-06T23:59:59.999999Z'")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute("UPDATE tasks SET due_on = '2026-02-07'")
+    await connection.execute("UPDATE tasks SET due_date = due_date, title = 'b'")
+    kept = await connection.fetchval("SELECT due_on FROM tasks")
+    await connection.execute("UPDATE tasks SET due_date = '2026-02-07T00:00:00Z'")
+    gone = await connection.fetchval("SELECT due_on FROM tasks")
+    await connection.close()
+
+    assert (str(kept), gone) == ("2026-02-06", None)
 
 
 def words_of_before(email: str | None, username: str | None, full_name: str | None) -> str:

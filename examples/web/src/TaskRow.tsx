@@ -7,7 +7,8 @@ import { message } from "./problems";
 type Change = { title?: string; completed?: boolean };
 type Page = { items: Task[] };
 type Row = { task: Task; listKey: unknown[]; isShared: boolean; canWrite: boolean };
-const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }); // in the zone of the reader
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }); // in the zone of the reader
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" }); // the same in every zone
 
 export function TaskRow({ task, listKey, isShared, canWrite }: Row) {
   const client = useQueryClient();
@@ -77,7 +78,8 @@ export function TaskRow({ task, listKey, isShared, canWrite }: Row) {
         <button className="title" onClick={() => setEdited(true)}>{task.title}</button>
       )}
       {isShared && task.author && <span className="quiet">{task.author.full_name ?? task.author.username}</span>}
-      {task.due_date && <time dateTime={task.due_date}>{day.format(new Date(task.due_date))}</time>}
+      {task.due_date && <time dateTime={task.due_date}>{moment.format(new Date(task.due_date))}</time>}
+      {task.due_on && <time dateTime={task.due_on}>{day.format(new Date(task.due_on))}</time>}
       {canWrite && <button className="quiet" aria-label={`Delete: ${task.title}`} onClick={() => removal.mutate()}>✕</button>}
       {theirs && (
         <p role="alert">

@@ -79,6 +79,7 @@ class Changes:
     full_name: str | MISSING | None
     is_active: bool | MISSING
     is_superuser: bool | MISSING
+    time_zone: str | MISSING | None
     words: str
 
     @property
@@ -202,6 +203,16 @@ def update(user_id: UUID, changes: Changes) -> Sql:
 @query(seen(trusted(models.User)))
 def find_me(*, by: Caller) -> Sql:
     return myself(by, *USER)
+
+
+def read_time_zone(record: Record) -> str:
+    zone: str | None = record["time_zone"]
+    return zone or "UTC"
+
+
+@query(seen(read_time_zone))
+def find_my_time_zone(*, by: Caller) -> Sql:
+    return myself(by, User.id, User.time_zone)
 
 
 @dataclass(frozen=True, slots=True)
