@@ -9,6 +9,8 @@ from contract.generator.reading.document import Refused
 
 ARGUMENTS = frozenset({"call", "self", "body"})
 MEMBERS = ARGUMENTS | {"code", "detail", "errors", "status", "types", "media_type", "media_types", "constant_headers"}
+FUNCTIONS = ARGUMENTS | {"models", "not_written"}
+"""What a module of handlers has by other names already."""
 CLASSES = frozenset(vars(types)) | {"Handlers", "MISSING", "Protocol"}
 
 

@@ -13,7 +13,7 @@ from contract.generator.lowering.requests import body_of
 from contract.generator.lowering.responses import refuse_unsaid, response_of
 from contract.generator.lowering.security import Requirements, read_security, schemes_of
 from contract.generator.lowering.servers import servers_of
-from contract.generator.names import checked, pascal, refuse_doubles, snake
+from contract.generator.names import FUNCTIONS, checked, pascal, refuse_doubles, snake
 from contract.generator.reading.document import Findings, Node, Refused, child, member, resolve
 from contract.refusals import CONDITIONS, Condition, Wanted
 from contract.routing import Segment, segments_of
@@ -181,7 +181,7 @@ class Contract:
         at = child("#/paths", path, method)
         attempt, before = self.attempt, len(self.findings.found)
         operation_id: str = node.get("operationId") or pascal(f"{method} {path}")
-        name = checked(snake(operation_id), at)  # what stands in the responses is named after it
+        name = checked(snake(operation_id), at, FUNCTIONS)  # what stands in the responses is named after it
         security = attempt(read_security, self.document, node, at) or []
         servers = attempt(servers_of, self.document, item, node, path, at) or ("",)
         parameters = attempt(self.parameters, path, method) or ()
