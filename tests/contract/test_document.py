@@ -22,6 +22,18 @@ PROBLEM = "application/problem+json"
 COMPONENTS = DOCUMENT["components"]
 EDGE = {"405"}
 COMPARED = {"actor_id", "target_id"}  # ids of filters that may be of nothing
+RESERVED = re.compile(
+    "abstract|as|assert|base|bool|boolean|break|byte|case|catch|chan|char|class|const|continue|"
+    "decimal|default|defer|deinit|delegate|do|double|else|enum|event|explicit|extends|extension|"
+    "extern|fallthrough|false|final|finally|fixed|float|for|foreach|func|fun|go|goto|guard|if|"
+    "implements|implicit|import|in|init|inout|instanceof|int|interface|internal|is|let|lock|long|"
+    "map|namespace|native|new|nil|null|object|operator|out|override|package|params|private|protocol|"
+    "protected|public|range|readonly|ref|repeat|rethrows|return|sealed|self|select|short|sizeof|"
+    "static|strictfp|string|struct|subscript|super|switch|synchronized|this|throw|throws|transient|"
+    "true|try|type|typealias|typeof|uint|ulong|unchecked|unsafe|ushort|using|val|var|virtual|void|"
+    "volatile|when|where|while|with"
+)
+"""What Java, C#, Swift, Kotlin, Go or Dart cannot call a value; generators write such names as they are."""
 PERL = re.compile(r"\\[sSdDwWbBpPAZz]|\(\?(?!:)")
 RUNTIME = re.compile(
     r"^\$(?:response\.(?:header\.(?P<header>[A-Za-z-]+)|body#(?P<body>/\S+))|request\.(?:(?:path|query)\.|body#/)(?P<given>\w+))$"
@@ -213,6 +225,8 @@ class TestSchemas:
             for value, told in zip(schema.get("enum", []), names, strict=True):
                 assert re.fullmatch("[a-z][a-z0-9_]*", told), (name, told)
                 assert not iskeyword(told), (name, told)
+                assert not RESERVED.fullmatch(told), (name, told)
+                assert not hasattr(str, told), (name, told)
                 assert told.startswith(value.partition(",")[0].lstrip("-").replace(".", "_")), (name, told)
 
     def test_no_enumeration_is_without_a_name(self) -> None:
