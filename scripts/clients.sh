@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Generate clients from openapi.yaml in TypeScript and Python, compile them strictly, and drive them against a live
-# server; takes pytest's arguments.
+# Generate clients from openapi.yaml, compile those in TypeScript and Python strictly, drive them against a live server,
+# search the text of those in other languages, and compare the table of docs/clients.md with what came of it; `--write`
+# writes it. The rest goes to pytest: `scripts/clients.sh -k orval` tries some generators, and looks at their rows alone.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-missing=()
-for program in node npm; do
-  if ! command -v "$program" >/dev/null; then missing+=("${program/%node/nodejs}"); fi
-done
-if ((${#missing[@]})); then scripts/install.sh "${missing[@]}"; fi
-
+scripts/programs.sh java node npm
 python=$(scripts/setup.sh requirements-dev.txt)
-exec "$python" -m pytest -o testpaths=tests/clients "$@"
+options=(--check)
+if [[ "${1:-}" == --write ]]; then options=(); shift; fi
+if (($#)); then options+=(--some); fi
+rows=$(mktemp)
+trap 'rm -f "$rows"' EXIT
+"$python" -m pytest -o testpaths=tests/clients -n 2 --dist loadfile --table="$rows" "$@"
+"$python" -m scripts.clients "$rows" ${options[@]+"${options[@]}"}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lock what pyproject.toml and the client in Python ask for, with hashes, for every platform and Python: needs uv.
+# Lock what pyproject.toml and the clients in Python ask for, with hashes, for every platform and Python: needs uv.
 # `--upgrade` takes the newest. Of what is locked for the server a list is made, sbom.cdx.json (CycloneDX).
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
@@ -10,7 +10,9 @@ lock() {
 }
 lock pyproject.toml --output-file requirements.txt "$@"
 lock pyproject.toml --group dev --constraints requirements.txt --output-file requirements-dev.txt "$@"
-lock tests/clients/python/requirements.in --output-file tests/clients/python/requirements.txt "$@"
+for client in openapi-generator python; do
+  lock "tests/clients/$client/requirements.in" --output-file "tests/clients/$client/requirements.txt" "$@"
+done
 
 uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
   --output-reproducible --output-format JSON | python3 -m scripts.sbom

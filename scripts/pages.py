@@ -17,11 +17,11 @@ def between(text: str, name: str, derived: str) -> str:
     return found
 
 
-def keep(page: Path, text: str, arguments: list[str]) -> int:
-    """The exit status of writing a page, or of comparing it."""
+def keep(page: Path, text: str, arguments: list[str], *, by: str = "scripts/regen.sh") -> int:
+    """The exit status of writing a page, or of comparing it with what `by` would write."""
     if arguments != ["--check"]:
         page.write_text(text, encoding="utf-8")
     elif not page.exists() or page.read_text(encoding="utf-8") != text:
-        print(f"{page.relative_to(ROOT)} is stale: run scripts/regen.sh", file=sys.stderr)
+        print(f"{page.relative_to(ROOT)} is stale: run {by}", file=sys.stderr)
         return 1
     return 0

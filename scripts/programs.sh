@@ -6,6 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 missing=()
 for program; do  # Debian has servers where only root looks
   case "$program" in
+    java) package=default-jre-headless ;;
     node) package=nodejs ;;
     systemd-analyze) package=systemd ;;
     initdb) package=postgresql ;;
