@@ -25,12 +25,25 @@ def seen(report: Path) -> Seen:
 
 def exchanges(report: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """The requests of a run that were answered, with their answers."""
+    for recorder in recorders(report):
+        for interaction in recorder.get("interactions", {}).values():
+            if interaction.get("response"):
+                yield interaction["request"], interaction["response"]
+
+
+def failed(report: Path) -> Counter[str]:
+    """How often each check failed in the run."""
+    checks = (
+        check for recorder in recorders(report) for of_case in recorder.get("checks", {}).values() for check in of_case
+    )
+    return Counter(check["name"] for check in checks if check["status"] != "success")
+
+
+def recorders(report: Path) -> Iterator[dict[str, Any]]:
+    """What each scenario of the run has recorded."""
     with report.open(encoding="utf-8") as lines:
         for line in lines:
-            recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
-            for interaction in recorder.get("interactions", {}).values():
-                if interaction.get("response"):
-                    yield interaction["request"], interaction["response"]
+            yield json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
 
 
 def table(counts: Seen) -> str:

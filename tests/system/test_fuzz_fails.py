@@ -20,6 +20,20 @@ def test_the_fuzzing_finds_an_undeclared_status(tmp_path: Path) -> None:
     assert "Undocumented status code" in run.stdout
 
 
+def test_schemathesis_alone_finds_it_too_and_is_content_with_the_server_as_it_is(tmp_path: Path) -> None:
+    right = "status, own, body = answer\n"
+    copy = broken(
+        tmp_path, "server/middleware/edge.py", right, f"{right}        status = 202 if status == 200 else status\n"
+    )
+
+    run = fuzzed(copy, "getCurrentUser", "--plain", "--max-time=5")
+    good = fuzzed(ROOT, "getCurrentUser", "--plain", "--max-time=5")
+
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "fuzz: status_code_conformance failed" in run.stdout
+    assert good.returncode == 0, good.stdout + good.stderr
+
+
 def test_the_fuzzing_finds_that_tasks_of_others_can_be_read(tmp_path: Path) -> None:
     right = "rows.where(role_in(within, by, caller).is_not(None)).lateral"
     copy = broken(tmp_path, "persistence/authorization.py", right, "rows.lateral")
@@ -50,8 +64,8 @@ def broken(folder: Path, module: str, right: str, wrong: str) -> Path:
     return copy
 
 
-def fuzzed(project: Path, operation: str) -> subprocess.CompletedProcess[str]:
+def fuzzed(project: Path, operation: str, *more: str) -> subprocess.CompletedProcess[str]:
     """What a short run on one operation says."""
-    options = [f"--include-operation-id={operation}", "--phases=fuzzing", "--max-examples=20", "--no-color"]
+    options = [f"--include-operation-id={operation}", "--phases=fuzzing", "--max-examples=20", "--no-color", *more]
     command = [sys.executable, "-m", "tests.fuzz", *options]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
