@@ -24,7 +24,7 @@ from tests.clients.packages import (
 
 PREFIX = "openapi-generator "
 NAMES = [name for name in GENERATORS if name.startswith(PREFIX)]
-PROMISES = {"codes", "conditions", "instants", "null", "token", "unknown"}
+PROMISES = {"codes", "conditions", "days", "instants", "null", "token", "unknown"}
 TYPESCRIPT, PYTHON = f"{PREFIX}typescript-fetch", f"{PREFIX}python"
 FORM = "application/x-www-form-urlencoded"
 NO_MODELS = {"abstractopenapischema", "date", "index", "init"}

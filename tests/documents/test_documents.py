@@ -76,9 +76,8 @@ def files() -> list[Path]:
 @cache
 def words() -> frozenset[str]:
     """Every word of the contract, the code and what configures them, and the names of their modules."""
-    sources = [
-        path for path in files() if path.suffix in {".js", ".mjs", ".py", ".sh", ".toml", ".yaml"} and path != THIS
-    ]
+    suffixes = {".js", ".mjs", ".py", ".sh", ".toml", ".yaml"}
+    sources = [path for path in files() if (path.suffix in suffixes or path.name == "tsconfig.json") and path != THIS]
     found = {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     return frozenset(found | {path.stem for path in sources})
 

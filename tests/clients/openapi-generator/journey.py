@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import date
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from docket_client.models.task_priority import TaskPriority
 from docket_client.models.unauthorized_problem import UnauthorizedProblem
 from docket_client.models.user_register import UserRegister
 
+DAY = date(2030, 1, 31)
 CONFIGURATION = Configuration(host=os.environ["DOCKET"])
 
 
@@ -62,8 +64,11 @@ def main(client: ApiClient) -> None:
     patched = api.update_task_with_http_info(three.id, TaskPatch(description=None))
     assert (patched.data.description, patched.data.title) == (None, "Three")
 
-    assert patched.headers is not None
-    etag = patched.headers["etag"]  # as the server writes it
+    moved = api.update_task_with_http_info(three.id, TaskPatch(due_on=DAY))
+    assert moved.data.due_on == DAY
+
+    assert moved.headers is not None
+    etag = moved.headers["etag"]  # as the server writes it
     assert api.update_task(three.id, TaskPatch(title="First"), if_match=etag).title == "First"
     second = refused(lambda: api.update_task(three.id, TaskPatch(title="Second"), if_match=etag))
     assert isinstance(second, PreconditionFailedProblem)

@@ -43,6 +43,7 @@ assert(session.refreshToken);
 token = session.accessToken;
 
 const dueDate = new Date("2030-01-31T09:30:00.123Z");
+const dueOn = new Date("2030-01-31");
 for (const title of ["One", "Two", "Three"]) {
   const made = await api.createTask({ taskCreate: { title, description: "Soon", priority: "high", dueDate } });
   assert.deepEqual(made.dueDate, dueDate);
@@ -55,7 +56,9 @@ const patched = await api.updateTaskRaw({ taskId: three.id, taskPatch: { descrip
 const task = await patched.value();
 assert.deepEqual([task.description, task.title], [null, "Three"]);
 
-const ifMatch = patched.raw.headers.get("ETag") ?? "";
+const moved = await api.updateTaskRaw({ taskId: three.id, taskPatch: { dueDate: null, dueOn } });
+assert.deepEqual((await moved.value()).dueOn, dueOn);
+const ifMatch = moved.raw.headers.get("ETag") ?? "";
 const change = (title: string) => api.updateTask({ taskId: three.id, ifMatch, taskPatch: { title } });
 const first = await change("First");
 assert.equal(first.title, "First");
