@@ -6,7 +6,7 @@ from collections.abc import Sized
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
 
-PIECE = 4096  # bytes that are read at once: 150 requests at most, and most requests are smaller than one
+PIECE = 2048  # bytes that are read at once: 75 requests at most, and most requests are smaller than one
 
 
 class Intake(FlowControl):
