@@ -15,7 +15,7 @@ QUIET = 1.0  # seconds in which it answers and refuses no one: then it is back, 
 UNCHANGED = ("25006", "53100")  # SQLSTATEs of a server that answers whoever changes nothing
 SERVER_AWAY = ("08", "25006", "53", "57P", "58", "XX")  # SQLSTATEs of a server that serves no one just now
 CHANGED = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
-READ = re.compile(r"\bFROM (\w+)")
+READ = re.compile(r"\bFROM (\w+)\b(?! AS\b)")  # by a name of its own a row is read to be shown in another
 log = structlog.get_logger("database")
 
 
