@@ -30,6 +30,11 @@ SCHEMAS: Node = {
                         "allOf": [{"properties": {"part": {"type": "object"}}}, {"patternProperties": {"^p_": {}}}],
                         "unevaluatedProperties": {"$ref": "#/components/schemas/Part"},
                     },
+                    "said": {
+                        "type": "object",
+                        "allOf": [{"additionalProperties": {"type": "object"}}],
+                        "unevaluatedProperties": {"$ref": "#/components/schemas/Part"},
+                    },
                     "row": {"type": "array", "prefixItems": [{}, {"$ref": "#/components/schemas/Part"}]},
                 },
                 "if": {"required": ["late"]},
@@ -46,6 +51,8 @@ PART = {"id": 7, "n": 1}
 SENT = {**PART, "key": 7, "list": [PART], "any": PART, "map": {"a": PART}, "free": {"id": 7}, "list_of_all": [PART]}
 SENT |= {"named": {"p": PART, "q": PART}, "row": [PART, PART, PART], "else": 7, "with_n": 7}
 KEPT = {"n": 1, "list": [{"n": 1}], "any": {"n": 1}, "map": {"a": {"n": 1}}, "free": {"id": 7}, "list_of_all": [PART]}
+SENT |= {"said": {"a": PART}}
+KEPT |= {"said": {"a": PART}}
 SENT |= {"rest": {"own": PART, "part": PART, "p_1": PART, "other": PART}}
 KEPT |= {"rest": {"own": PART, "part": PART, "p_1": PART, "other": {"n": 1}}}
 KEPT |= {"named": {"p": {"n": 1}, "q": PART}, "row": [PART, {"n": 1}, PART]}
