@@ -18,7 +18,7 @@ class Intake(FlowControl):
 
     def __init__(self, transport: Transport, waiting: Sized) -> None:
         super().__init__(transport)
-        self.waiting, self.held = waiting, b""
+        self.waiting, self.held = waiting, bytearray()
 
     def keep(self, data: bytes) -> None:
         """Add what has arrived to what is not read yet."""
@@ -29,12 +29,13 @@ class Intake(FlowControl):
         if self.waiting:
             self.pause_reading()
             return b""
-        piece, self.held = self.held[:PIECE], self.held[PIECE:]
+        piece = bytes(self.held[:PIECE])
+        del self.held[:PIECE]  # which moves no byte, as cutting bytes would
         return piece
 
     def forget(self) -> None:
         """Nothing more is read of it."""
-        self.held = b""
+        self.held.clear()
 
     @override
     def resume_reading(self) -> None:
