@@ -612,7 +612,7 @@ class BulkUserAction(StrEnum):
 
 
 class BulkUserUpdate(BaseModel):
-    """What to do, and with whom."""
+    """The action, and the users that it applies to."""
 
     model_config = ConfigDict(
         extra="forbid",

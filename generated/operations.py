@@ -183,7 +183,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "self_action_forbidden": ProblemType(
         409,
         "Not to oneself",
-        "Nobody deactivates or deletes the own account as an administrator; `DELETE /api/v1/users/me` is the way.",
+        "Administrators cannot deactivate or delete their own account here. Use `DELETE /api/v1/users/me`.",
     ),
     "idempotency_in_progress": ProblemType(
         409,
@@ -418,7 +418,7 @@ EXTENSIONS: dict[str, Any] = {
         "self_action_forbidden": {
             "status": 409,
             "title": "Not to oneself",
-            "description": "Nobody deactivates or deletes the own account as an administrator; `DELETE /api/v1/users/me` is the way.",
+            "description": "Administrators cannot deactivate or delete their own account here. Use `DELETE /api/v1/users/me`.",
         },
         "idempotency_in_progress": {
             "status": 409,
@@ -2736,8 +2736,8 @@ class UsersOperations(Protocol[Call_contra]):
         """Delete a user.
 
         The account is gone with its sessions and its personal organization; tasks that it wrote in teams stay, without
-        an author. The only owner of a team first finds another one (`last_owner`). Nobody deletes the own account here
-        (`self_action_forbidden`).
+        an author. The only owner of a team first finds another one (`last_owner`). Your own account cannot be deleted
+        here (`self_action_forbidden`).
 
         Source: DELETE /api/v1/users/{user_id}
         Raises: InvalidHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, DeletionConflict, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -2758,7 +2758,7 @@ class UsersOperations(Protocol[Call_contra]):
         A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
         cannot send `null` has `replaceUser`. A patch that changes nothing
         leaves `version` and `ETag` alone. Who is no superuser may change the own account only, and neither `is_active`
-        nor `is_superuser` of it. Nobody deactivates the own account (`self_action_forbidden`), and one active superuser
+        nor `is_superuser` of it. Your own account cannot be deactivated (`self_action_forbidden`), and one active superuser
         always remains (`last_superuser`). Deactivation ends the sessions of the user, and so does another e-mail
         address. A caller who changes the own e-mail address or username needs a sign-in of the last 10 minutes
         (`reauthentication_required`) and keeps the session of the request.

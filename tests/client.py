@@ -125,6 +125,11 @@ def check_body(answer: httpx.Response, declared: Mapping[str, Any], at: str, whe
     assert not faults, f"{where} breaks its schema: {faults}"
 
 
+def titles(page: Answer) -> list[str]:
+    """The titles of a page of tasks."""
+    return [task["title"] for task in page["items"]]
+
+
 def operation_of(method: str, path: str) -> tuple[str, dict[str, Any] | None]:
     """The operation that a request belongs to, with its JSON Pointer. Literal paths go before templated ones."""
     wanted = "get" if method == "HEAD" else method.lower()

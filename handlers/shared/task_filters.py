@@ -57,7 +57,9 @@ def filters(given: Mapping[str, Any], zone: str | MISSING, sort: str = "") -> Fi
     return Filters(**kept, first=min(after, default=MISSING), last=max(before, default=MISSING)) if kept else MISSING
 
 
-def meaning(given: Mapping[str, Any], where: UUID | MISSING, zone: str | MISSING, **more: Any) -> dict[str, Any]:
+def meaning(
+    given: Mapping[str, object], where: UUID | MISSING, zone: str | MISSING, **more: object
+) -> dict[str, object]:
     """What the parameters mean, for the cursor: a filter that keeps everything is none."""
     kept = present(given)
     if "status" in kept:

@@ -18,7 +18,7 @@ def end_of_day(day: date) -> datetime:
     return datetime.combine(day, LAST, UTC)
 
 
-def end_of(day: Any) -> ColumnElement[Any]:
+def end_of(day: date | None) -> ColumnElement[datetime]:
     """`end_of_day`, in SQL; null of none."""
     last = type_coerce(day, Date).op("+")(literal_column(f"TIME '{LAST}'"))
     return func.timezone("UTC", last, type_=INSTANT)

@@ -84,7 +84,9 @@ def kept(column: Any, compare: Callable[[Any, Any], ColumnElement[bool]], value:
     return or_(typed.is_(None), compare(column, typed))
 
 
-def kept_due(compare: Callable[[Any, Any], ColumnElement[bool]], instant: Any, day: Any) -> ColumnElement[bool]:
+def kept_due(
+    compare: Callable[[Any, Any], ColumnElement[bool]], instant: datetime | None, day: datetime | None
+) -> ColumnElement[bool]:
     """Of a task with an instant that is compared, of one with a day the day."""
     typed, of_day = (type_coerce(value, Task.due_date.type) for value in (instant, day))
     return or_(typed.is_(None), compare(Task.due_date, case((Task.due_on.is_(None), typed), else_=of_day)))

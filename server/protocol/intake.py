@@ -12,8 +12,8 @@ PIECE = 2048  # bytes that are read at once: 75 requests at most, and most reque
 class Intake(FlowControl):
     """Keeps as bytes what would take a hundred times as much once it is read.
 
-    As long as a request is `waiting` for its turn nothing is read, nor taken from the system: whoever sends requests
-    without end has so many of them here and no more.
+    As long as a request is `waiting` for its turn nothing is read, nor taken from the system: a client that sends
+    requests without end has so many of them here and no more.
     """
 
     def __init__(self, transport: Transport, waiting: Sized) -> None:

@@ -9,16 +9,12 @@ import pytest
 
 from generated.models import TaskSort
 from handlers.shared.time_zones import NAMES, read_zone
-from tests.client import DOCUMENT, ApiClient
+from tests.client import DOCUMENT, ApiClient, titles
 from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
 DAY = date(2026, 2, 6)
 BOTH = {"due_date": "2026-02-06T18:00:00Z", "due_on": "2026-02-06"}
-
-
-def titles(page: Any) -> list[str]:
-    return [task["title"] for task in page["items"]]
 
 
 @pytest.fixture

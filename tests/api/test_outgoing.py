@@ -18,7 +18,7 @@ WRITES = ("w", "a", "r+", "w+", "a+")
 
 @dataclass
 class Trap:
-    """A server that nobody should call, and those who did."""
+    """A server that must not be called, and the calls that it got."""
 
     port: int
     callers: list[str] = field(default_factory=list)

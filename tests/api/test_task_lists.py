@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from generated.models import TaskSort
-from tests.client import ApiClient
+from tests.client import ApiClient, titles
 from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
@@ -29,10 +29,6 @@ ORDERS |= {
     for sort, titles in ORDERS.items()
     if f"-{sort}" not in ORDERS and not {"-", ","} & set(sort)
 }
-
-
-def titles(page: Any) -> list[str]:
-    return [task["title"] for task in page["items"]]
 
 
 async def pages(ada: ApiClient, first: str) -> AsyncIterator[Any]:

@@ -1,8 +1,8 @@
 """Lists against a plain Python model of what the contract says of filters, sorts and pages."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
@@ -49,23 +49,26 @@ COLUMNS = {"due": "due_date", "created": "created_at", "updated": "updated_at"}
 RANKS = list(TaskPriority)
 
 
-def keeps(task: Mapping[str, Any], name: str, value: Any, zone: str) -> bool:
+Value: TypeAlias = datetime | str | list[str] | bool  # of a filter
+
+
+def keeps(task: Mapping[str, Any], name: str, value: Value, zone: str) -> bool:
     if name == "time_zone":
         return True
-    if name == "status":
-        opened: dict[str, list[str]] = {"open": ["pending", "in_progress"], "all": list(TaskStatus)}
-        return task["status"] in [status for one in value for status in opened.get(one, [one])]
-    if name == "priority":
-        return task["priority"] in value
     if name == "user_id":
         return bool(task["user_id"] == value)
     if name == "completed":
         return (task["status"] == "completed") is value
+    if isinstance(value, list):
+        opened: dict[str, list[str]] = {"open": ["pending", "in_progress"], "all": list(TaskStatus)}
+        return task[name] in [wanted for one in value for wanted in opened.get(one, [one])]
+    assert isinstance(value, datetime)
     column, _, end = name.partition("_")
     moment = task[COLUMNS[column]]
+    bound: date = value
     if column == "due" and task["due_on"]:
-        moment, value = task["due_on"], value.astimezone(ZoneInfo(zone)).date()
-    return moment is not None and (moment < value if end == "before" else moment >= value)
+        moment, bound = task["due_on"], value.astimezone(ZoneInfo(zone)).date()
+    return moment is not None and (moment < bound if end == "before" else moment >= bound)
 
 
 def key_of(sort: str) -> Callable[[Mapping[str, Any]], Any]:

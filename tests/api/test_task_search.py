@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from persistence.queries import search
 from persistence.search import unfilled
 from persistence.tables import Task
-from tests.client import ApiClient
+from tests.client import ApiClient, titles
 from tests.conftest import Bench
 from tests.factories import Factory
 
@@ -20,10 +20,6 @@ ODD = st.text(
     ),
     max_size=200,
 )
-
-
-def titles(page: Any) -> list[str]:
-    return [task["title"] for task in page["items"]]
 
 
 @pytest.fixture

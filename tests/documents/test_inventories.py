@@ -92,7 +92,7 @@ def settings_with(prefix: str) -> set[str]:
     return {name.upper() for name in Settings.model_fields if name.upper().startswith(prefix)}
 
 
-def members_of(schema: Any) -> Iterator[str]:
+def members_of(schema: object) -> Iterator[str]:
     """The names of what a body may have, at every depth."""
     if isinstance(schema, dict):
         reference = schema.get("$ref")

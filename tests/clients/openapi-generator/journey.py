@@ -81,7 +81,7 @@ def main(client: ApiClient) -> None:
     gone = refused(auth.get_current_user)
     assert isinstance(gone, UnauthorizedProblem)
     assert gone.code == "token_revoked"
-    print("The journey ended well.")  # noqa: T201 - that is what whoever starts it waits for
+    print("The journey ended well.")  # noqa: T201 - the test waits for it
 
 
 with ApiClient(CONFIGURATION) as opened:

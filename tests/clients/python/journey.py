@@ -84,7 +84,7 @@ def main() -> None:
     gone = get_current_user.sync_detailed(client=client)
     assert gone.status_code is HTTPStatus.UNAUTHORIZED
     assert told(gone.parsed) == "signed out"
-    print("The journey ended well.")  # noqa: T201 - that is what whoever starts it waits for
+    print("The journey ended well.")  # noqa: T201 - the test waits for it
 
 
 main()
