@@ -39,7 +39,7 @@ from contract.types import (
 
 from . import models
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 TITLE = "Docket API"
 
 Public_contra = TypeVar("Public_contra", contravariant=True)
