@@ -180,10 +180,26 @@ class CrossSiteCode(StrEnum):
     https_required = "https_required"
 
 
+class CrossSiteOrInsufficientScopeCode(StrEnum):
+    """The `code` of `CrossSiteOrInsufficientScopeProblem`. More may be added."""
+
+    csrf_failed = "csrf_failed"
+    insufficient_scope = "insufficient_scope"
+    https_required = "https_required"
+
+
+class InsufficientScopeCode(StrEnum):
+    """The `code` of `InsufficientScopeProblem`. More may be added."""
+
+    insufficient_scope = "insufficient_scope"
+    https_required = "https_required"
+
+
 class WrongPasswordCode(StrEnum):
     """The `code` of `WrongPasswordProblem`. More may be added."""
 
     wrong_password = "wrong_password"
+    insufficient_scope = "insufficient_scope"
     https_required = "https_required"
 
 
@@ -202,6 +218,7 @@ class ForbiddenCode(StrEnum):
     """The `code` of `ForbiddenProblem`. More may be added."""
 
     permission_denied = "permission_denied"
+    insufficient_scope = "insufficient_scope"
     https_required = "https_required"
 
 
@@ -210,6 +227,7 @@ class ForbiddenOrQuotaExceededCode(StrEnum):
 
     permission_denied = "permission_denied"
     quota_exceeded = "quota_exceeded"
+    insufficient_scope = "insufficient_scope"
     https_required = "https_required"
 
 
@@ -217,6 +235,7 @@ class QuotaExceededCode(StrEnum):
     """The `code` of `QuotaExceededProblem`. More may be added."""
 
     quota_exceeded = "quota_exceeded"
+    insufficient_scope = "insufficient_scope"
     https_required = "https_required"
 
 
@@ -1514,6 +1533,12 @@ LogoutRefusedResponseSetCookieHeader = TypeAliasType(
 )
 
 
+CrossSiteOrInsufficientScopeResponseWWWAuthenticateHeader = TypeAliasType(
+    "CrossSiteOrInsufficientScopeResponseWWWAuthenticateHeader",
+    Annotated[str, Field(pattern="^Bearer")],
+)
+
+
 TooManyAttemptsResponseRetryAfterHeader = TypeAliasType(
     "TooManyAttemptsResponseRetryAfterHeader", Annotated[int, Field(ge=1)]
 )
@@ -1616,6 +1641,18 @@ class CrossSiteProblem(Problem):
     """The request bears the cookie but comes from a foreign page."""
 
     code: CrossSiteCode
+
+
+class CrossSiteOrInsufficientScopeProblem(Problem):
+    """The request bears the cookie but comes from a foreign page, or it bears an access token."""
+
+    code: CrossSiteOrInsufficientScopeCode
+
+
+class InsufficientScopeProblem(Problem):
+    """The access token lacks a scope, or the operation takes none."""
+
+    code: InsufficientScopeCode
 
 
 class WrongPasswordProblem(Problem):

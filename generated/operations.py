@@ -49,6 +49,7 @@ Call_contra = TypeVar("Call_contra", contravariant=True)
 SCHEMES: dict[str, Scheme] = {
     "metricsToken": Scheme(kind="http", detail="bearer", where=""),
     "refreshCookie": Scheme(kind="apiKey", detail="__Host-refresh", where="cookie"),
+    "accessToken": Scheme(kind="http", detail="bearer", where=""),
     "bearer": Scheme(kind="http", detail="bearer", where=""),
     "password": Scheme(kind="oauth2", detail="", where=""),
 }
@@ -128,6 +129,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         403,
         "Permission denied",
         "The caller sees the resource but may not do this with it.",
+    ),
+    "insufficient_scope": ProblemType(
+        403,
+        "Insufficient scope",
+        "The access token lacks a scope of this operation, which `WWW-Authenticate` names, or the operation takes no access token: sign in and send the token of the session.",
     ),
     "quota_exceeded": ProblemType(
         403,
@@ -361,6 +367,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 403,
             "title": "Permission denied",
             "description": "The caller sees the resource but may not do this with it.",
+        },
+        "insufficient_scope": {
+            "status": 403,
+            "title": "Insufficient scope",
+            "description": "The access token lacks a scope of this operation, which `WWW-Authenticate` names, or the operation takes no access token: sign in and send the token of the session.",
         },
         "quota_exceeded": {
             "status": 403,
@@ -888,6 +899,29 @@ class InvalidHeader(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class InsufficientScope(Problem):
+    """403: The access token lacks a scope, or the operation takes none."""
+
+    status: ClassVar[int] = 403
+    codes = ("insufficient_scope",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["insufficient_scope"] = "insufficient_scope",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
+
+
 class RefreshRefused(Problem):
     """401: The refresh token is no good."""
 
@@ -966,6 +1000,32 @@ class LogoutRefused(Problem):
         )
 
 
+class CrossSiteOrInsufficientScope(Problem):
+    """403: The request bears the cookie but comes from a foreign page, or it bears an access token."""
+
+    status: ClassVar[int] = 403
+    codes = (
+        "csrf_failed",
+        "insufficient_scope",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["csrf_failed", "insufficient_scope"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
+
+
 class InvalidCursor(Problem):
     """400: The cursor cannot be read."""
 
@@ -1007,17 +1067,26 @@ class Forbidden(Problem):
     """403: The caller may not do this."""
 
     status: ClassVar[int] = 403
-    codes = ("permission_denied",)
+    codes = (
+        "permission_denied",
+        "insufficient_scope",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["permission_denied"] = "permission_denied",
+        code: Literal["permission_denied", "insufficient_scope"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors)
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
 
 
 class MalformedBodyOrHeader(Problem):
@@ -1178,17 +1247,26 @@ class WrongPassword(Problem):
     """403: The current password is wrong."""
 
     status: ClassVar[int] = 403
-    codes = ("wrong_password",)
+    codes = (
+        "wrong_password",
+        "insufficient_scope",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["wrong_password"] = "wrong_password",
+        code: Literal["wrong_password", "insufficient_scope"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors)
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
 
 
 class DeletionConflict(Problem):
@@ -1241,17 +1319,28 @@ class ForbiddenOrQuotaExceeded(Problem):
     codes = (
         "permission_denied",
         "quota_exceeded",
+        "insufficient_scope",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["permission_denied", "quota_exceeded"],
+        code: Literal["permission_denied", "quota_exceeded", "insufficient_scope"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+        limit: int | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors)
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+            members={
+                **({} if limit is None else {"limit": limit}),
+            },
+        )
 
 
 class KeyInProgress(Problem):
@@ -1295,23 +1384,28 @@ class QuotaExceeded(Problem):
     """403: There are as many as there may be."""
 
     status: ClassVar[int] = 403
-    codes = ("quota_exceeded",)
+    codes = (
+        "quota_exceeded",
+        "insufficient_scope",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["quota_exceeded"] = "quota_exceeded",
+        code: Literal["quota_exceeded", "insufficient_scope"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
-        limit: int,
+        www_authenticate: str | None = None,
+        limit: int | None = None,
     ) -> None:
         super().__init__(
             code,
             detail,
             errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
             members={
-                "limit": limit,
+                **({} if limit is None else {"limit": limit}),
             },
         )
 
@@ -1998,6 +2092,11 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     **Roles** beside `bearer` name who may call: any signed-in `user`, any one of the organization roles listed, or a
     `superuser`, who administers the server.
 
+    **Scopes** beside `accessToken` name what a program may do with an access token that somebody has made for it; it may never do more
+    than the account itself. They are a tag with `read` or `write`. `admin` beside one of these is for what only superusers
+    may do: without it the token of a superuser is that of anybody. What is about signing in, passwords, access tokens, and the end of an account or a team takes no access
+    token (`x-signed-in-only`).
+
     **Other issuers.** A server can take the tokens of another issuer beside its own, or instead of them. A caller of
     another issuer has no session here: the account is made at the first request, and found by issuer and subject,
     never by e-mail."""
@@ -2066,7 +2165,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         The account that the access token belongs to.
 
         Source: GET /api/v1/auth/me
-        Raises: InvalidHeader, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2103,7 +2202,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         already: this operation alone takes both. Only without any token of ours it answers 401, and clears the cookie.
 
         Source: POST /api/v1/auth/logout
-        Raises: LogoutRefused, CrossSite, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: LogoutRefused, CrossSiteOrInsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2117,7 +2216,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         Ends every session of the account, this one too, and clears the cookie `__Host-refresh`.
 
         Source: POST /api/v1/auth/logout-all
-        Raises: Unauthorized, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2134,7 +2233,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         One page of the sessions that are not over, newest first.
 
         Source: GET /api/v1/auth/sessions
-        Raises: InvalidCursor, Unauthorized, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2150,7 +2249,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         The session is over from now on, on every server; a second request answers `404`.
 
         Source: DELETE /api/v1/auth/sessions/{session_id}
-        Raises: Unauthorized, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, InsufficientScope, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2190,7 +2289,7 @@ class TasksOperations(Protocol[Call_contra]):
         every organization that the caller is a member of. A task is listed when all filters keep it.
 
         Source: GET /api/v1/tasks
-        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2251,7 +2350,7 @@ class TasksOperations(Protocol[Call_contra]):
         write no spaces, the letters of `q` are found wherever they follow each other.
 
         Source: GET /api/v1/tasks/search
-        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2267,7 +2366,7 @@ class TasksOperations(Protocol[Call_contra]):
         The task, or `304` while it still has the entity tag named.
 
         Source: GET /api/v1/tasks/{task_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2364,7 +2463,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         One page of the organizations that the caller is a member of, the personal one among them, by name.
 
         Source: GET /api/v1/organizations
-        Raises: InvalidCursor, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2397,7 +2496,7 @@ class OrganizationsOperations(Protocol[Call_contra]):
         The organization, or `304` while it still has the entity tag named.
 
         Source: GET /api/v1/organizations/{organization_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2455,7 +2554,7 @@ class MembersOperations(Protocol[Call_contra]):
         One page of its members, in the order in which they joined.
 
         Source: GET /api/v1/organizations/{organization_id}/members
-        Raises: InvalidCursor, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2491,7 +2590,7 @@ class MembersOperations(Protocol[Call_contra]):
         The member, or `304` while it still has the entity tag named, which changes with the role and with the account.
 
         Source: GET /api/v1/organizations/{organization_id}/members/{user_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2547,7 +2646,7 @@ class ProfileOperations(Protocol[Call_contra]):
         The account of the caller, as `getCurrentUser` answers it, or `304` while it still has the entity tag named.
 
         Source: GET /api/v1/users/me
-        Raises: InvalidHeader, Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2565,7 +2664,7 @@ class ProfileOperations(Protocol[Call_contra]):
         first finds another one (`last_owner`), and the only active superuser stays (`last_superuser`).
 
         Source: DELETE /api/v1/users/me
-        Raises: InvalidHeader, RecentLoginNeeded, RequestTimeout, StillNeeded, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, RecentLoginNeeded, InsufficientScope, RequestTimeout, StillNeeded, PreconditionFailed, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2585,7 +2684,7 @@ class ProfileOperations(Protocol[Call_contra]):
         10 minutes (`reauthentication_required`); another e-mail address also ends all other sessions.
 
         Source: PATCH /api/v1/users/me
-        Raises: MalformedBodyOrHeader, RecentLoginNeeded, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, InsufficientScope, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2621,7 +2720,7 @@ class ProfileOperations(Protocol[Call_contra]):
         session ends meanwhile, or the server fails, the connection is closed before the document is complete.
 
         Source: GET /api/v1/users/me/export
-        Raises: Unauthorized, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2700,7 +2799,7 @@ class UsersOperations(Protocol[Call_contra]):
         The account, or `304` while it still has the entity tag named. Who is no superuser sees the own one only.
 
         Source: GET /api/v1/users/{user_id}
-        Raises: InvalidHeader, Unauthorized, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2721,7 +2820,7 @@ class UsersOperations(Protocol[Call_contra]):
         (`reauthentication_required`) and keeps the session of the request.
 
         Source: PUT /api/v1/users/{user_id}
-        Raises: MalformedBodyOrHeader, RecentLoginNeeded, NotFound, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBodyOrHeader, RecentLoginNeeded, InsufficientScope, NotFound, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2958,6 +3057,7 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `x-bulkhead` | an operation | When few of it run at once: `always`, or with this parameter. |
     | `x-feature` | an operation | What an operator can turn off; the operation is then `404` `feature_disabled`. |
     | `x-local` | an operation | `accounts`: `404` `feature_disabled` where the server has no accounts of its own; `session`: also for callers of another issuer. |
+    | `x-signed-in-only` | an operation | It takes no access token of a program: `403` `insufficient_scope`. |
     | `x-streamed` | an answer | Its body is sent while it is made. |
     | `x-request-body` | a link | The members of the next request's body. |
     | `x-problems` | the document | Status, title and meaning of each code of a problem. |
@@ -3521,7 +3621,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_current_user",
         method="GET",
         path="/api/v1/auth/me",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("profile:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -3552,6 +3652,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            InsufficientScope,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
@@ -3624,7 +3725,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/logout",
         security=({"bearer": ("user",)}, {"password": ()}, {"refreshCookie": ()}),
-        extensions={"x-rate-limit": "default", "x-local": "session"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "default", "x-local": "session"},
         replies=(
             Reply(
                 Logout204,
@@ -3635,7 +3736,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         problems=(
             LogoutRefused,
-            CrossSite,
+            CrossSiteOrInsufficientScope,
             FeatureDisabled,
             RequestTimeout,
             UriTooLong,
@@ -3653,7 +3754,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/logout-all",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-rate-limit": "sensitive", "x-local": "session"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive", "x-local": "session"},
         replies=(
             Reply(
                 LogoutAll204,
@@ -3664,6 +3765,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         problems=(
             Unauthorized,
+            InsufficientScope,
             FeatureDisabled,
             RequestTimeout,
             UriTooLong,
@@ -3681,7 +3783,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/auth/sessions",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-rate-limit": "default", "x-local": "session"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "default", "x-local": "session"},
         parameters=(
             Parameter(
                 name="limit",
@@ -3718,6 +3820,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            InsufficientScope,
             FeatureDisabled,
             RequestTimeout,
             UriTooLong,
@@ -3735,7 +3838,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/auth/sessions/{session_id}",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-rate-limit": "sensitive", "x-local": "session"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive", "x-local": "session"},
         parameters=(
             Parameter(
                 name="session_id",
@@ -3757,6 +3860,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         problems=(
             Unauthorized,
+            InsufficientScope,
             SessionNotFound,
             RequestTimeout,
             UriTooLong,
@@ -3773,7 +3877,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_users",
         method="GET",
         path="/api/v1/users",
-        security=({"bearer": ("superuser",)}, {"password": ()}),
+        security=({"bearer": ("superuser",)}, {"accessToken": ("users:read", "admin")}, {"password": ()}),
         extensions={"x-rate-limit": "admin", "x-bulkhead": "include_total"},
         parameters=(
             Parameter(
@@ -3885,7 +3989,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="create_user",
         method="POST",
         path="/api/v1/users",
-        security=({"bearer": ("superuser",)}, {"password": ()}),
+        security=({"bearer": ("superuser",)}, {"accessToken": ("users:write", "admin")}, {"password": ()}),
         extensions={
             "x-local": "accounts",
             "x-rate-limit": "admin",
@@ -3959,7 +4063,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="bulk_update_users",
         method="POST",
         path="/api/v1/users/bulk",
-        security=({"bearer": ("superuser",)}, {"password": ()}),
+        security=({"bearer": ("superuser",)}, {"accessToken": ("users:write", "admin")}, {"password": ()}),
         extensions={"x-rate-limit": "bulk"},
         body=Body(
             contents=(
@@ -4008,7 +4112,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_my_profile",
         method="GET",
         path="/api/v1/users/me",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("profile:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -4039,6 +4143,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            InsufficientScope,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
@@ -4055,7 +4160,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/users/me",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-rate-limit": "password"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password"},
         parameters=(
             Parameter(
                 name="If-Match",
@@ -4078,6 +4183,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             RecentLoginNeeded,
+            InsufficientScope,
             RequestTimeout,
             StillNeeded,
             PreconditionFailed,
@@ -4095,7 +4201,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="update_my_profile",
         method="PATCH",
         path="/api/v1/users/me",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("profile:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default", "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"}},
         parameters=(
             Parameter(
@@ -4143,6 +4249,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             RecentLoginNeeded,
+            InsufficientScope,
             RequestTimeout,
             AccountConflict,
             PreconditionFailed,
@@ -4163,7 +4270,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         path="/api/v1/users/me/password",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-rate-limit": "password", "x-local": "session"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
         body=Body(
             contents=(
                 Content(
@@ -4207,7 +4314,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users/me/export",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-rate-limit": "sensitive", "x-bulkhead": "always"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive", "x-bulkhead": "always"},
         replies=(
             Reply(
                 ExportMyData200,
@@ -4224,6 +4331,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         problems=(
             Unauthorized,
+            InsufficientScope,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
@@ -4239,7 +4347,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_user",
         method="GET",
         path="/api/v1/users/{user_id}",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("users:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -4279,6 +4387,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -4295,7 +4404,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="replace_user",
         method="PUT",
         path="/api/v1/users/{user_id}",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("users:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default", "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"}},
         parameters=(
             Parameter(
@@ -4346,6 +4455,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBodyOrHeader,
             RecentLoginNeeded,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             AccountConflict,
@@ -4367,7 +4477,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/users/{user_id}",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        extensions={"x-rate-limit": "admin"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4418,7 +4528,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="update_user",
         method="PATCH",
         path="/api/v1/users/{user_id}",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("users:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default", "x-rate-limit-when": {"email": "sensitive", "username": "sensitive"}},
         parameters=(
             Parameter(
@@ -4497,7 +4607,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/users/{user_id}/sessions",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        extensions={"x-local": "accounts", "x-rate-limit": "admin"},
+        extensions={"x-local": "accounts", "x-signed-in-only": True, "x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4561,7 +4671,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/users/{user_id}/sessions",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        extensions={"x-rate-limit": "admin"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4601,7 +4711,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users/{user_id}/unlock",
         security=({"bearer": ("superuser",)}, {"password": ()}),
-        extensions={"x-local": "accounts", "x-rate-limit": "admin"},
+        extensions={"x-local": "accounts", "x-signed-in-only": True, "x-rate-limit": "admin"},
         parameters=(
             Parameter(
                 name="user_id",
@@ -4640,7 +4750,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_tasks",
         method="GET",
         path="/api/v1/tasks",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("tasks:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default", "x-bulkhead": "include_total"},
         parameters=(
             Parameter(
@@ -4832,6 +4942,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -4848,7 +4959,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="create_task",
         method="POST",
         path="/api/v1/tasks",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("tasks:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -4918,7 +5029,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="search_tasks",
         method="GET",
         path="/api/v1/tasks/search",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("tasks:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "search", "x-bulkhead": "always"},
         parameters=(
             Parameter(
@@ -5101,6 +5212,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -5117,7 +5229,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_task",
         method="GET",
         path="/api/v1/tasks/{task_id}",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("tasks:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5157,6 +5269,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -5173,7 +5286,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="replace_task",
         method="PUT",
         path="/api/v1/tasks/{task_id}",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("tasks:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5244,7 +5357,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="delete_task",
         method="DELETE",
         path="/api/v1/tasks/{task_id}",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("tasks:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5295,7 +5408,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="update_task",
         method="PATCH",
         path="/api/v1/tasks/{task_id}",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("tasks:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5372,7 +5485,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="toggle_task_completion",
         method="PATCH",
         path="/api/v1/tasks/{task_id}/complete",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("tasks:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5449,7 +5562,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_organizations",
         method="GET",
         path="/api/v1/organizations",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("organizations:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5487,6 +5600,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            InsufficientScope,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
@@ -5502,7 +5616,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="create_organization",
         method="POST",
         path="/api/v1/organizations",
-        security=({"bearer": ("user",)}, {"password": ()}),
+        security=({"bearer": ("user",)}, {"accessToken": ("organizations:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default", "x-rate-limit-when": {"slug": "sensitive"}},
         parameters=(
             Parameter(
@@ -5571,7 +5685,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_organization",
         method="GET",
         path="/api/v1/organizations/{organization_id}",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("organizations:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5611,6 +5725,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -5628,7 +5743,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/api/v1/organizations/{organization_id}",
         security=({"bearer": ("owner",)}, {"password": ()}),
-        extensions={"x-rate-limit": "sensitive"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive"},
         parameters=(
             Parameter(
                 name="organization_id",
@@ -5679,7 +5794,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="update_organization",
         method="PATCH",
         path="/api/v1/organizations/{organization_id}",
-        security=({"bearer": ("owner",)}, {"password": ()}),
+        security=({"bearer": ("owner",)}, {"accessToken": ("organizations:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default", "x-rate-limit-when": {"slug": "sensitive"}},
         parameters=(
             Parameter(
@@ -5757,7 +5872,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_members",
         method="GET",
         path="/api/v1/organizations/{organization_id}/members",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("members:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5804,6 +5919,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidCursor,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -5820,7 +5936,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="add_member",
         method="POST",
         path="/api/v1/organizations/{organization_id}/members",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("members:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "sensitive"},
         parameters=(
             Parameter(
@@ -5899,7 +6015,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_member",
         method="GET",
         path="/api/v1/organizations/{organization_id}/members/{user_id}",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("members:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -5948,6 +6064,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             InvalidHeader,
             Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,
@@ -5964,7 +6081,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="remove_member",
         method="DELETE",
         path="/api/v1/organizations/{organization_id}/members/{user_id}",
-        security=({"bearer": ("owner", "admin", "member")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("members:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -6025,7 +6142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="update_member",
         method="PATCH",
         path="/api/v1/organizations/{organization_id}/members/{user_id}",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("members:write",)}, {"password": ()}),
         extensions={"x-rate-limit": "default"},
         parameters=(
             Parameter(
@@ -6112,7 +6229,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_organization_audit_logs",
         method="GET",
         path="/api/v1/organizations/{organization_id}/audit-logs",
-        security=({"bearer": ("owner", "admin")}, {"password": ()}),
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("audit:read",)}, {"password": ()}),
         extensions={"x-rate-limit": "audit"},
         parameters=(
             Parameter(
@@ -6224,7 +6341,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="list_audit_logs",
         method="GET",
         path="/api/v1/audit-logs",
-        security=({"bearer": ("superuser",)}, {"password": ()}),
+        security=({"bearer": ("superuser",)}, {"accessToken": ("audit:read", "admin")}, {"password": ()}),
         extensions={"x-rate-limit": "audit"},
         parameters=(
             Parameter(
@@ -6326,7 +6443,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="get_audit_log",
         method="GET",
         path="/api/v1/audit-logs/{audit_log_id}",
-        security=({"bearer": ("superuser",)}, {"password": ()}),
+        security=({"bearer": ("superuser",)}, {"accessToken": ("audit:read", "admin")}, {"password": ()}),
         extensions={"x-rate-limit": "audit"},
         parameters=(
             Parameter(

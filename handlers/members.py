@@ -49,7 +49,7 @@ async def add_member(call: Call, /, *, organization_id: UUID, body: models.Membe
         refuse_personal(place.organization.kind)
         most = call.process.quotas.members
         if place.organization.member_count >= most:
-            raise QuotaExceeded(detail="The organization has as many members as it may have.", limit=most)
+            raise QuotaExceeded("quota_exceeded", "The organization has as many members as it may have.", limit=most)
         try:
             added = await members.insert(db, organization_id, key(body.email), role, by=call.caller)
         except NotVisible:

@@ -54,7 +54,8 @@ async def founded(db: Database, call: Call, body: models.OrganizationCreate) -> 
     try:
         return await organizations.insert(db, uuid7(), body, by=call.caller, most=most)
     except Full:
-        raise QuotaExceeded(detail="You have made as many organizations as one may make.", limit=most) from None
+        detail = "You have made as many organizations as one may make."
+        raise QuotaExceeded("quota_exceeded", detail, limit=most) from None
 
 
 async def get_organization(call: Call, /, *, organization_id: UUID) -> GetOrganization200:

@@ -65,7 +65,7 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
     changed, myself = AuditAction.auth_password_changed, audit_trail.user(me.id)
     if me.hashed_password is None or not verdict.right:
         await record(call.db, call, changed, AuditOutcome.failure, target=myself, reason="wrong_password")
-        raise WrongPassword(detail="The current password is wrong.")
+        raise WrongPassword("wrong_password", "The current password is wrong.")
     names = [name for name in (me.username, me.full_name) if name is not None]
     try:
         await call.passwords.check(body.new_password, email=me.email or "", names=names)
@@ -78,5 +78,5 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
             await sessions.revoke_others(db, by=call.caller, reason="password_changed")
             await record(db, call, changed, AuditOutcome.success, target=myself, changes=["password"])
     except NotVisible:  # it was changed by somebody else meanwhile
-        raise WrongPassword(detail="The current password is wrong.") from None
+        raise WrongPassword("wrong_password", "The current password is wrong.") from None
     return ChangeMyPassword204()

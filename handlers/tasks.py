@@ -271,7 +271,7 @@ async def placed(call: Call, organization_id: UUID, write: Place) -> Item:
     try:
         task = await write(room=counts.room(organization_id))
     except Full:
-        raise QuotaExceeded(detail=FULL, limit=counts.quota) from None
+        raise QuotaExceeded("quota_exceeded", FULL, limit=counts.quota) from None
     counts.learn(organization_id, task.counted)
     return task
 

@@ -30,7 +30,7 @@ OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-
 OURS = Schemas(
     {
         "document": {"properties": {"x-problems": PROBLEMS, "x-rate-limits": RATE_CLASSES}},
-        "operation": {"properties": {**OF_OPERATIONS, "x-rate-limit-when": MAP}},
+        "operation": {"properties": {**OF_OPERATIONS, "x-rate-limit-when": MAP, "x-signed-in-only": {"const": True}}},
     }
 )
 """The types of what is ours in a document."""
@@ -39,6 +39,9 @@ PROBLEM_MEDIA = ("application/problem+json", "application/json")
 LOCAL = ("accounts", "session")
 OFF = "feature_disabled"
 BEARER, COOKIE = "bearer", "cookie"
+TOKEN, SUPERUSER, ADMIN = "accessToken", "superuser", "admin"
+LACKING = "insufficient_scope"
+READING = ("get", "head", "options", "trace")
 TAKEN = "an alternative is `bearer`, a cookie, the password flow of OAuth, or another token where calling is optional"
 STATUS = "is no status: ranges and `default` are too vague to generate from"
 EXAMPLE = "the example does not say what x-problems says of this code"
@@ -174,13 +177,42 @@ def requirements_refused(security: Any, schemes: Node, at: str) -> Iterator[Refu
 def is_checked(name: str, scheme: Node, scopes: list[str], *, optional: bool) -> bool:
     """Whether the server holds a caller to a scheme, where it stands alone in an alternative."""
     is_token = scheme.get("type") == "http" and str(scheme.get("scheme", "")).lower() == "bearer"
-    if name == BEARER:
+    if name in (BEARER, TOKEN):
         return is_token and not optional  # a handler that anybody may call is not told who does
     if scopes:
         return False
     if scheme.get("type") == "oauth2":
         return list(scheme.get("flows", {})) == ["password"]
     return (scheme.get("type") == "apiKey" and scheme.get("in") == COOKIE) or (is_token and optional)
+
+
+def name_scopes(document: Node) -> Iterator[Refused]:
+    """An operation names the scopes of access tokens, or takes none, where the document has such tokens at all."""
+    tags = [tag.get("name") for tag in document.get("tags", [])]
+    if TOKEN not in document.get("components", {}).get("securitySchemes", {}):
+        return
+    for operation, _, at in operations(document):
+        if is_open(document, operation):
+            continue
+        named, place = beside(document, operation, TOKEN), child(at, "security")
+        if bool(named) == bool(operation.get("x-signed-in-only")):
+            yield Refused(at, f"needs either scopes beside `{TOKEN}` or `x-signed-in-only: true`")
+        elif named:
+            allowed = [f"{tag}:{'read' if at.rpartition('/')[2] in READING else 'write'}" for tag in tags]
+            more = [ADMIN] if beside(document, operation, BEARER) == [SUPERUSER] else []
+            if named[0] not in allowed or named[1:] != more:
+                wanted = f"a tag with `{allowed[0].partition(':')[2]}`" + (f", then `{ADMIN}`" if more else " alone")
+                yield Refused(place, f"has other scopes beside `{TOKEN}` than {wanted}")
+        if LACKING not in codes(document, operation):
+            yield Refused(at, f"does not declare {LACKING}")
+
+
+def beside(document: Node, operation: Node, scheme: str) -> list[str]:
+    """What stands beside a scheme in the first alternative that has it."""
+    security = operation.get("security", document.get("security", []))
+    alternatives = [one for one in security if isinstance(one, dict)] if isinstance(security, list) else []
+    found: list[str] = next((one[scheme] for one in alternatives if scheme in one), [])
+    return found
 
 
 def name_what_is_ours(document: Node) -> Iterator[Refused]:
@@ -291,6 +323,7 @@ RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
     count_requests,
     count_disclosures,
     hold_to_security,
+    name_scopes,
     name_what_is_ours,
     take_one_kind_of_body,
     take_small_bodies,

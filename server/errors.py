@@ -133,7 +133,7 @@ ANSWERS: tuple[tuple[type[Exception], Callable[[Any], Problem | None]], ...] = (
     (Problem, lambda problem: problem),
     (SessionOver, lambda _: unauthorized("token_revoked")),
     (NotVisible, lambda _: NotFound()),
-    (NotAllowed, lambda _: Forbidden(detail="Your role here does not allow this.")),
+    (NotAllowed, lambda _: Forbidden("permission_denied", "Your role here does not allow this.")),
     (Stale, lambda stale: PreconditionFailed(etag=write_etag(stale.version, stale.shown_version))),
     (HashingBusy, lambda _: ServiceUnavailable(detail=BUSY, retry_after=1)),
     (PoolExhausted, lambda _: away(1)),

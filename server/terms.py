@@ -7,7 +7,7 @@ from typing import Literal
 from contract.types import Operation
 from generated.operations import EXTENSIONS, OPERATIONS, SCHEMES
 
-BEARER = "bearer"
+BEARER, TOKEN = "bearer", "accessToken"
 USUAL_SITE = 10  # times the number of an address
 
 
@@ -18,6 +18,8 @@ class Terms:
     rate_class: str
     roles: tuple[str, ...] | None = None
     """Who may call; None: anybody."""
+    scopes: tuple[str, ...] = ()
+    """What an access token needs; none: it takes no access token."""
     cookie: str | None = None
     """The cookie that may stand for an access token."""
     local: Literal["accounts", "session"] | None = None
@@ -36,6 +38,7 @@ def terms_of(operation: Operation) -> Terms:
     return Terms(
         rate_class=said["x-rate-limit"],
         roles=roles_of(operation),
+        scopes=scopes_of(operation),
         cookie=cookie_of(operation),
         local=said.get("x-local"),
         feature=said.get("x-feature"),
@@ -49,6 +52,11 @@ def roles_of(operation: Operation) -> tuple[str, ...] | None:
     if not operation.security or {} in operation.security:
         return None
     return next((requirement[BEARER] for requirement in operation.security if BEARER in requirement), ())
+
+
+def scopes_of(operation: Operation) -> tuple[str, ...]:
+    """The scopes beside `accessToken`."""
+    return next((requirement[TOKEN] for requirement in operation.security if TOKEN in requirement), ())
 
 
 def cookie_of(operation: Operation) -> str | None:

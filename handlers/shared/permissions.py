@@ -68,4 +68,4 @@ holds this equal to the contract's roles."""
 def permit(role: str, action: Action, *, may_imply: bool) -> None:
     """Raises Forbidden when the role does not allow the action; OwnershipImplied when a superuser may ask again."""
     if role not in ROLES[action]:
-        raise OwnershipImplied if may_imply else Forbidden(detail="Your role here does not allow this.")
+        raise OwnershipImplied if may_imply else Forbidden("permission_denied", "Your role here does not allow this.")

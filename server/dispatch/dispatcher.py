@@ -63,7 +63,7 @@ SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
 READ_METRICS = "getMetrics"
 FOR_SUPERUSERS = ("superuser",)
-FORBIDDEN = Forbidden()
+FORBIDDEN = Forbidden("permission_denied")
 log = structlog.get_logger("calls")
 
 
@@ -253,13 +253,18 @@ class Calls(binding.Server):
     def authenticators(self) -> Mapping[str, Authenticator]:
         """Who calls, by the schemes of the contract. Roles are asked for by the statement of the operation."""
         token = self.by_token
-        return {"bearer": token, "password": token, "refreshCookie": self.by_cookie, "metricsToken": self.by_header}
+        more = {"accessToken": self.by_access_token, "refreshCookie": self.by_cookie, "metricsToken": self.by_header}
+        return {"bearer": token, "password": token, **more}
 
     async def by_token(self, exchange: Exchange, _roles: Sequence[str]) -> Principal | None:
         """Whom an access token stands for. Raises the problem of one that is no good."""
         if exchange.principal is None:
             raise anonymous(exchange)
         return exchange.principal
+
+    async def by_access_token(self, _exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
+        """Whom an access token of a program stands for."""
+        return None
 
     async def by_cookie(self, exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
         """Whom a cookie stands for. The handler says of a bad one what is wrong with it."""

@@ -105,6 +105,12 @@ const renew = () =>
         """const { my_role } = await (await fetch(`/api/v1/organizations/${id}`, { headers })).json();
 button.hidden = !["owner", "admin"].includes(my_role);""",
     ),
+    "insufficient_scope": Remedy(
+        "`WWW-Authenticate` names the scopes that this needs: make an access token that has them. Where it names none,"
+        " sign in to do it.",
+        """const needed = answer.headers.get("WWW-Authenticate").match(/scope="([^"]*)"/)?.[1];
+say(needed ? `This needs an access token for ${needed}.` : "Sign in to do this.");""",
+    ),
     "quota_exceeded": Remedy(
         "Say how many there may be. It works again when some are deleted.",
         "say(`There can be ${problem.limit} at most. Delete some first.`);",

@@ -170,7 +170,7 @@ class TestAnswers:
 
     async def test_a_problem_that_an_error_comes_to_must_be_declared_too(self, logged: Logged) -> None:
         async def get_task(_call: Call, /, *, task_id: UUID) -> GetTask200:
-            raise Forbidden
+            raise Forbidden("permission_denied")
 
         reason = await internal_error(Modules(changed(tasks, get_task=get_task)), logged, f"/tasks/{uuid4()}")
 

@@ -152,14 +152,15 @@ class TestOperations:
                 alike = [one for one in contents.values() if one["schema"] == content["schema"]]
                 assert any("examples" in one for one in alike), media_type
 
-    def test_it_can_be_called_by_both_schemes_or_by_anybody(self, path: str, method: str) -> None:
-        security = DOCUMENT["paths"][path][method].get("security", DOCUMENT["security"])
-        if DOCUMENT["paths"][path][method]["operationId"] == "getMetrics":
+    def test_it_can_be_called_by_all_schemes_or_by_anybody(self, path: str, method: str) -> None:
+        operation = DOCUMENT["paths"][path][method]
+        security = [one for one in operation.get("security", DOCUMENT["security"]) if one != {"refreshCookie": []}]
+        schemes = ["bearer", "password"] if "x-signed-in-only" in operation else ["bearer", "accessToken", "password"]
+        if operation["operationId"] == "getMetrics":
             security = [one for one in security if one != {"metricsToken": []}]
-        without_cookie = [one for one in security if one != {"refreshCookie": []}]
 
-        assert without_cookie in ([], [{}]) or [list(one) for one in without_cookie] == [["bearer"], ["password"]]
-        assert without_cookie in ([], [{}]) or (security[0]["bearer"] and not security[1]["password"])
+        assert security in ([], [{}]) or [list(one) for one in security] == [[scheme] for scheme in schemes]
+        assert security in ([], [{}]) or (security[0]["bearer"] and not security[-1]["password"])
 
     def test_only_what_renews_or_ends_a_session_takes_its_cookie(self, path: str, method: str) -> None:
         operation = DOCUMENT["paths"][path][method]

@@ -140,8 +140,8 @@ class Response:
     headers: tuple[Header, ...]
     constants: tuple[tuple[str, str], ...]
     codes: tuple[str, ...]
-    members: tuple[str, ...]
-    """Integers that a problem has beside the others, whichever of its codes it is."""
+    members: tuple[tuple[str, bool], ...]
+    """Integers that a problem has beside the others, and whether it has them with each of its codes."""
     pointer: str
 
     @property

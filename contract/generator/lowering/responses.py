@@ -197,10 +197,11 @@ def codes_of(contract: Contract, node: Node, status: str) -> tuple[str, ...]:
     return tuple(examples)
 
 
-def members_of(contract: Contract, codes: tuple[str, ...]) -> tuple[str, ...]:
-    """The integers that a problem has beside the members of all: the same, whichever of the codes it is."""
+def members_of(contract: Contract, codes: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    """The integers that a problem has beside the members of all, and whether it has them with each of its codes."""
     each = [contract.problem_types[code].members for code in codes if code in contract.problem_types]
-    return tuple(name for name in (each[0] if each else ()) if all(name in others for others in each))
+    named = dict.fromkeys(name for members in each for name in members)
+    return tuple((name, all(name in members for members in each)) for name in named)
 
 
 def says(contract: Contract, code: str, value: Node, status: int, media_type: str) -> bool:
