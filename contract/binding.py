@@ -104,8 +104,9 @@ class Binding:
         missed = conditions["not_found"]
         self.not_found = partial(own_problem, missed, missed.status, own_form(missed))
         ignoring = read_only == "ignored"
-        requests = Schemas(directed(document, "request", ignoring=ignoring))
-        answers = Schemas(directed(document, "answer"))
+        sent, received = directed(document, "answer"), directed(document, "request", ignoring=ignoring)
+        requests = Schemas(received)
+        answers = requests if sent is received else Schemas(sent)
         self.server = server
         self.check_rate = check_rate
         self.routes: Routes[Endpoint] = Routes()

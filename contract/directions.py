@@ -20,7 +20,7 @@ def directed(
     one alone.
     """
     word = UNSENT[direction]
-    if not any(names_of(node, word, document) for node in objects_in(document)):
+    if not is_said(document, word) or not any(names_of(node, word, document) for node in objects_in(document)):
         return document
     made = copy.deepcopy(document)
     for node in list(objects_in(made)):
@@ -30,6 +30,20 @@ def directed(
             unsent = names_of(node, word, made)
             node["required"] = [name for name in node["required"] if name not in unsent]
     return made
+
+
+def is_said(node: object, word: str) -> bool:
+    """Whether anything in the document has the word: a quick look, since most documents have none."""
+    left = [node]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            if word in part:
+                return True
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+    return False
 
 
 def drop_unsent(check: Check, value: object) -> None:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias
@@ -207,15 +207,20 @@ def own_problem(
     return OwnProblem(status, detail, errors=errors, headers=named, form=form)
 
 
+@cache
+def arguments_of(problem: type[Problem]) -> frozenset[str]:
+    """What a problem is made of. It is asked for when the problem is: at the start of a server it would take long."""
+    return frozenset(inspect.signature(problem).parameters)
+
+
 def declared_problem(problem: Any, wanted: Wanted) -> Refuse:
     """How a problem of the contract is made: with the code that says best what there is to say."""
     code = next((code for code in wanted.codes if code in problem.codes), problem.codes[0])
-    known = inspect.signature(problem).parameters
 
     def refuse(detail: str | None, *, errors: Sequence[Fault] = (), **headers: str) -> Problem:
-        made: Problem = problem(
-            code, detail, errors=errors, **{name: value for name, value in headers.items() if name in known}
-        )
+        known = arguments_of(problem)
+        taken = {name: value for name, value in headers.items() if name in known}
+        made: Problem = problem(code, detail, errors=errors, **taken)
         return made
 
     def refuse_once(detail: str | None, *, errors: Sequence[Fault] = (), **_headers: str) -> Problem:
