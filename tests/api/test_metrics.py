@@ -19,8 +19,8 @@ from server.observability import metrics
 from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.api.test_real_server import running
+from tests.binding.conftest import NOWHERE, Modules, answering, changed
 from tests.client import ApiClient, check
-from tests.contract.conftest import NOWHERE, Modules, answering, changed
 from tests.factories import NOW, Factory
 from tests.waiting import until
 

@@ -22,9 +22,9 @@ from server.settings.loading import load
 from server.settings.settings import Settings
 from tests import issuer
 from tests.api.conftest import SECRET, serving
+from tests.binding.conftest import Logged, logged
 from tests.client import ApiClient
 from tests.conftest import Bench
-from tests.contract.conftest import Logged, logged
 from tests.factories import PASSWORD, Factory
 from tests.issuer import Issuer, publishing, sending, shared
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import settings, still_window
-from tests.contract.conftest import logged
+from tests.binding.conftest import logged
 
 __all__ = ["logged", "settings", "still_window"]
 

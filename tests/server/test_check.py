@@ -11,8 +11,8 @@ from persistence.embedded.server import Embedded
 from server.commands import check
 from server.database.revision import known
 from server.settings.settings import Settings
+from tests.binding.conftest import NOWHERE
 from tests.conftest import Server
-from tests.contract.conftest import NOWHERE
 from tests.issuer import publishing, sending
 from tests.server.test_command_line import CANARY, typed
 

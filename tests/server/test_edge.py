@@ -19,9 +19,9 @@ from server.middleware import edge
 from server.observability import outages
 from server.settings.settings import Settings
 from tests.api.conftest import serving
+from tests.binding.conftest import Logged, Modules, answering, written
 from tests.client import ApiClient
 from tests.conftest import Bench
-from tests.contract.conftest import Logged, Modules, answering, written
 from tests.factories import NOW
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -26,8 +26,8 @@ from server.errors import CONSTRAINTS, problem_of
 from server.observability.metrics import Metrics
 from server.settings.settings import Settings
 from tests.api.conftest import serving
+from tests.binding.conftest import NOWHERE, request
 from tests.conftest import FAST, Bench
-from tests.contract.conftest import NOWHERE, request
 from tests.factories import NOW, Factory
 from tests.waiting import somebody_waits
 

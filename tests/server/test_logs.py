@@ -9,8 +9,8 @@ import pytest
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from tests.binding.conftest import written
 from tests.conftest import Bench
-from tests.contract.conftest import written
 
 FORMS: tuple[Literal["json", "console"], ...] = ("json", "console")
 CANARY = "do-not-tell"

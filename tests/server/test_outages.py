@@ -10,7 +10,7 @@ from asyncpg import DeadlockDetectedError, DiskFullError, LockNotAvailableError
 from persistence.engine.pool import Pool, PoolExhausted
 from server.observability import outages
 from server.observability.outages import Outages, met
-from tests.contract.conftest import written
+from tests.binding.conftest import written
 
 
 async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(

@@ -21,8 +21,8 @@ from server.database.connect import pooled
 from server.database.revision import head
 from server.settings.loading import load
 from server.settings.settings import Settings
+from tests.binding.conftest import NOWHERE
 from tests.conftest import ROOT, Server
-from tests.contract.conftest import NOWHERE
 from tests.waiting import until
 
 SECRET = "a-secret-of-the-tests-0123456789abcdef"

@@ -9,7 +9,7 @@ from persistence.engine.pool import Pool
 from server.observability import statement_log
 from server.observability.metrics import Metrics
 from server.observability.statement_log import Statements
-from tests.contract.conftest import written
+from tests.binding.conftest import written
 
 CANARY = "do-not-tell"
 SQL = "SELECT $1::text,\n  pg_sleep(0.05)"

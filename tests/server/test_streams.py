@@ -13,9 +13,9 @@ from server.middleware import edge
 from server.protocol import streams
 from server.settings.settings import Settings
 from tests.api.conftest import serving
+from tests.binding.conftest import written
 from tests.client import ApiClient
 from tests.conftest import Bench
-from tests.contract.conftest import written
 from tests.factories import NOW, Factory, SignedIn
 
 Told: TypeAlias = Callable[[], list[tuple[str, Any]]]

@@ -11,8 +11,8 @@ import pytest
 from server.protocol.client_address import Proxies
 from server.settings.loading import load
 from tests.api.conftest import SECRET, client_of, started
+from tests.binding.conftest import request
 from tests.conftest import Bench
-from tests.contract.conftest import request
 
 PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
 PROBES = ("/health", "/livez", "/readyz")

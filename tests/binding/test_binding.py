@@ -27,7 +27,7 @@ from generated.operations import (
 from handlers import auth, meta, profile, tasks
 from handlers.shared.call import Call, PublicCall
 from persistence.authorization import Caller
-from tests.contract.conftest import BY_ID, Logged, Modules, answering, changed
+from tests.binding.conftest import BY_ID, Logged, Modules, answering, changed
 from tests.factories import NOW
 
 ADA = models.User(

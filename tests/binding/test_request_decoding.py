@@ -19,8 +19,8 @@ from contract.types import Parameter, Problem, Scalar
 from contract.validation import MOST_FAULTS
 from generated import models
 from generated.models import TaskSort, TaskStatusFilter
+from tests.binding.conftest import BY_ID, request
 from tests.client import DOCUMENT
-from tests.contract.conftest import BY_ID, request
 
 ID = "019b76da-a800-7000-8000-0000000000a1"
 JSON, PATCH, FORM = "application/json", "application/merge-patch+json", "application/x-www-form-urlencoded"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contract.exchange import ClientGone, Exchange, Message, TooLarge
 from contract.parsing import LARGE_BODY
-from tests.contract.conftest import Logged, Modules, answering, request
+from tests.binding.conftest import Logged, Modules, answering, request
 
 
 def exchange(*headers: tuple[bytes, bytes]) -> Exchange:
