@@ -326,6 +326,25 @@ class Job(Row):
     succeeded_at: Mapped[datetime]
 
 
+class OutboxMail(Row):
+    """A mail to send: what it is about and whom it goes to. It has no secret: links are made when it is sent."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (CheckConstraint("attempts >= 0", name="attempts"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    recipient: Mapped[str] = mapped_column(String(254))
+    subject_id: Mapped[UUID | None]
+    """The row that it is about, in a table that its kind tells."""
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    """When it is tried next; who tries it moves this on first, so that no one else does."""
+    problem: Mapped[str | None] = mapped_column(String(200))
+    """Why the last attempt failed."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 TRIGGERS = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

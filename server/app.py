@@ -16,13 +16,14 @@ from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, SCHEMES, TITLE, VERSION, Handlers
 from handlers import audit, auth, members, meta, organizations, profile, tasks, users
-from handlers.shared.call import Call, Life, Look, Process, PublicCall, Quota, Quotas
+from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas
 from persistence.engine.pool import Database
 from security.cursors import Cursors
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
 from server.database import connect, revision
+from server.delivery.delivery import delivering
 from server.dispatch.authentication import Callers
 from server.dispatch.bulkheads import Bulkheads
 from server.dispatch.dispatcher import Calls
@@ -101,7 +102,8 @@ def create_app(
         async with (opened or connect.pooled(chosen, statements, lambda: process.life.ending))() as calls.db:
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
-            async with measuring, process.quotas.tasks.counting_in(bulkheads.beside(calls.db)):
+            sending = delivering(chosen, calls.db, process.mail, metrics.count_mail)
+            async with measuring, process.quotas.tasks.counting_in(bulkheads.beside(calls.db)), sending:
                 capacity = Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)
                 yield {CAPACITY: capacity, REFUSALS: Refusals(cors.headers, root)}
             calls.outages.close()
@@ -193,6 +195,7 @@ def process_of(
         has_pages=chosen.docs,
         root=chosen.root_path,
         quotas=Quotas(TaskCounts(chosen.quota_tasks), chosen.quota_organizations, chosen.quota_members),
+        mail=Mail(is_on=chosen.smtp_url is not None, is_written=chosen.writes_mail),
         looks=looks,
     )
 

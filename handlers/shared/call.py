@@ -69,6 +69,22 @@ class Quotas(NamedTuple):
     members: int
 
 
+def sleep_on() -> None:
+    """Wake no one: what waits is found by who looks from time to time."""
+
+
+@dataclass(slots=True)
+class Mail:
+    """Whether there is mail."""
+
+    is_on: bool
+    """Whether there is a mail server. Answers that tell whether an address is known are mailed then instead."""
+    is_written: bool
+    """Whether mails are written at all, in development into files."""
+    wake: Callable[[], None] = sleep_on
+    """Tells who sends mails that there may be one."""
+
+
 class Metrics(Protocol):
     """What monitoring reads."""
 
@@ -96,6 +112,7 @@ class Process:
     root: str
     """What stands before all paths where a proxy has the API below one."""
     quotas: Quotas
+    mail: Mail
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""
     health: Glance[GetHealth200 | GetHealth503] = field(default_factory=Glance)

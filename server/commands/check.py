@@ -1,4 +1,4 @@
-"""Check what a server needs before it serves: settings, key, database, migrations, clock, Redis, the issuer's keys.
+"""Check what a server needs before it serves: settings, key, database, clock, Redis, mail, the issuer's keys.
 
 The exit status is 1 when something is wrong; what is only unwise is a warning.
 """
@@ -15,11 +15,15 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from persistence.engine.pool import Transaction
+from persistence.queries import outbox
 from security.jwks import Unusable, keys_of
 from server.complaints import CommandError, Finding
 from server.database import revision
 from server.database.connect import connected, opened
 from server.database.encoding import doubt_of, require_utf8
+from server.delivery.carriers import Failed
+from server.delivery.delivery import carrier_of
 from server.settings.checks import check_settings
 from server.settings.settings import Settings
 
@@ -30,6 +34,7 @@ OLDEST_POSTGRESQL = 15
 MOST_SECONDS_APART = 2.0
 FEWEST_CHARACTERS = 12  # different ones, in a key
 PATIENCE = 5
+LONG_WAIT = 600  # seconds for which a mail waits without anything being wrong
 OTHER_FILES = 64  # besides connections
 LEFT = """
 SELECT least(
@@ -78,6 +83,8 @@ async def looked_at(settings: Settings) -> list[Finding]:
             found += [finding async for finding in database(url, settings)]
     except CommandError as error:
         found.append(Finding("wrong", "database", str(error)))
+    if settings.mail_server is not None:
+        found.append(await mail_server(settings))
     if settings.redis_url is not None:
         found.append(await redis(settings.redis_url.get_secret_value()))
     if settings.external_jwt_jwks_url is not None:
@@ -99,6 +106,8 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
     found, wanted = await revision.current(url), revision.head()
     if found == wanted:
         yield Finding("ok", "migrations", f"at {wanted}")
+        if settings.writes_mail:
+            yield await waiting_mails(url)
     elif found is not None and found not in revision.known():
         yield Finding("warning", "migrations", revision.Ahead(found).served)
     else:
@@ -141,6 +150,29 @@ def files_allowed() -> int | None:
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if limit == resource.RLIM_INFINITY else limit
+
+
+async def waiting_mails(url: str) -> Finding:
+    """Whether mails wait for longer than a mail server should be away."""
+    async with connected(url) as connection:
+        mails, seconds, problem = await outbox.measure(Transaction(connection))
+    if seconds < LONG_WAIT:
+        return Finding("ok", "outbox", f"{mails} mails wait")
+    why = f"the last attempt failed: {problem}" if problem else "no one sends them: see DELIVERY"
+    return Finding("warning", "outbox", f"{mails} mails wait, the oldest for {seconds / 60:.0f} minutes; {why}")
+
+
+async def mail_server(settings: Settings) -> Finding:
+    """Whether the mail server takes us, which it is asked without a mail."""
+    carrier = carrier_of(settings)
+    try:
+        if carrier is not None:
+            async with asyncio.timeout(2 * PATIENCE):
+                await carrier.look()
+    except (Failed, TimeoutError) as error:
+        said = str(error) or "does not answer"
+        return Finding("warning", "SMTP_URL", f"{said}: mails wait meanwhile, and are sent when it takes them")
+    return Finding("ok", "SMTP_URL", "answers")
 
 
 async def redis(url: str) -> Finding:

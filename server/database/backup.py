@@ -27,7 +27,8 @@ from server.database.programs import PIECE, find_program, lend_socket
 SEAL = 64  # bytes at the end of the file: a SHA-256 in hexadecimal digits
 ZIP = b"PK\x03\x04"  # how the backups of 0.1.0 begin
 VERSIONS = "alembic_version"
-JOBS = "jobs"  # is about the database itself, when it was backed up for one
+DELIVERIES = ("outbox",)  # what waits to be sent is sent by the database that has it, and by no copy
+LEFT_OUT = ("jobs", *DELIVERIES)  # jobs are about the database itself, when it was backed up for one
 PATIENCE = "10min"  # for a migration that has a table; who waits to read it is in nobody's way
 UNBOUNDED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 SCHEMA = "SELECT quote_ident(current_schema())"
@@ -58,7 +59,8 @@ class Backup(NamedTuple):
             async with connected(url) as connection, connection.transaction():
                 await connection.execute(f"{UNBOUNDED}; SET LOCAL lock_timeout = '10s'")
                 there = await tables_of(connection)
-                await make_room(connection, [name for name in self.tables if name in there], replace=replace)
+                kept = [name for name in (*self.tables, *DELIVERIES) if name in there]
+                await make_room(connection, kept, replace=replace)
                 return await copy(connection, self.file, there)
         except CommandError as error:
             if isinstance(error.__cause__, asyncpg.LockNotAvailableError):
@@ -85,7 +87,7 @@ async def write(url: str, file: Path, make_room: Callable[[], bool] = lambda: Fa
                 ]
                 command += [
                     f"--schema={schema}",
-                    f"--exclude-table={schema}.{JOBS}",
+                    *[f"--exclude-table={schema}.{name}" for name in LEFT_OUT],
                     f"--snapshot={snapshot}",
                     "--lock-wait-timeout=60s",
                     "--no-password",

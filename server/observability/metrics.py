@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from contract.types import Problem, Text
 from generated.operations import OPERATIONS, VERSION, NotFound
 from persistence.engine.pool import AWAY, Database, Pool
-from persistence.queries import jobs
+from persistence.queries import jobs, outbox
 from persistence.queries.accounts import sessions
 from security.passwords import Passwords
 from server.database import revision
@@ -32,6 +32,7 @@ NONE = "none"  # the operation of a request that belongs to none
 EVERY = 1.0  # seconds between two looks at what a worker lets the others tell of it
 Encoder: TypeAlias = Callable[[CollectorRegistry], bytes]
 Mode: TypeAlias = Literal["livesum", "livemostrecent", "livemax"]
+MAIL_OUTCOMES = ("sent", "dropped", "postponed", "given_up")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -89,6 +90,13 @@ class Metrics:
         self.fallbacks = self.counter("limits_fallbacks", "Requests counted by the process, Redis being away.")
         self.mismatches = self.counter("contract_mismatches", "Answers that broke the contract.", "operation")
         self.dropped = self.counter("log_lines_dropped", "Lines that were not logged, for nobody read them.")
+        self.mails = self.counter("mails", "Mails tried, by what became of them.", "outcome")
+        for outcome in MAIL_OUTCOMES:
+            self.mails.labels(outcome)
+        said = "Mails that wait to be sent."
+        self.mails_waiting = self.gauge("mails_waiting", said, mode="livemostrecent")
+        said = "For how long the oldest of them has waited."
+        self.oldest_mail = self.gauge("mails_oldest_seconds", said, mode="livemostrecent")
         self.worker_deaths = Counter(*WORKER_DEATHS, registry=self.registry)  # their supervisor counts
         said = "Sessions used to sign in or refresh in 15 minutes."
         self.sessions = self.gauge("sessions_active", said, mode="livemostrecent")
@@ -112,6 +120,9 @@ class Metrics:
     def gauge(self, name: str, said: str, *labels: str, mode: Mode = "livesum") -> Gauge:
         """A gauge. `mode` says what several workers make of it; what begins with `live` goes with its worker."""
         return Gauge(f"docket_{name}", said, labels, registry=self.registry, multiprocess_mode=mode)
+
+    def count_mail(self, outcome: str) -> None:
+        self.mails.labels(outcome).inc()
 
     def answer(self, operation: str, status: int, seconds: float) -> None:
         """Count an answer. Labels that were found once are kept: to find them costs more than to count."""
@@ -169,12 +180,15 @@ class Metrics:
         return Text(encode(registry), media_type)
 
     async def ask(self, db: Database) -> None:
-        """Two statements, at most twice a minute. A database that is away is seen elsewhere: the old numbers stay."""
+        """Three statements, at most twice a minute. A database that is away is seen elsewhere: the old numbers stay."""
         if monotonic() - self.counted < KEPT:
             return
         self.counted = monotonic()
         with suppress(*AWAY):
             async with asyncio.timeout(PATIENCE):
                 self.sessions.set(await sessions.count_used_since(db, datetime.now(UTC) - ACTIVE))
+                waiting = await outbox.measure(db)
+                self.mails_waiting.set(waiting.mails)
+                self.oldest_mail.set(waiting.seconds)
                 for name, moment in (await jobs.last_successes(db)).items():
                     self.successes.labels(name).set(moment.timestamp())

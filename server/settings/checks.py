@@ -87,7 +87,7 @@ def others_read(path: Path) -> bool:
 
 def check_transport(settings: Settings) -> Iterator[Finding]:
     """Find what is said over a network without TLS."""
-    for setting, host in [*plain_databases(settings), *plain_redis(settings)]:
+    for setting, host in [*plain_databases(settings), *plain_redis(settings), *plain_mail(settings)]:
         where = place_of(host, resolve=settings.is_production)
         if where == "here":
             continue
@@ -116,6 +116,11 @@ def plain_redis(settings: Settings) -> Iterator[tuple[str, str]]:
         parts = urlsplit(settings.redis_url.get_secret_value())
         if parts.scheme != "rediss":
             yield "REDIS_URL", parts.hostname or ""
+
+
+def plain_mail(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.mail_server is not None and not settings.mail_server.demands_tls:
+        yield "SMTP_URL", settings.mail_server.host
 
 
 def place_of(host: str, *, resolve: bool) -> str:
@@ -152,6 +157,7 @@ REMEDIES = {
     "DATABASE_URL": "append ?sslmode=verify-full",
     "POSTGRES_HOST": "set PGSSLMODE=verify-full, or DATABASE_URL with ?sslmode=verify-full",
     "REDIS_URL": "write rediss://",
+    "SMTP_URL": "write smtps://, or append ?starttls=required",
 }
 CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_issuers,

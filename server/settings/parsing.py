@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 HEADER = re.compile(r"[a-z0-9!#$%&'+.^_`|~-]+")
 ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?|/?")
 ORIGIN = re.compile(r"(https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?/?")
+SITE = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*/?")
 UNSAID = ("https", ":443"), ("http", ":80")  # a browser does not write the port that goes without saying
 HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
 
@@ -34,6 +35,13 @@ def root_of(text: str) -> str:
     """The beginning of a path, without a slash at its end."""
     if not ROOT.fullmatch(text) or {".", ".."} & set(text.split("/")):
         raise ValueError("is no beginning of a path: write /docket, of letters, digits, `.`, `_`, `~` and `-`")
+    return text.rstrip("/")
+
+
+def address_of(text: str) -> str:
+    """The address of a site, without a slash at its end."""
+    if not SITE.fullmatch(text):
+        raise ValueError("is no address of a site: write https://app.example.com, without `?` and `#`")
     return text.rstrip("/")
 
 

@@ -1,9 +1,11 @@
 """Every setting, and what is right for each of them and for some together."""
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from datetime import timedelta
+from email.utils import parseaddr
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
@@ -19,11 +21,13 @@ from sqlalchemy.exc import ArgumentError
 from persistence.embedded.locks import make_folder
 from persistence.engine.hosts import join_hosts, split_hosts
 from security.keys import SHORTEST_KEY, Key
-from server.settings.parsing import headers_of, hosts_of, networks_of, origins_of, root_of
+from server.settings.mail_server import MailServer, mail_server_of
+from server.settings.parsing import address_of, headers_of, hosts_of, networks_of, origins_of, root_of
 
 EXAMPLE_KEY = "change-me-to-at-least-32-random-characters"
 HIGHEST_LIMIT = 1_000_000_000  # `RateLimit` has integers of 15 digits at most (RFC 9651, 3.3.1)
 HIGHEST_PORT = 65535
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class SettingsError(Exception):
@@ -128,6 +132,16 @@ class Settings(BaseSettings):
         default=False, description="Whether such a token proves a sign-in at its `iat` when it has no `auth_time`."
     )
 
+    smtp_url: SecretStr | None = Field(
+        None, description="A mail server, as smtps://user:password@mail.example.com; none: nothing is mailed."
+    )
+    mail_from: str | None = Field(
+        None, max_length=254, description="The sender of mails; by default docket@ the host of PUBLIC_URL."
+    )
+    delivery: Literal["on", "off"] = Field(
+        "on", description="Whether the server sends what waits; `off` where `python -m server deliver` does it alone."
+    )
+
     sessions_per_user: int = Field(
         100, ge=1, le=10_000, description="Live sessions of an account; the longest unused one goes."
     )
@@ -146,6 +160,11 @@ class Settings(BaseSettings):
     )
     root_path: Annotated[str, BeforeValidator(root_of)] = Field(
         "", description="Where a proxy has the API below a path, as /docket; it may take that off or not."
+    )
+    public_url: Annotated[str | None, BeforeValidator(address_of)] = Field(
+        None,
+        validate_default=False,
+        description="Where our front end is, as https://app.example.com: links lead there; none: http://localhost.",
     )
     allowed_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(hosts_of)] = Field(
         frozenset(),
@@ -212,6 +231,20 @@ class Settings(BaseSettings):
                 raise ValueError("is no URL of a Redis: write redis://:password@host:6379/0")
         return value
 
+    @field_validator("smtp_url")
+    @classmethod
+    def is_mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            mail_server_of(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def is_address(cls, value: str | None) -> str | None:
+        if value is not None and not ADDRESS.fullmatch(parseaddr(value)[1]):
+            raise ValueError("is no address: write docket@example.com, or Docket <docket@example.com>")
+        return value
+
     @field_validator("secret_key", "secret_key_previous", "better_auth_secret")
     @classmethod
     def is_usable(cls, value: SecretStr | None) -> SecretStr | None:
@@ -241,6 +274,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 "AUTO_MIGRATE: not through a pooler: run `python -m server migrate apply` at the database itself"
             )
+        return self
+
+    @model_validator(mode="after")
+    def knows_where_links_lead(self) -> "Settings":
+        if self.smtp_url is not None and self.public_url is None and not self.is_development:
+            raise ValueError("PUBLIC_URL is not set, though SMTP_URL is: mails have links, which begin with it")
         return self
 
     @model_validator(mode="after")
@@ -280,11 +319,31 @@ class Settings(BaseSettings):
         by_default = self.is_development and self.database_pooler is None
         return self.url is None or (by_default if self.auto_migrate is None else self.auto_migrate)
 
+    @cached_property
+    def mail_server(self) -> MailServer | None:
+        """Where mails go."""
+        return None if self.smtp_url is None else mail_server_of(self.smtp_url.get_secret_value())
+
+    @property
+    def writes_mail(self) -> bool:
+        """Whether mails are written at all: in development into files where they go nowhere else."""
+        return self.smtp_url is not None or self.is_development
+
+    @property
+    def sender(self) -> str:
+        """Whom mails are from."""
+        return self.mail_from or f"Docket <docket@{urlsplit(self.base_of_links).hostname}>"
+
     @property
     def features(self) -> frozenset[str]:
         """Those of the contract's features that are on."""
         grants = not self.is_production if self.password_grant is None else self.password_grant
         return frozenset({"password_grant"} if grants else ())
+
+    @property
+    def base_of_links(self) -> str:
+        """What links begin with, which is never what a request says of its host."""
+        return self.public_url or f"http://localhost:{self.port}{self.root_path}"
 
     @property
     def access_lifetime(self) -> timedelta:

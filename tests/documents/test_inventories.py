@@ -34,8 +34,8 @@ OF_CRYPTOGRAPHY = {
     "jose", "jwt", "nacl", "passlib", "random", "rsa", "secrets", "uuid",
 }  # fmt: skip
 CONNECTS = {
-    "aiohttp", "asyncpg", "ftplib", "httpx", "opentelemetry", "paramiko", "psycopg", "redis", "requests", "sentry_sdk",
-    "smtplib", "telnetlib", "urllib3", "websockets",
+    "aiohttp", "aiosmtplib", "asyncpg", "ftplib", "httpx", "opentelemetry", "paramiko", "psycopg", "redis", "requests",
+    "sentry_sdk", "smtplib", "telnetlib", "urllib3", "websockets",
 }  # fmt: skip
 CALLS = {"create_connection", "create_datagram_endpoint", "open_connection", "open_unix_connection", "urlopen"}
 PLACE = re.compile(r"URL|HOST|ENDPOINT|DSN")

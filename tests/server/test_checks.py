@@ -11,6 +11,7 @@ import pytest
 from server.settings import checks
 from server.settings.checks import check_settings
 from server.settings.loading import load
+from server.settings.mail_server import mail_server_of
 from server.settings.settings import Settings, SettingsError
 from server.settings.sources import SECRETS
 from tests.server.test_command_line import typed
@@ -139,7 +140,11 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", SECRETS)
     def test_a_secret_that_others_read_is_refused_in_production(self, told: Told, open_folder: Path, name: str) -> None:
-        values = {"database_url": "postgresql://127.0.0.1/docket", "redis_url": "redis://127.0.0.1"}
+        values = {
+            "database_url": "postgresql://127.0.0.1/docket",
+            "redis_url": "redis://127.0.0.1",
+            "smtp_url": "smtp://127.0.0.1",
+        }
         values |= {"postgres_password": "pelican", "sentry_dsn": "https://a@sentry.example/1"}
         file = open_folder / "secret"
         file.write_text(values.get(name, KEY.upper()))
@@ -207,3 +212,65 @@ def test_check_tells_them_and_serve_refuses_them(tmp_path: Path, fresh_url: str)
         ["warning", "WORKERS"],
     ]
     assert (served.returncode, served.stderr.split()[:3]) == (1, ["docket:", "METRICS_TOKEN", "is"])
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.example.com", ("mail.example.com", 587, None, None, False, None)),
+        (
+            "smtp://ada:p%40ss@mail.example.com:25?starttls=required",
+            ("mail.example.com", 25, "ada", "p@ss", False, True),
+        ),
+        ("smtps://mail.example.com", ("mail.example.com", 465, None, None, True, False)),
+        ("smtp://127.0.0.1:1025", ("127.0.0.1", 1025, None, None, False, False)),
+        ("smtp://mailpit:1025?starttls=never", ("mailpit", 1025, None, None, False, False)),
+    ],
+)
+def test_a_mail_server_is_named_by_its_url(url: str, server: tuple[Any, ...]) -> None:
+    assert mail_server_of(url) == server
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example.com",
+        "http://mail.example.com",
+        "smtp://",
+        "smtp://mail.example.com:0",
+        "smtp://mail.example.com:port",
+        "smtp://mail.example.com/inbox",
+        "smtp://mail.example.com?starttls=perhaps",
+        "smtp://mail.example.com?tls=yes",
+        "smtp://mail.example.com?starttls",
+        f"smtp://{KEY}@mail.example.com",
+    ],
+)
+def test_what_names_no_mail_server_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"is no URL of a mail server|behind its|user without") as refused:
+        mail_server_of(url)
+
+    assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "level"),
+    [
+        (f"smtp://{PUBLIC}", "wrong"),
+        (f"smtp://{PRIVATE}", "warning"),
+        (f"smtp://{PUBLIC}?starttls=required", ""),
+        (f"smtps://{PUBLIC}", ""),
+        ("smtp://localhost:25", ""),
+    ],
+)
+def test_mails_leave_over_tls(url: str, level: str, told: Told) -> None:
+    found, refusal = told(SMTP_URL=url, PUBLIC_URL="https://app.example.com")
+
+    assert [of for of, setting in found if setting == "SMTP_URL"] == ([level] if level == "warning" else [])
+    assert ("SMTP_URL names" in refusal) == (level == "wrong")
+
+
+def test_mails_without_a_place_for_their_links_are_refused(told: Told) -> None:
+    _, refusal = told(SMTP_URL=f"smtps://{PUBLIC}")
+
+    assert refusal == "PUBLIC_URL is not set, though SMTP_URL is: mails have links, which begin with it"
