@@ -125,6 +125,13 @@ class MalformedBodyOrHeaderCode(StrEnum):
     invalid_header = "invalid_header"
 
 
+class LinkRefusedCode(StrEnum):
+    """The `code` of `LinkRefusedProblem`. More may be added."""
+
+    malformed_request = "malformed_request"
+    invalid_link = "invalid_link"
+
+
 class InvalidHeaderCode(StrEnum):
     """The `code` of `InvalidHeaderProblem`. More may be added."""
 
@@ -266,6 +273,10 @@ class AccountConflictCode(StrEnum):
 
     email_already_registered = "email_already_registered"
     username_taken = "username_taken"
+
+
+NoEmailCode = TypeAliasType("NoEmailCode", Literal["no_email"])
+"""The `code` of `NoEmailProblem`. More may be added."""
 
 
 class DeletionConflictCode(StrEnum):
@@ -789,6 +800,34 @@ class RefreshRequest(BaseModel):
     """True: where no session is there to refresh, answer `204` and no `401`."""
 
 
+LinkToken = TypeAliasType(
+    "LinkToken",
+    Annotated[str, Field(max_length=128, min_length=1, pattern="^[^\\x00]*$")],
+)
+"""What stands behind the `#token=` of a link."""
+
+
+class PasswordReset(BaseModel):
+    """The token of a link, and the password to set."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    token: LinkToken
+    password: NewPassword
+
+
+class PasswordResetLink(BaseModel):
+    """A link that sets a password. It is told once."""
+
+    token: str
+    """What `resetPassword` takes."""
+    url: str
+    """Where the user opens it."""
+    expires_at: AwareDatetime
+    """Until when it works."""
+
+
 class PasswordChange(BaseModel):
     """The current and the new password."""
 
@@ -1277,10 +1316,11 @@ class AuditAction(StrEnum):
     `auth.registered`: an account was made. `auth.login`: somebody signed in, or tried to. `auth.lockout`: too many
     wrong passwords. `auth.logout`, `auth.logout_all`: a session, or all, ended by its owner. `auth.session_revoked`:
     a session ended from another one. `auth.refresh_reuse`: a refresh token came twice, and its session was ended.
-    `auth.password_changed`: a password was changed. `access.denied`: a signed-in user was refused with `403`.
+    `auth.password_changed`: a password was changed. `auth.password_reset`: one was set by a link. `access.denied`: a signed-in user was refused with `403`.
     `user.created_superuser`: an operator made a superuser. `user.updated`: an account was changed; `changes` says
     what of it. `user.created`, `user.deleted`: an account was made by a superuser, or deleted; `changes` says
     `is_superuser` where one was made a superuser. `user.unlocked`: its wrong passwords were forgotten. `user.sessions_revoked`: its sessions were ended by a superuser.
+    `user.password_reset_created`: a superuser made a link that sets its password; `reason` is `of_superuser` where it is one.
     `user.exported`: it fetched everything that is stored about it.
     `organization.created`, `.updated`, `.deleted`: an organization was. `organization.member_added`,
     `.member_updated`, `.member_removed`: a member was, by an admin, by leaving, or with its account.
@@ -1298,6 +1338,7 @@ class AuditAction(StrEnum):
     auth_session_revoked = "auth.session_revoked"
     auth_refresh_reuse = "auth.refresh_reuse"
     auth_password_changed = "auth.password_changed"
+    auth_password_reset = "auth.password_reset"
     access_denied = "access.denied"
     user_created_superuser = "user.created_superuser"
     user_updated = "user.updated"
@@ -1305,6 +1346,7 @@ class AuditAction(StrEnum):
     user_deleted = "user.deleted"
     user_unlocked = "user.unlocked"
     user_sessions_revoked = "user.sessions_revoked"
+    user_password_reset_created = "user.password_reset_created"
     user_exported = "user.exported"
     organization_created = "organization.created"
     organization_updated = "organization.updated"
@@ -1601,6 +1643,12 @@ class MalformedBodyOrHeaderProblem(Problem):
     code: MalformedBodyOrHeaderCode
 
 
+class LinkRefusedProblem(Problem):
+    """The body cannot be read, or the link in it is no good."""
+
+    code: LinkRefusedCode
+
+
 class InvalidHeaderProblem(Problem):
     """A header cannot be read."""
 
@@ -1719,6 +1767,12 @@ class AccountConflictProblem(Problem):
     """Another account has this e-mail or username."""
 
     code: AccountConflictCode
+
+
+class NoEmailProblem(Problem):
+    """The account has no e-mail address."""
+
+    code: NoEmailCode
 
 
 class DeletionConflictProblem(Problem):

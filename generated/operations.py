@@ -70,6 +70,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Invalid cursor",
         "The cursor was not made by this server for this caller, with these filters and this sort. Begin again without a cursor.",
     ),
+    "invalid_link": ProblemType(
+        400,
+        "Invalid link",
+        "The link was used before, is older than 30 minutes, was ended by another one or by a change of the account, or is none of this server. Ask for another one.",
+    ),
     "authentication_required": ProblemType(
         401,
         "Authentication required",
@@ -191,6 +196,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Not to oneself",
         "Administrators cannot deactivate or delete their own account here. Use `DELETE /api/v1/users/me`.",
     ),
+    "no_email": ProblemType(
+        409,
+        "No e-mail address",
+        "The account has no e-mail address, and so nothing to sign in with by a password. Give it one first.",
+    ),
     "idempotency_in_progress": ProblemType(
         409,
         "Request in progress",
@@ -288,6 +298,7 @@ EXTENSIONS: dict[str, Any] = {
         "password": {"user": {"limit": 5, "window": 60}},
         "sensitive": {"user": {"limit": 10, "window": 60}},
         "search": {"user": {"limit": 60, "window": 60}},
+        "link": {"ip": {"limit": 10, "window": 60, "site": 1}},
         "admin": {"user": {"limit": 60, "window": 60}},
         "bulk": {"user": {"limit": 10, "window": 60}},
         "audit": {"user": {"limit": 30, "window": 60}},
@@ -307,6 +318,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 400,
             "title": "Invalid cursor",
             "description": "The cursor was not made by this server for this caller, with these filters and this sort. Begin again without a cursor.",
+        },
+        "invalid_link": {
+            "status": 400,
+            "title": "Invalid link",
+            "description": "The link was used before, is older than 30 minutes, was ended by another one or by a change of the account, or is none of this server. Ask for another one.",
         },
         "authentication_required": {
             "status": 401,
@@ -430,6 +446,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 409,
             "title": "Not to oneself",
             "description": "Administrators cannot deactivate or delete their own account here. Use `DELETE /api/v1/users/me`.",
+        },
+        "no_email": {
+            "status": 409,
+            "title": "No e-mail address",
+            "description": "The account has no e-mail address, and so nothing to sign in with by a password. Give it one first.",
         },
         "idempotency_in_progress": {
             "status": 409,
@@ -882,6 +903,26 @@ class TokenRefused(OAuthProblem):
         super().__init__(code, detail, errors=errors)
 
 
+class LinkRefused(Problem):
+    """400: The body cannot be read, or the link in it is no good."""
+
+    status: ClassVar[int] = 400
+    codes = (
+        "malformed_request",
+        "invalid_link",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["malformed_request", "invalid_link"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class InvalidHeader(Problem):
     """400: A header cannot be read."""
 
@@ -1312,6 +1353,23 @@ class UserConflict(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class NoEmail(Problem):
+    """409: The account has no e-mail address."""
+
+    status: ClassVar[int] = 409
+    codes = ("no_email",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["no_email"] = "no_email",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class ForbiddenOrQuotaExceeded(Problem):
     """403: The caller may not do this, or there are as many as there may be."""
 
@@ -1649,6 +1707,13 @@ class IssueToken200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class ResetPassword204(Result):
+    """The password is set."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
 class GetCurrentUser200(Result):
     """The account."""
 
@@ -1857,6 +1922,16 @@ class UnlockUser204(Result):
     """The account is not locked."""
 
     status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class CreatePasswordReset201(Result):
+    """The link."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.PasswordResetLink | Json[models.PasswordResetLink]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -2152,6 +2227,25 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
 
         Source: POST /api/v1/auth/token
         Raises: TokenRefused, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def reset_password(
+        self,
+        call: Public_contra,
+        /,
+        *,
+        body: models.PasswordReset,
+    ) -> ResetPassword204:
+        """Set a password by a link.
+
+        Sets the password of the account that a link is of, whose `token` stands behind the `#` of its URL. A link works once, and
+        for 30 minutes. All sessions end, tokens of other issuers that were issued until now count no more, wrong passwords are
+        forgotten, and so is every other open link. No session begins: sign in by the new password. A link that is refused for its
+        password works still. Only this operation uses a link up: programs that open what stands in mails do not.
+
+        Source: POST /api/v1/auth/password-reset/confirm
+        Raises: LinkRefused, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, PasswordRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2918,6 +3012,25 @@ class UsersOperations(Protocol[Call_contra]):
         """
         ...
 
+    async def create_password_reset(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+    ) -> CreatePasswordReset201:
+        """Make a link that sets a password.
+
+        For somebody who has lost the password: hand the `url` over in a way that nobody else reads. It leads to the front end
+        (`PUBLIC_URL`), which sends `resetPassword` the token behind the `#`. Both are told here once. The link works once, within
+        30 minutes; the password of before works until then. Needs a sign-in of the last 10 minutes. Links for superusers say
+        `of_superuser` in their audit log.
+
+        Source: POST /api/v1/users/{user_id}/password-reset
+        Raises: RecentLoginNeeded, Forbidden, SessionNotFound, RequestTimeout, NoEmail, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
 
 class AuditOperations(Protocol[Call_contra]):
     """What happened, and who did it."""
@@ -3610,6 +3723,47 @@ OPERATIONS: tuple[Operation, ...] = (
             UriTooLong,
             UnsupportedMediaType,
             TooManyAttempts,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="resetPassword",
+        tag="auth",
+        name="reset_password",
+        method="POST",
+        path="/api/v1/auth/password-reset/confirm",
+        extensions={"x-rate-limit": "link", "x-local": "accounts"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.PasswordReset,
+                    schema="#/paths/~1api~1v1~1auth~1password-reset~1confirm/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                ResetPassword204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            LinkRefused,
+            FeatureDisabled,
+            RequestTimeout,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            PasswordRefused,
+            TooManyRequests,
             HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
@@ -4736,6 +4890,53 @@ OPERATIONS: tuple[Operation, ...] = (
             Forbidden,
             SessionNotFound,
             RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="createPasswordReset",
+        tag="users",
+        name="create_password_reset",
+        method="POST",
+        path="/api/v1/users/{user_id}/password-reset",
+        security=({"bearer": ("superuser",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "admin", "x-local": "accounts"},
+        parameters=(
+            Parameter(
+                name="user_id",
+                where="path",
+                argument="user_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/UserId/schema"),
+                type=models.UserIdParameter,
+                schema="#/components/parameters/UserId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                CreatePasswordReset201,
+                "#/paths/~1api~1v1~1users~1{user_id}~1password-reset/post/responses/201/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.PasswordResetLink,
+                        "#/paths/~1api~1v1~1users~1{user_id}~1password-reset/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            RecentLoginNeeded,
+            Forbidden,
+            SessionNotFound,
+            RequestTimeout,
+            NoEmail,
             UriTooLong,
             ValidationFailed,
             TooManyRequests,

@@ -16,6 +16,7 @@ from generated.operations import (
     GetCurrentUser200,
     InvalidCredentials,
     IssueToken200,
+    LinkRefused,
     ListSessions200,
     Login200,
     Logout204,
@@ -26,18 +27,19 @@ from generated.operations import (
     RefreshTokens200,
     RefreshTokens204,
     RegisterUser201,
+    ResetPassword204,
     RevokeSession204,
     SessionNotFound,
     TokenRefused,
 )
-from handlers.accounts import lockout, registration
+from handlers.accounts import links, lockout, registration
 from handlers.shared import audit_trail, pagination, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, PublicCall
 from handlers.shared.preconditions import etag
 from persistence.authorization import Caller, NotVisible
 from persistence.engine.pool import Database
-from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts import one_time_tokens, sessions, users
 from persistence.queries.accounts.sessions import Lineage, NewSession, Origin
 from persistence.queries.accounts.users import Credentials, key
 from security import password_strength
@@ -178,6 +180,29 @@ async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204
 async def get_current_user(call: Call, /) -> GetCurrentUser200:
     user = await users.find_me(call.db, by=call.caller)
     return GetCurrentUser200(body=user, etag=etag(user))
+
+
+async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> ResetPassword204:
+    found = await links.find_link(call, body.token, "password_reset")
+    owner = await users.find_owner(call.db, found.user_id)
+    if owner is None:  # deleted since
+        raise LinkRefused("invalid_link")
+    names = [name for name in (owner.username, owner.full_name) if name is not None]
+    try:
+        await call.passwords.check(body.password, email=owner.email or "", names=names)
+    except password_strength.PasswordRefused as refusal:
+        raise PasswordRefused(refusal.code, refusal.detail) from None
+    hashed = await call.passwords.hash(body.password)
+    async with call.db.transaction() as db:
+        await users.lock(db, found.user_id)
+        await links.take_link(call, db, body.token, "password_reset")
+        await users.set_password(db, found.user_id, hashed=hashed, now=call.now)
+        await sessions.end_all(db, found.user_id, now=call.now, reason="password_reset")
+        await one_time_tokens.end_all(db, found.user_id)
+        await lockout.forget(call, db, found.user_id)
+        target = audit_trail.user(found.user_id)
+        await record(db, call, AuditAction.auth_password_reset, SUCCESS, target=target, changes=["password"])
+    return ResetPassword204()
 
 
 async def begin_session(

@@ -22,7 +22,7 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
-from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts import one_time_tokens, sessions, users
 from security import password_strength
 
 
@@ -76,6 +76,7 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
         async with call.db.transaction() as db:
             await users.set_my_password(db, by=call.caller, verified=me.hashed_password, hashed=hashed)
             await sessions.revoke_others(db, by=call.caller, reason="password_changed")
+            await one_time_tokens.end_ways_in(db, me.id)
             await record(db, call, changed, AuditOutcome.success, target=myself, changes=["password"])
     except NotVisible:  # it was changed by somebody else meanwhile
         raise WrongPassword("wrong_password", "The current password is wrong.") from None

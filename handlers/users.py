@@ -12,12 +12,14 @@ from generated import models
 from generated.models import AuditAction, AuditOutcome, BulkUserAction, BulkUserOutcomeCode
 from generated.operations import (
     BulkUpdateUsers200,
+    CreatePasswordReset201,
     CreateUser201,
     DeleteUser204,
     DeletionConflict,
     GetUser200,
     ListUsers200,
     ListUserSessions200,
+    NoEmail,
     NotFound,
     PasswordRefused,
     ReplaceUser200,
@@ -26,9 +28,9 @@ from generated.operations import (
     UpdateUser200,
     UserConflict,
 )
-from handlers.accounts import lockout, registration
+from handlers.accounts import links, lockout, registration
 from handlers.accounts.deletion import erase
-from handlers.accounts.updates import change, demand_version
+from handlers.accounts.updates import change, demand_recent_login, demand_version
 from handlers.shared import audit_trail, pagination
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
@@ -146,6 +148,21 @@ async def unlock_user(call: Call, /, *, user_id: UUID) -> UnlockUser204:
         await lockout.forget(call, db, user_id)
         await record(db, call, AuditAction.user_unlocked, AuditOutcome.success, target=audit_trail.user(user_id))
     return UnlockUser204()
+
+
+async def create_password_reset(call: Call, /, *, user_id: UUID) -> CreatePasswordReset201:
+    await user_lists.demand_superuser(call.db, by=call.caller)
+    async with call.db.transaction() as db:
+        held = await users.hold(db, user_id, by=call.caller)
+        demand_recent_login(held.authenticated_at, call.now)
+        if held.user.email is None:
+            raise NoEmail(detail="Without an e-mail address there is no signing in by password. Give it one first.")
+        base = call.process.public_url
+        made = await links.make_link(db, user_id, "password_reset", base=base, now=call.now)
+        reason = "of_superuser" if held.user.is_superuser else None
+        created, target = AuditAction.user_password_reset_created, audit_trail.user(user_id)
+        await record(db, call, created, AuditOutcome.success, target=target, reason=reason)
+    return CreatePasswordReset201(body=models.PasswordResetLink(**made._asdict()))
 
 
 async def list_user_sessions(call: Call, /, *, user_id: UUID, limit: int, cursor: str | MISSING) -> ListUserSessions200:

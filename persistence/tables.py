@@ -142,6 +142,25 @@ class DeletedIdentity(Row):
     deleted_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class OneTimeToken(Row):
+    """What can be used once, by the hash of its token: a link, or a sign-in that waits."""
+
+    __tablename__ = "one_time_tokens"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('password_reset', 'email_verification', 'sign_in')", name="purpose"),
+    )
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    purpose: Mapped[str] = mapped_column(String(32))
+    email: Mapped[str | None] = mapped_column(String(254))
+    """The address that the token was mailed to; null: somebody handed it over."""
+    bound_to: Mapped[bytes | None]
+    """The hash of what must not have changed since."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class LoginThrottle(Row):
     """Wrong passwords, by a keyed hash of the account or of an identifier that no account has.
 

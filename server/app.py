@@ -194,6 +194,7 @@ def process_of(
         sign_ins=sign_ins_of(chosen),
         has_pages=chosen.docs,
         root=chosen.root_path,
+        public_url=chosen.base_of_links,
         quotas=Quotas(TaskCounts(chosen.quota_tasks), chosen.quota_organizations, chosen.quota_members),
         mail=Mail(is_on=chosen.smtp_url is not None, is_written=chosen.writes_mail),
         looks=looks,

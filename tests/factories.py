@@ -19,7 +19,8 @@ from persistence.queries.audit import Entry
 from persistence.queries.due import end_of_day
 from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_tagged_vector
-from persistence.tables import AuditLog, Member, Organization, Row, Session, Task, User
+from persistence.tables import AuditLog, Member, OneTimeToken, Organization, Row, Session, Task, User
+from security.one_time_tokens import hash_token, make_token
 
 NOW = datetime.now(UTC)
 PASSWORD = "a pelican reads the timetable"  # of every account
@@ -100,6 +101,17 @@ class Factory:
             Session, {"id": session_id, "user_id": user_id, "expires_at": NOW + timedelta(days=7)} | moments | values
         )
         return session_id
+
+    async def one_time_token(self, user_id: UUID, *, token: str | None = None, **values: Any) -> str:
+        """What stands behind the `#` of a link that sets a password, or of another purpose."""
+        token = token or make_token()
+        plain = {
+            "purpose": "password_reset",
+            "created_at": NOW,
+            "expires_at": datetime.now(UTC) + timedelta(minutes=30),
+        }
+        await self.row(OneTimeToken, {"key": hash_token(token), "user_id": user_id} | plain | values)
+        return token
 
     async def organization(self, members: Mapping[str, str]) -> tuple[UUID, dict[str, SignedIn]]:
         """A team and its members, made by name and role: `organization({"ada": "owner", "bob": "member"})`."""

@@ -17,7 +17,7 @@ from handlers.shared.preconditions import versions
 from handlers.shared.time_zones import demand_zone
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.engine.pool import Database
-from persistence.queries.accounts import sessions, users
+from persistence.queries.accounts import one_time_tokens, sessions, users
 from persistence.queries.accounts.users import Changes, Held, key, words
 
 RECENT = timedelta(minutes=10)
@@ -47,6 +47,7 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         if "email" in changed or patch.is_active is False:
             reason = "email_changed" if "email" in changed else "deactivated"
             await sessions.end_others(db, user_id, by=call.caller, reason=reason)
+            await one_time_tokens.end_all(db, user_id)
         if patch.is_active is False:
             await users.revoke_tokens(db, user_id, now=call.now)
         updated, target = AuditAction.user_updated, audit_trail.user(user_id)

@@ -27,7 +27,7 @@ class Facts(TypedDict, total=False):
     """Who acts, where the call does not know it yet."""
     target: AuditTarget | None
     organization_id: UUID | None
-    reason: str
+    reason: str | None
     changes: Sequence[str]
     """The names of members, never their values."""
     task_count: int

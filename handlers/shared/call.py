@@ -111,6 +111,8 @@ class Process:
     """Whether the contract and its pages are served."""
     root: str
     """What stands before all paths where a proxy has the API below one."""
+    public_url: str
+    """What links begin with."""
     quotas: Quotas
     mail: Mail
     looks: Mapping[str, Look]

@@ -1,4 +1,4 @@
-"""Delete sessions 30 days after they expired, wrong passwords and kept answers after a day, old audit records.
+"""Delete sessions 30 days after they expired, wrong passwords, kept answers and links after a day, old audit records.
 
 Run it once a day. Requests are answered meanwhile: it deletes in small batches, each of which stays deleted.
 """
@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from persistence.engine.pool import Transaction
 from persistence.queries import retention
 from persistence.queries.idempotency import LIFE
-from persistence.tables import AuditLog, DeletedIdentity, IdempotencyKey, LoginThrottle, Session
+from persistence.tables import AuditLog, DeletedIdentity, IdempotencyKey, LoginThrottle, OneTimeToken, Session
 from server.database import success
 from server.database.connect import connected, opened
 from server.settings.settings import Settings
@@ -32,6 +32,7 @@ def kept(settings: Settings) -> list[Kept]:
         Kept(Session.expires_at, timedelta(days=30)),
         Kept(LoginThrottle.updated_at, timedelta(days=1)),
         Kept(IdempotencyKey.created_at, LIFE),
+        Kept(OneTimeToken.expires_at, timedelta(days=1)),
         Kept(AuditLog.occurred_at, timedelta(days=settings.audit_retention_days)),
         Kept(DeletedIdentity.deleted_at, timedelta(days=settings.audit_retention_days)),
     ]

@@ -57,6 +57,15 @@ def check_hosts(settings: Settings) -> Iterator[Finding]:
         yield Finding("warning", "TRUSTED_PROXIES", said)
 
 
+def check_links(settings: Settings) -> Iterator[Finding]:
+    if settings.auth_mode == "external":
+        return
+    if settings.is_production and settings.public_url is None:
+        yield Finding("warning", "PUBLIC_URL", "is not set: links lead to this machine; name your front end")
+    elif settings.is_production and settings.base_of_links.startswith("http:"):
+        yield Finding("warning", "PUBLIC_URL", "has no TLS: a link that sets a password can be read on its way")
+
+
 def check_counting(settings: Settings) -> Iterator[Finding]:
     if settings.workers > 1 and settings.redis_url is None and settings.rate_limits_enabled:
         said = f"is {settings.workers} and REDIS_URL is not set: each process counts requests for itself"
@@ -165,6 +174,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_redis_url,
     check_metrics_token,
     check_hosts,
+    check_links,
     check_counting,
     check_files,
     check_transport,

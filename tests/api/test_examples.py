@@ -91,6 +91,7 @@ async def people(make: Factory, example: Example) -> World:
     )
     await make.user(email=body_of("registerUser")["email"])
     await make.session(ada.id, id=UUID(PATHS["session_id"]))
+    await make.one_time_token(ada.id, token=body_of("resetPassword")["token"])
     await make.task(ada.id, ada, id=UUID(PATHS["task_id"]))
     await make.audit_log(id=UUID(PATHS["audit_log_id"]), actor_id=ada.id)
     if "organization_id" in PATHS:

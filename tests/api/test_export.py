@@ -14,6 +14,7 @@ from persistence.tables import (
     Job,
     LoginThrottle,
     Member,
+    OneTimeToken,
     Organization,
     Row,
     Session,
@@ -39,6 +40,7 @@ LEFT_OUT: dict[type[Row], str] = {
     Organization: "a personal one is told with its membership, a team is not about one user",
     DeletedIdentity: "is kept of those who are gone, by a keyed hash",
     Job: "what operators do is about no user",
+    OneTimeToken: "is kept for half an hour, by a hash",
     LoginThrottle: "is kept by a keyed hash and says how often a password was wrong",
 }
 OF_THE_CALLER = "is the caller"

@@ -99,6 +99,7 @@ async def world(make: Factory, cell: Cell) -> World:
     made.ids["session_id"] = await make.session(owner.id)
     made.ids["audit_log_id"] = await make.audit_log()
     await make.user(email=GRACE)
+    await make.one_time_token(other.id, token=example("/api/v1/auth/password-reset/confirm", "POST")["token"])
     return made
 
 

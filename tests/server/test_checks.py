@@ -18,7 +18,7 @@ from tests.server.test_command_line import typed
 
 KEY = "3f9c1b7a5e2d8046aa17c0de9b5f4e213f9c1b7a5e2d8046"
 PUBLIC, PRIVATE = "93.184.216.34", "10.1.2.3"
-WELL = {"ALLOWED_HOSTS": "api.example.com", "TRUSTED_PROXIES": "127.0.0.1"}
+WELL = {"ALLOWED_HOSTS": "api.example.com", "TRUSTED_PROXIES": "127.0.0.1", "PUBLIC_URL": "https://app.example.com"}
 Told = Callable[..., tuple[set[tuple[str, str]], str]]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from persistence.engine.pool import Pool
 from persistence.tables import DeletedIdentity, LoginThrottle
+from security.one_time_tokens import hash_token
 from server.__main__ import main
 from server.commands.prune import kept, prune
 from server.settings.loading import load
@@ -106,6 +107,18 @@ async def test_it_waits_for_nobody(fresh: Pool, fresh_url: str) -> None:
     assert await fresh.fetch("SELECT FROM sessions WHERE id = $1", [held["id"]]) == []
 
 
+async def test_links_are_forgotten_a_day_after_their_time(fresh: Pool, fresh_url: str, today: datetime) -> None:
+    make = Factory(fresh)
+    ada = await make.user()
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+    await make.one_time_token(ada.id, token="old", expires_at=today - day - minute)
+    young = await make.one_time_token(ada.id, expires_at=today - day + minute)
+
+    assert await pruned(fresh_url) == {"one_time_tokens": 1}
+
+    assert [row["key"] for row in await fresh.fetch("SELECT key FROM one_time_tokens", [])] == [hash_token(young)]
+
+
 async def test_an_operator_reads_a_line_for_each_table(
     fresh: Pool, fresh_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +134,7 @@ async def test_an_operator_reads_a_line_for_each_table(
         ["sessions", "12", "rows", "deleted"],
         ["login_throttle", "0", "rows", "deleted"],
         ["idempotency_keys", "0", "rows", "deleted"],
+        ["one_time_tokens", "0", "rows", "deleted"],
         ["audit_logs", "0", "rows", "deleted"],
         ["deleted_identities", "0", "rows", "deleted"],
     ]

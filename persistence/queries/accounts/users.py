@@ -246,6 +246,33 @@ def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
     return mine(by, change)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a new password is: what it must not be made of."""
+
+    email: str | None
+    username: str | None
+    full_name: str | None
+
+
+@query(one(lambda record: Owner(*record)))
+def find_owner(user_id: UUID) -> Sql:
+    return select(User.email, User.username, User.full_name).where(User.id == user_id)
+
+
+@query(bool)
+def lock(user_id: UUID) -> Sql:
+    """Whether there is the account, which nobody else changes before the transaction ends."""
+    return select(User.id).where(User.id == user_id).with_for_update(key_share=True)
+
+
+@query(lambda _: None)
+def set_password(user_id: UUID, *, hashed: str, now: datetime) -> Sql:
+    """Another password for an account, which is locked. No token of another issuer counts that was issued until now."""
+    values = {"hashed_password": hashed, "version": User.version + 1, "updated_at": func.clock_timestamp()}
+    return update_of(User).where(User.id == user_id).values(values | {"tokens_valid_from": now})
+
+
 @query(lambda _: None)
 def revoke_tokens(user_id: UUID, *, now: datetime) -> Sql:
     """No token of another issuer counts for the account that was issued until now."""

@@ -1,0 +1,81 @@
+"""Queries about tokens that are used once: links that people get, and what a sign-in waits for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy import delete, select
+from sqlalchemy import insert as insert_into
+
+from persistence.engine.statements import Shape, Sql, one, query, typed
+from persistence.tables import OneTimeToken, User
+
+Purpose: TypeAlias = Literal["password_reset", "email_verification", "sign_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to insert. `email`: the address that it was mailed to; None: somebody handed it over."""
+
+    key: bytes
+    user_id: UUID
+    purpose: Purpose
+    email: str | None
+    bound_to: bytes | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A token that can still be used, and of whose account it is."""
+
+    user_id: UUID
+    email: str | None
+    """The address that the token was mailed to."""
+    bound_to: bytes | None
+
+
+FOUND = OneTimeToken.user_id, OneTimeToken.email, OneTimeToken.bound_to
+
+
+def found(record: Record) -> Found:
+    return Found(*record)
+
+
+@query(lambda _: None)
+def insert(token: NewToken) -> Sql:
+    names = ("key", "user_id", "purpose", "email", "bound_to", "created_at", "expires_at")
+    return insert_into(OneTimeToken).values(typed(OneTimeToken, {name: getattr(token, name) for name in names}))
+
+
+@query(one(found))
+def find(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
+    """The token, which stays. Its account exists, active or not."""
+    usable = OneTimeToken.key == key, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now
+    return select(*FOUND).join(User, User.id == OneTimeToken.user_id).where(*usable)
+
+
+@query(one(found))
+def take(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
+    """The token, which is gone with the transaction: of two that take it at once one finds it.
+
+    Lock the account first, so that two who take tokens of one account, and end all others, wait for each other in turn.
+    """
+    usable = OneTimeToken.key == key, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now
+    return delete(OneTimeToken).where(*usable).returning(*FOUND)
+
+
+@query(lambda _: None)
+def end_all(user_id: UUID) -> Sql:
+    """End every token of an account that was not used, whatever it is for. The account is locked."""
+    return delete(OneTimeToken).where(OneTimeToken.user_id == user_id)
+
+
+@query(lambda _: None)
+def end_ways_in(user_id: UUID) -> Sql:
+    """End what leads into an account, which is locked: links that set a password, sign-ins that wait for a code."""
+    leading = OneTimeToken.purpose.in_(("password_reset", "sign_in"))
+    return delete(OneTimeToken).where(OneTimeToken.user_id == user_id, leading)
