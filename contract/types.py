@@ -132,7 +132,7 @@ class Problem(Exception):  # noqa: N818 - the contract's word, after RFC 9457
         *,
         errors: Sequence[Fault] = (),
         headers: Headers = (),
-        members: Mapping[str, int] = MappingProxyType({}),
+        members: Mapping[str, int | str] = MappingProxyType({}),
     ) -> None:
         super().__init__(code)
         self.code = code

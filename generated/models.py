@@ -217,8 +217,18 @@ class TooManyAttemptsCode(StrEnum):
     account_locked = "account_locked"
 
 
-InvalidCredentialsCode = TypeAliasType("InvalidCredentialsCode", Literal["invalid_credentials"])
-"""The `code` of `InvalidCredentialsProblem`. More may be added."""
+class InvalidCredentialsCode(StrEnum):
+    """The `code` of `InvalidCredentialsProblem`. More may be added."""
+
+    invalid_credentials = "invalid_credentials"
+    mfa_required = "mfa_required"
+
+
+class LoginNotCompletedCode(StrEnum):
+    """The `code` of `LoginNotCompletedProblem`. More may be added."""
+
+    invalid_challenge = "invalid_challenge"
+    invalid_code = "invalid_code"
 
 
 class ForbiddenCode(StrEnum):
@@ -242,6 +252,14 @@ class QuotaExceededCode(StrEnum):
     """The `code` of `QuotaExceededProblem`. More may be added."""
 
     quota_exceeded = "quota_exceeded"
+    insufficient_scope = "insufficient_scope"
+    https_required = "https_required"
+
+
+class WrongCodeCode(StrEnum):
+    """The `code` of `WrongCodeProblem`. More may be added."""
+
+    wrong_code = "wrong_code"
     insufficient_scope = "insufficient_scope"
     https_required = "https_required"
 
@@ -277,6 +295,14 @@ class AccountConflictCode(StrEnum):
 
 NoEmailCode = TypeAliasType("NoEmailCode", Literal["no_email"])
 """The `code` of `NoEmailProblem`. More may be added."""
+
+
+class FactorConflictCode(StrEnum):
+    """The `code` of `FactorConflictProblem`. More may be added."""
+
+    mfa_enabled = "mfa_enabled"
+    mfa_not_begun = "mfa_not_begun"
+    mfa_not_enabled = "mfa_not_enabled"
 
 
 class DeletionConflictCode(StrEnum):
@@ -807,6 +833,57 @@ LinkToken = TypeAliasType(
 """What stands behind the `#token=` of a link."""
 
 
+Challenge = TypeAliasType(
+    "Challenge",
+    Annotated[str, Field(max_length=128, min_length=1, pattern="^[^\\x00]*$")],
+)
+"""What `login` answered with `mfa_required`."""
+
+
+Code = TypeAliasType(
+    "Code",
+    Annotated[str, Field(max_length=64, min_length=6, pattern="^[0-9A-Za-z -]+$")],
+)
+"""Six digits that an app shows, or a code to recover by. Case, hyphens and spaces do not matter."""
+
+
+class LoginCompletion(BaseModel):
+    """What a sign-in with a second factor goes on with."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    challenge: Challenge
+    code: Code
+    device_name: DeviceName | None | MISSING = MISSING
+    token_transport: TokenTransport | MISSING = MISSING
+
+
+class TotpCode(BaseModel):
+    """A code of the app."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    code: Code
+
+
+class TotpSecret(BaseModel):
+    """What an app makes codes of. It is told once."""
+
+    secret: str
+    """The seed, in base 32, for who cannot read the QR code."""
+    url: str
+    """The seed as apps read it from a QR code (`otpauth`)."""
+
+
+class RecoveryCodes(BaseModel):
+    """Codes that stand for those of the app, each once. They are told once."""
+
+    recovery_codes: list[str]
+    """Ten of them."""
+
+
 class PasswordReset(BaseModel):
     """The token of a link, and the password to set."""
 
@@ -1316,11 +1393,12 @@ class AuditAction(StrEnum):
     `auth.registered`: an account was made. `auth.login`: somebody signed in, or tried to. `auth.lockout`: too many
     wrong passwords. `auth.logout`, `auth.logout_all`: a session, or all, ended by its owner. `auth.session_revoked`:
     a session ended from another one. `auth.refresh_reuse`: a refresh token came twice, and its session was ended.
-    `auth.password_changed`: a password was changed. `auth.password_reset`: one was set by a link. `access.denied`: a signed-in user was refused with `403`.
+    `auth.password_changed`: a password was changed. `auth.password_reset`: one was set by a link. `auth.mfa_begun`, `auth.mfa_enabled`, `auth.mfa_disabled`: a second factor was begun, confirmed, or taken away by its owner. `auth.recovery_codes_created`: there are new codes to recover by. `access.denied`: a signed-in user was refused with `403`.
     `user.created_superuser`: an operator made a superuser. `user.updated`: an account was changed; `changes` says
     what of it. `user.created`, `user.deleted`: an account was made by a superuser, or deleted; `changes` says
     `is_superuser` where one was made a superuser. `user.unlocked`: its wrong passwords were forgotten. `user.sessions_revoked`: its sessions were ended by a superuser.
     `user.password_reset_created`: a superuser made a link that sets its password; `reason` is `of_superuser` where it is one.
+    `user.mfa_reset`: a superuser took its second factor away.
     `user.exported`: it fetched everything that is stored about it.
     `organization.created`, `.updated`, `.deleted`: an organization was. `organization.member_added`,
     `.member_updated`, `.member_removed`: a member was, by an admin, by leaving, or with its account.
@@ -1339,6 +1417,10 @@ class AuditAction(StrEnum):
     auth_refresh_reuse = "auth.refresh_reuse"
     auth_password_changed = "auth.password_changed"
     auth_password_reset = "auth.password_reset"
+    auth_mfa_begun = "auth.mfa_begun"
+    auth_mfa_enabled = "auth.mfa_enabled"
+    auth_mfa_disabled = "auth.mfa_disabled"
+    auth_recovery_codes_created = "auth.recovery_codes_created"
     access_denied = "access.denied"
     user_created_superuser = "user.created_superuser"
     user_updated = "user.updated"
@@ -1347,6 +1429,7 @@ class AuditAction(StrEnum):
     user_unlocked = "user.unlocked"
     user_sessions_revoked = "user.sessions_revoked"
     user_password_reset_created = "user.password_reset_created"
+    user_mfa_reset = "user.mfa_reset"
     user_exported = "user.exported"
     organization_created = "organization.created"
     organization_updated = "organization.updated"
@@ -1629,6 +1712,10 @@ class Problem(BaseModel):
     """Every place that is wrong, of very many the first 50; empty when no place is."""
     limit: Annotated[int | MISSING, Field(ge=1)] = MISSING
     """How many there may be: with `quota_exceeded`, and with nothing else."""
+    challenge: str | MISSING = MISSING
+    """What `completeLogin` takes: with `mfa_required`, and with nothing else."""
+    expires_in: Annotated[int | MISSING, Field(ge=1)] = MISSING
+    """For how many seconds the challenge counts: with `mfa_required`, and with nothing else."""
 
 
 class MalformedBodyProblem(Problem):
@@ -1716,9 +1803,15 @@ class TooManyAttemptsProblem(Problem):
 
 
 class InvalidCredentialsProblem(Problem):
-    """The e-mail or the password is wrong."""
+    """The e-mail or the password is wrong, or a code is needed too."""
 
     code: InvalidCredentialsCode
+
+
+class LoginNotCompletedProblem(Problem):
+    """The challenge or the code is no good."""
+
+    code: LoginNotCompletedCode
 
 
 class ForbiddenProblem(Problem):
@@ -1737,6 +1830,12 @@ class QuotaExceededProblem(Problem):
     """There are as many as there may be."""
 
     code: QuotaExceededCode
+
+
+class WrongCodeProblem(Problem):
+    """The code is wrong."""
+
+    code: WrongCodeCode
 
 
 class AccountDisabledProblem(Problem):
@@ -1773,6 +1872,12 @@ class NoEmailProblem(Problem):
     """The account has no e-mail address."""
 
     code: NoEmailCode
+
+
+class FactorConflictProblem(Problem):
+    """There is a second factor already, or none."""
+
+    code: FactorConflictCode
 
 
 class DeletionConflictProblem(Problem):

@@ -100,6 +100,22 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Invalid credentials",
         "No account has this e-mail and this password. Which of the two is wrong is not told.",
     ),
+    "mfa_required": ProblemType(
+        401,
+        "Second factor required",
+        "The password is right, and the account has a second factor. Send `completeLogin` the `challenge` with a code of the app, or one to recover by, within `expires_in` seconds.",
+        ("challenge", "expires_in"),
+    ),
+    "invalid_challenge": ProblemType(
+        401,
+        "Invalid challenge",
+        "The challenge was used before, is older than 5 minutes, or the account has changed since. Sign in again by the password.",
+    ),
+    "invalid_code": ProblemType(
+        401,
+        "Invalid code",
+        "The code is not that of the app, was accepted before, or is none to recover by. Wait for the next one, and send it with the same challenge.",
+    ),
     "invalid_refresh_token": ProblemType(
         401,
         "Invalid refresh token",
@@ -119,6 +135,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         403,
         "Wrong password",
         "The current password is not the one that was sent.",
+    ),
+    "wrong_code": ProblemType(
+        403,
+        "Wrong code",
+        "The code is not the one that the app shows, or was accepted before. Wait for the next one.",
     ),
     "https_required": ProblemType(
         403,
@@ -195,6 +216,21 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         409,
         "Not to oneself",
         "Administrators cannot deactivate or delete their own account here. Use `DELETE /api/v1/users/me`.",
+    ),
+    "mfa_enabled": ProblemType(
+        409,
+        "Second factor enabled",
+        "The account has a second factor already. Take it away first.",
+    ),
+    "mfa_not_begun": ProblemType(
+        409,
+        "Second factor not begun",
+        "There is no second factor that waits to be confirmed. Begin one first.",
+    ),
+    "mfa_not_enabled": ProblemType(
+        409,
+        "Second factor not enabled",
+        "The account has no second factor.",
     ),
     "no_email": ProblemType(
         409,
@@ -349,6 +385,22 @@ EXTENSIONS: dict[str, Any] = {
             "title": "Invalid credentials",
             "description": "No account has this e-mail and this password. Which of the two is wrong is not told.",
         },
+        "mfa_required": {
+            "status": 401,
+            "members": ["challenge", "expires_in"],
+            "title": "Second factor required",
+            "description": "The password is right, and the account has a second factor. Send `completeLogin` the `challenge` with a code of the app, or one to recover by, within `expires_in` seconds.",
+        },
+        "invalid_challenge": {
+            "status": 401,
+            "title": "Invalid challenge",
+            "description": "The challenge was used before, is older than 5 minutes, or the account has changed since. Sign in again by the password.",
+        },
+        "invalid_code": {
+            "status": 401,
+            "title": "Invalid code",
+            "description": "The code is not that of the app, was accepted before, or is none to recover by. Wait for the next one, and send it with the same challenge.",
+        },
         "invalid_refresh_token": {
             "status": 401,
             "title": "Invalid refresh token",
@@ -368,6 +420,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 403,
             "title": "Wrong password",
             "description": "The current password is not the one that was sent.",
+        },
+        "wrong_code": {
+            "status": 403,
+            "title": "Wrong code",
+            "description": "The code is not the one that the app shows, or was accepted before. Wait for the next one.",
         },
         "https_required": {
             "status": 403,
@@ -446,6 +503,21 @@ EXTENSIONS: dict[str, Any] = {
             "status": 409,
             "title": "Not to oneself",
             "description": "Administrators cannot deactivate or delete their own account here. Use `DELETE /api/v1/users/me`.",
+        },
+        "mfa_enabled": {
+            "status": 409,
+            "title": "Second factor enabled",
+            "description": "The account has a second factor already. Take it away first.",
+        },
+        "mfa_not_begun": {
+            "status": 409,
+            "title": "Second factor not begun",
+            "description": "There is no second factor that waits to be confirmed. Begin one first.",
+        },
+        "mfa_not_enabled": {
+            "status": 409,
+            "title": "Second factor not enabled",
+            "description": "The account has no second factor.",
         },
         "no_email": {
             "status": 409,
@@ -826,21 +898,35 @@ class PasswordRefused(Problem):
 
 
 class InvalidCredentials(Problem):
-    """401: The e-mail or the password is wrong."""
+    """401: The e-mail or the password is wrong, or a code is needed too."""
 
     status: ClassVar[int] = 401
-    codes = ("invalid_credentials",)
+    codes = (
+        "mfa_required",
+        "invalid_credentials",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["invalid_credentials"] = "invalid_credentials",
+        code: Literal["mfa_required", "invalid_credentials"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
         www_authenticate: str,
+        challenge: int | str | None = None,
+        expires_in: int | str | None = None,
     ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(("WWW-Authenticate", str(www_authenticate)),),
+            members={
+                **({} if challenge is None else {"challenge": challenge}),
+                **({} if expires_in is None else {"expires_in": expires_in}),
+            },
+        )
 
 
 class AccountDisabled(Problem):
@@ -879,6 +965,27 @@ class TooManyAttempts(Problem):
         retry_after: int,
     ) -> None:
         super().__init__(code, detail, errors=errors, headers=(("Retry-After", str(retry_after)),))
+
+
+class LoginNotCompleted(Problem):
+    """401: The challenge or the code is no good."""
+
+    status: ClassVar[int] = 401
+    codes = (
+        "invalid_challenge",
+        "invalid_code",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["invalid_challenge", "invalid_code"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
 
 
 class TokenRefused(OAuthProblem):
@@ -1310,6 +1417,53 @@ class WrongPassword(Problem):
         )
 
 
+class FactorConflict(Problem):
+    """409: There is a second factor already, or none."""
+
+    status: ClassVar[int] = 409
+    codes = (
+        "mfa_enabled",
+        "mfa_not_begun",
+        "mfa_not_enabled",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["mfa_enabled", "mfa_not_begun", "mfa_not_enabled"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class WrongCode(Problem):
+    """403: The code is wrong."""
+
+    status: ClassVar[int] = 403
+    codes = (
+        "wrong_code",
+        "insufficient_scope",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["wrong_code", "insufficient_scope"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
+
+
 class DeletionConflict(Problem):
     """409: A team or the server would be left without anybody, or it is the own account."""
 
@@ -1388,7 +1542,7 @@ class ForbiddenOrQuotaExceeded(Problem):
         *,
         errors: Sequence[Fault] = (),
         www_authenticate: str | None = None,
-        limit: int | None = None,
+        limit: int | str | None = None,
     ) -> None:
         super().__init__(
             code,
@@ -1455,7 +1609,7 @@ class QuotaExceeded(Problem):
         *,
         errors: Sequence[Fault] = (),
         www_authenticate: str | None = None,
-        limit: int | None = None,
+        limit: int | str | None = None,
     ) -> None:
         super().__init__(
             code,
@@ -1697,6 +1851,17 @@ class Login200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class CompleteLogin200(Result):
+    """The tokens of the new session."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.TokenPair | Json[models.TokenPair]
+    set_cookie: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class IssueToken200(Result):
     """The tokens of the new session."""
 
@@ -1850,6 +2015,43 @@ class ChangeMyPassword204(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class CreateTotp201(Result):
+    """The seed."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.TotpSecret | Json[models.TotpSecret]
+
+
+@dataclass(slots=True, kw_only=True)
+class DeleteTotp204(Result):
+    """There is none any more."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class ConfirmTotp200(Result):
+    """It is asked for from now on."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.RecoveryCodes | Json[models.RecoveryCodes]
+
+
+@dataclass(slots=True, kw_only=True)
+class CreateRecoveryCodes201(Result):
+    """The codes."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.RecoveryCodes | Json[models.RecoveryCodes]
+
+
+@dataclass(slots=True, kw_only=True)
 class ExportMyData200(Result):
     """The data."""
 
@@ -1920,6 +2122,13 @@ class RevokeUserSessions204(Result):
 @dataclass(slots=True, kw_only=True)
 class UnlockUser204(Result):
     """The account is not locked."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class ResetTotp204(Result):
+    """There is none any more."""
 
     status: ClassVar[int] = 204
 
@@ -2209,6 +2418,25 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
 
         Source: POST /api/v1/auth/login
         Raises: MalformedBody, InvalidCredentials, AccountDisabled, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def complete_login(
+        self,
+        call: Public_contra,
+        /,
+        *,
+        body: models.LoginCompletion,
+    ) -> CompleteLogin200:
+        """Sign in with a code.
+
+        Goes on where `login` answered `mfa_required`: its challenge and a code begin the session. The code is the one that the app
+        shows (30 seconds before and after count too), or one of the ten to recover by, in any case, with hyphens and spaces or
+        without. Each works once. Wrong codes are counted as wrong passwords are, and lock in the same way. `device_name` and
+        `token_transport` are those of `login`.
+
+        Source: POST /api/v1/auth/login/totp
+        Raises: MalformedBody, LoginNotCompleted, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2798,6 +3026,70 @@ class ProfileOperations(Protocol[Call_contra]):
         """
         ...
 
+    async def create_totp(
+        self,
+        call: Call_contra,
+        /,
+    ) -> CreateTotp201:
+        """Begin a second factor.
+
+        A seed for an authenticator app (TOTP, RFC 6238: 6 digits, 30 seconds, SHA-1), which is told here once: show `url` as a QR code
+        and `secret` beside it. Nothing is asked for until `confirmTotp`; beginning again makes another seed. Needs a sign-in of the
+        last 10 minutes.
+
+        Source: POST /api/v1/users/me/totp
+        Raises: RecentLoginNeeded, Forbidden, FeatureDisabled, RequestTimeout, FactorConflict, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def delete_totp(
+        self,
+        call: Call_contra,
+        /,
+    ) -> DeleteTotp204:
+        """Take the second factor away.
+
+        The password alone signs in again, and the codes to recover by count no more. Sessions go on. Needs a sign-in of the last
+        10 minutes.
+
+        Source: DELETE /api/v1/users/me/totp
+        Raises: RecentLoginNeeded, Forbidden, FeatureDisabled, RequestTimeout, FactorConflict, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def confirm_totp(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.TotpCode,
+    ) -> ConfirmTotp200:
+        """Confirm the second factor.
+
+        A code of the app shows that it has the seed. From now on `login` asks for one, `issueToken` signs in no more, and all other
+        sessions are over. The ten codes to recover by are told here once. Needs a sign-in of the last 10 minutes. Wrong codes are
+        counted as those at a sign-in are.
+
+        Source: POST /api/v1/users/me/totp/confirm
+        Raises: MalformedBody, RecentLoginNeeded, WrongCode, FeatureDisabled, RequestTimeout, FactorConflict, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def create_recovery_codes(
+        self,
+        call: Call_contra,
+        /,
+    ) -> CreateRecoveryCodes201:
+        """Make new codes to recover by.
+
+        Ten, which are told here once, in place of those that are left. Each stands for a code of the app, once. Needs a sign-in of
+        the last 10 minutes.
+
+        Source: POST /api/v1/users/me/recovery-codes
+        Raises: RecentLoginNeeded, Forbidden, FeatureDisabled, RequestTimeout, FactorConflict, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
     async def export_my_data(
         self,
         call: Call_contra,
@@ -3009,6 +3301,23 @@ class UsersOperations(Protocol[Call_contra]):
 
         Source: POST /api/v1/users/{user_id}/unlock
         Raises: Unauthorized, Forbidden, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def reset_totp(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        user_id: models.UserIdParameter,
+    ) -> ResetTotp204:
+        """Take the second factor of a user away.
+
+        For somebody who has lost the app and the codes to recover by: the password alone signs in again. Make sure who asks. Sessions
+        go on, wrong codes are forgotten. Needs a sign-in of the last 10 minutes.
+
+        Source: DELETE /api/v1/users/{user_id}/totp
+        Raises: RecentLoginNeeded, Forbidden, SessionNotFound, RequestTimeout, FactorConflict, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3644,6 +3953,54 @@ OPERATIONS: tuple[Operation, ...] = (
             MalformedBody,
             InvalidCredentials,
             AccountDisabled,
+            FeatureDisabled,
+            RequestTimeout,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyAttempts,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="completeLogin",
+        tag="auth",
+        name="complete_login",
+        method="POST",
+        path="/api/v1/auth/login/totp",
+        extensions={"x-rate-limit": "login", "x-local": "accounts"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.LoginCompletion,
+                    schema="#/paths/~1api~1v1~1auth~1login~1totp/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                CompleteLogin200,
+                "#/paths/~1api~1v1~1auth~1login~1totp/post/responses/200/content/application~1json/schema",
+                (SetHeader("Set-Cookie", "set_cookie", "#/components/headers/RefreshCookie/schema"),),
+                (
+                    Representation(
+                        "application/json",
+                        models.TokenPair,
+                        "#/paths/~1api~1v1~1auth~1login~1totp/post/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            LoginNotCompleted,
             FeatureDisabled,
             RequestTimeout,
             ContentTooLarge,
@@ -4462,6 +4819,159 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
+        id="createTotp",
+        tag="profile",
+        name="create_totp",
+        method="POST",
+        path="/api/v1/users/me/totp",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        replies=(
+            Reply(
+                CreateTotp201,
+                "#/paths/~1api~1v1~1users~1me~1totp/post/responses/201/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.TotpSecret,
+                        "#/paths/~1api~1v1~1users~1me~1totp/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            RecentLoginNeeded,
+            Forbidden,
+            FeatureDisabled,
+            RequestTimeout,
+            FactorConflict,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="deleteTotp",
+        tag="profile",
+        name="delete_totp",
+        method="DELETE",
+        path="/api/v1/users/me/totp",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        replies=(
+            Reply(
+                DeleteTotp204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            RecentLoginNeeded,
+            Forbidden,
+            FeatureDisabled,
+            RequestTimeout,
+            FactorConflict,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="confirmTotp",
+        tag="profile",
+        name="confirm_totp",
+        method="POST",
+        path="/api/v1/users/me/totp/confirm",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.TotpCode,
+                    schema="#/paths/~1api~1v1~1users~1me~1totp~1confirm/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                ConfirmTotp200,
+                "#/paths/~1api~1v1~1users~1me~1totp~1confirm/post/responses/200/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.RecoveryCodes,
+                        "#/paths/~1api~1v1~1users~1me~1totp~1confirm/post/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            RecentLoginNeeded,
+            WrongCode,
+            FeatureDisabled,
+            RequestTimeout,
+            FactorConflict,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyAttempts,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="createRecoveryCodes",
+        tag="profile",
+        name="create_recovery_codes",
+        method="POST",
+        path="/api/v1/users/me/recovery-codes",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        replies=(
+            Reply(
+                CreateRecoveryCodes201,
+                "#/paths/~1api~1v1~1users~1me~1recovery-codes/post/responses/201/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.RecoveryCodes,
+                        "#/paths/~1api~1v1~1users~1me~1recovery-codes/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            RecentLoginNeeded,
+            Forbidden,
+            FeatureDisabled,
+            RequestTimeout,
+            FactorConflict,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
         id="exportMyData",
         tag="profile",
         name="export_my_data",
@@ -4890,6 +5400,47 @@ OPERATIONS: tuple[Operation, ...] = (
             Forbidden,
             SessionNotFound,
             RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="resetTotp",
+        tag="users",
+        name="reset_totp",
+        method="DELETE",
+        path="/api/v1/users/{user_id}/totp",
+        security=({"bearer": ("superuser",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "admin", "x-local": "accounts"},
+        parameters=(
+            Parameter(
+                name="user_id",
+                where="path",
+                argument="user_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/UserId/schema"),
+                type=models.UserIdParameter,
+                schema="#/components/parameters/UserId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                ResetTotp204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            RecentLoginNeeded,
+            Forbidden,
+            SessionNotFound,
+            RequestTimeout,
+            FactorConflict,
             UriTooLong,
             ValidationFailed,
             TooManyRequests,

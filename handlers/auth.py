@@ -13,12 +13,14 @@ from generated import models
 from generated.models import AuditAction, AuditOutcome, TokenPair, TokenTransport
 from generated.operations import (
     AccountDisabled,
+    CompleteLogin200,
     GetCurrentUser200,
     InvalidCredentials,
     IssueToken200,
     LinkRefused,
     ListSessions200,
     Login200,
+    LoginNotCompleted,
     Logout204,
     LogoutAll204,
     LogoutRefused,
@@ -32,7 +34,7 @@ from generated.operations import (
     SessionNotFound,
     TokenRefused,
 )
-from handlers.accounts import links, lockout, registration
+from handlers.accounts import links, lockout, registration, second_factor
 from handlers.shared import audit_trail, pagination, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, PublicCall
@@ -43,6 +45,7 @@ from persistence.queries.accounts import one_time_tokens, sessions, users
 from persistence.queries.accounts.sessions import Lineage, NewSession, Origin
 from persistence.queries.accounts.users import Credentials, key
 from security import password_strength
+from security.one_time_tokens import hash_token
 from security.tokens import InvalidToken, RefreshClaims
 
 SESSION_LIFETIME = timedelta(days=7)
@@ -68,6 +71,14 @@ class RefreshReused(Exception):  # noqa: N818 - it says what is the case
     """The refresh token was exchanged before, and not just now."""
 
 
+class CodeNeeded(Exception):  # noqa: N818 - it says what is the case
+    """The password is right, and the account has a second factor."""
+
+    def __init__(self, user_id: UUID, verified: str) -> None:
+        super().__init__(user_id)
+        self.user_id, self.verified = user_id, verified
+
+
 class WrongPassword(Exception):  # noqa: N818 - it says what is the case
     """The identifier, the password or both are wrong, or the account changed while it was looked at."""
 
@@ -85,23 +96,64 @@ async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> Re
 
 
 async def login(call: PublicCall, /, *, body: models.LoginRequest) -> Login200:
-    device_name = None if body.device_name is MISSING else body.device_name
     try:
-        session = await begin_session(call, users.find_credentials, key(body.email), body.password, device_name)
+        session = await begin_session(call, users.find_credentials, key(body.email), body.password, body.device_name)
     except WrongPassword:
-        raise InvalidCredentials(www_authenticate="Bearer") from None
+        raise InvalidCredentials("invalid_credentials", www_authenticate="Bearer") from None
+    except CodeNeeded as needed:
+        seconds = int(second_factor.CHALLENGE_LIFE.total_seconds())
+        challenge = await second_factor.challenge(call, needed.user_id, needed.verified)
+        raise InvalidCredentials(
+            "mfa_required",
+            "The password is right. Send the code of the second factor with this challenge.",
+            www_authenticate="Bearer",
+            challenge=challenge,
+            expires_in=seconds,
+        ) from None
     by_cookie = body.token_transport is TokenTransport.cookie
     pair, cookie = tokens_of(call, session, by_cookie=by_cookie)
     return Login200(body=pair, set_cookie=cookie)
 
 
+async def complete_login(call: PublicCall, /, *, body: models.LoginCompletion) -> CompleteLogin200:
+    waiting = await second_factor.find_challenge(call, body.challenge)
+    found = await users.find_credentials_of(call.db, waiting.user_id, origin=lockout.origin_of(call))
+    if found is None or found.hashed_password is None or hash_token(found.hashed_password) != waiting.bound_to:
+        raise second_factor.refused_challenge()
+    session, hashed = new_session(call, found.id, body.device_name), found.hashed_password
+
+    async def enter() -> models.User | None:
+        async with call.db.transaction() as db:
+            await users.lock(db, found.id)
+            if not await second_factor.accept(call, db, found.id, body.code):
+                return None
+            await second_factor.take_challenge(call, db, body.challenge)
+            user = await begin(call, db, session, hashed, by_code=True)
+            if user is None:
+                raise second_factor.refused_challenge()
+            return user
+
+    user = await lockout.verify_code(call, found.id, enter, is_known=found.is_known)
+    if user is None:
+        account = audit_trail.user(found.id)
+        await record(call.db, call, AuditAction.auth_login, FAILURE, target=account, reason="wrong_code")
+        raise LoginNotCompleted("invalid_code", www_authenticate="Bearer")
+    by_cookie = body.token_transport is TokenTransport.cookie
+    pair, cookie = tokens_of(call, standing_of(session, user), by_cookie=by_cookie)
+    return CompleteLogin200(body=pair, set_cookie=cookie)
+
+
 async def issue_token(call: PublicCall, /, *, body: models.TokenRequest) -> IssueToken200:
     try:
-        session = await begin_session(call, users.find_credentials_by_either, key(body.username), body.password, None)
+        session = await begin_session(
+            call, users.find_credentials_by_either, key(body.username), body.password, MISSING
+        )
     except WrongPassword:
         raise TokenRefused("invalid_grant", "The username or the password is wrong.") from None
     except AccountDisabled as disabled:
         raise TokenRefused("invalid_grant", disabled.detail) from None
+    except CodeNeeded:
+        raise TokenRefused("invalid_grant", "This account signs in with a second factor, by login.") from None
     pair, _ = tokens_of(call, session, by_cookie=False)
     return IssueToken200(body=pair)
 
@@ -199,16 +251,16 @@ async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> 
         await users.set_password(db, found.user_id, hashed=hashed, now=call.now)
         await sessions.end_all(db, found.user_id, now=call.now, reason="password_reset")
         await one_time_tokens.end_all(db, found.user_id)
-        await lockout.forget(call, db, found.user_id)
+        await lockout.forget_passwords(call.process.keys, db, found.user_id)
         target = audit_trail.user(found.user_id)
         await record(db, call, AuditAction.auth_password_reset, SUCCESS, target=target, changes=["password"])
     return ResetPassword204()
 
 
 async def begin_session(
-    call: PublicCall, find: Find, identifier: str, password: str, device_name: str | None
+    call: PublicCall, find: Find, identifier: str, password: str, device_name: str | MISSING | None
 ) -> Standing:
-    """A new session, if the password is right. Raises WrongPassword, AccountDisabled."""
+    """A new session, if the password is right and enough. Raises WrongPassword, AccountDisabled, CodeNeeded."""
     for _ in range(2):  # another login may have upgraded the hash meanwhile
         found = await find(call.db, identifier, origin=lockout.origin_of(call))
         account = None if found is None else audit_trail.user(found.id)
@@ -219,28 +271,40 @@ async def begin_session(
         if not found.is_active:
             await record(call.db, call, AuditAction.auth_login, FAILURE, target=account, reason="account_disabled")
             raise AccountDisabled(detail="This account has been deactivated.")
-        session = NewSession(
-            id=uuid4(),
-            user_id=found.id,
-            device_name=device_name,
-            user_agent=call.client.user_agent,
-            ip_address=call.client.address,
-            created_at=call.now,
-            expires_at=call.now + SESSION_LIFETIME,
-        )
-        if (user := await begin(call, session, hashed)) is not None:
-            lineage = Lineage(session.user_id, 0, session.created_at, None, session.expires_at)
-            return Standing(session.id, lineage, user)
+        if found.mfa_enabled:
+            raise CodeNeeded(found.id, hashed)
+        session = new_session(call, found.id, device_name)
+        async with call.db.transaction() as db:
+            user = await begin(call, db, session, hashed, by_code=False)
+        if user is not None:
+            return standing_of(session, user)
     raise WrongPassword
 
 
-async def begin(call: PublicCall, session: NewSession, hashed: str) -> models.User | None:
-    """The account, if the session began: not when the password was changed meanwhile."""
+def new_session(call: PublicCall, user_id: UUID, device_name: str | MISSING | None) -> NewSession:
+    return NewSession(
+        id=uuid4(),
+        user_id=user_id,
+        device_name=None if device_name is MISSING else device_name,
+        user_agent=call.client.user_agent,
+        ip_address=call.client.address,
+        created_at=call.now,
+        expires_at=call.now + SESSION_LIFETIME,
+    )
+
+
+def standing_of(session: NewSession, user: models.User) -> Standing:
+    """Where a session stands that has just begun."""
+    return Standing(session.id, Lineage(session.user_id, 0, session.created_at, None, session.expires_at), user)
+
+
+async def begin(
+    call: PublicCall, db: Database, session: NewSession, hashed: str, *, by_code: bool
+) -> models.User | None:
+    """The account, if the session began: not when the password or the factor was changed meanwhile."""
     by = Caller(session.user_id, session.id, call.now)
-    async with call.db.transaction() as db:
-        user = await sessions.insert(db, session, verified=hashed, most=call.process.sessions_per_user)
-        if user is None:
-            return None
+    user = await sessions.insert(db, session, verified=hashed, by_code=by_code, most=call.process.sessions_per_user)
+    if user is not None:
         await record(db, call, AuditAction.auth_login, SUCCESS, by=by, target=audit_trail.session(session.id))
     return user
 

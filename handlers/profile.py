@@ -7,14 +7,20 @@ from generated import models
 from generated.models import AuditAction, AuditOutcome
 from generated.operations import (
     ChangeMyPassword204,
+    ConfirmTotp200,
+    CreateRecoveryCodes201,
+    CreateTotp201,
     DeleteMyAccount204,
+    DeleteTotp204,
     ExportMyData200,
+    FactorConflict,
     GetMyProfile200,
     PasswordRefused,
     UpdateMyProfile200,
+    WrongCode,
     WrongPassword,
 )
-from handlers.accounts import data_export, lockout
+from handlers.accounts import data_export, lockout, second_factor
 from handlers.accounts.deletion import erase
 from handlers.accounts.updates import change, demand_recent_login, demand_version, hold
 from handlers.shared import audit_trail, refresh_cookie
@@ -22,8 +28,9 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
-from persistence.queries.accounts import one_time_tokens, sessions, users
-from security import password_strength
+from persistence.engine.pool import Database
+from persistence.queries.accounts import one_time_tokens, second_factors, sessions, users
+from security import codes, password_strength
 
 
 async def get_my_profile(call: Call, /) -> GetMyProfile200:
@@ -81,3 +88,71 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
     except NotVisible:  # it was changed by somebody else meanwhile
         raise WrongPassword("wrong_password", "The current password is wrong.") from None
     return ChangeMyPassword204()
+
+
+async def create_totp(call: Call, /) -> CreateTotp201:
+    async with call.db.transaction() as db:
+        me = await hold(call, db, call.caller.id)
+        demand_recent_login(me.authenticated_at, call.now)
+        factor = await second_factors.find(db, me.user.id)
+        if factor is not None and factor.is_confirmed:
+            raise FactorConflict("mfa_enabled", "There is a second factor already. Take it away first.")
+        secret = await second_factor.begin(call, db, me.user)
+        begun, myself = AuditAction.auth_mfa_begun, audit_trail.user(me.user.id)
+        await record(db, call, begun, AuditOutcome.success, target=myself)
+    return CreateTotp201(body=secret)
+
+
+async def confirm_totp(call: Call, /, *, body: models.TotpCode) -> ConfirmTotp200:
+    known = await users.find_my_password(call.db, by=call.caller, origin=lockout.origin_of(call))
+
+    async def turn_on() -> list[str] | None:
+        async with call.db.transaction() as db:
+            me = await hold(call, db, call.caller.id)
+            demand_recent_login(me.authenticated_at, call.now)
+            factor = await second_factors.find(db, me.user.id)
+            if factor is None or factor.is_confirmed:
+                raise FactorConflict("mfa_not_begun", "There is no second factor to confirm. Begin one first.")
+            if not await second_factor.accept_totp(call, db, factor, codes.read_code(body.code)):
+                return None
+            await second_factors.confirm(db, me.user.id, now=call.now)
+            await sessions.revoke_others(db, by=call.caller, reason="mfa_enabled")
+            await one_time_tokens.end_ways_in(db, me.user.id)
+            enabled, myself = AuditAction.auth_mfa_enabled, audit_trail.user(me.user.id)
+            await record(db, call, enabled, AuditOutcome.success, target=myself)
+            return await second_factor.make_recovery_codes(db, me.user.id, call.now)
+
+    made = await lockout.verify_code(call, known.id, turn_on, is_known=known.is_known)
+    if made is None:
+        enabled, myself = AuditAction.auth_mfa_enabled, audit_trail.user(known.id)
+        await record(call.db, call, enabled, AuditOutcome.failure, target=myself, reason="wrong_code")
+        raise WrongCode("wrong_code", "This is not the code that the app shows just now.")
+    return ConfirmTotp200(body=models.RecoveryCodes(recovery_codes=made))
+
+
+async def delete_totp(call: Call, /) -> DeleteTotp204:
+    async with call.db.transaction() as db:
+        await hold_factor(call, db)
+        await second_factors.delete_of(db, call.caller.id)
+        await one_time_tokens.end_ways_in(db, call.caller.id)
+        disabled, myself = AuditAction.auth_mfa_disabled, audit_trail.user(call.caller.id)
+        await record(db, call, disabled, AuditOutcome.success, target=myself)
+    return DeleteTotp204()
+
+
+async def create_recovery_codes(call: Call, /) -> CreateRecoveryCodes201:
+    async with call.db.transaction() as db:
+        await hold_factor(call, db)
+        made = await second_factor.make_recovery_codes(db, call.caller.id, call.now)
+        renewed, myself = AuditAction.auth_recovery_codes_created, audit_trail.user(call.caller.id)
+        await record(db, call, renewed, AuditOutcome.success, target=myself)
+    return CreateRecoveryCodes201(body=models.RecoveryCodes(recovery_codes=made))
+
+
+async def hold_factor(call: Call, db: Database) -> None:
+    """Lock the caller's account, which has a second factor. Raises RecentLoginNeeded, FactorConflict."""
+    me = await hold(call, db, call.caller.id)
+    demand_recent_login(me.authenticated_at, call.now)
+    factor = await second_factors.find(db, me.user.id)
+    if factor is None or not factor.is_confirmed:
+        raise FactorConflict("mfa_not_enabled", "There is no second factor.")

@@ -16,6 +16,7 @@ from generated.operations import (
     CreateUser201,
     DeleteUser204,
     DeletionConflict,
+    FactorConflict,
     GetUser200,
     ListUsers200,
     ListUserSessions200,
@@ -23,6 +24,7 @@ from generated.operations import (
     NotFound,
     PasswordRefused,
     ReplaceUser200,
+    ResetTotp204,
     RevokeUserSessions204,
     UnlockUser204,
     UpdateUser200,
@@ -36,7 +38,7 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
-from persistence.queries.accounts import sessions, user_lists, users
+from persistence.queries.accounts import one_time_tokens, second_factors, sessions, user_lists, users
 from persistence.queries.accounts.user_lists import Filters, beginnings
 from persistence.queries.accounts.users import NewUser
 from security import password_strength
@@ -145,7 +147,8 @@ async def delete_user(call: Call, /, *, user_id: UUID, if_match: EntityTags | MI
 async def unlock_user(call: Call, /, *, user_id: UUID) -> UnlockUser204:
     async with call.db.transaction() as db:
         await user_lists.hold(db, user_id, by=call.caller)
-        await lockout.forget(call, db, user_id)
+        await lockout.forget_passwords(call.process.keys, db, user_id)
+        await lockout.forget_codes(call.process.keys, db, user_id)
         await record(db, call, AuditAction.user_unlocked, AuditOutcome.success, target=audit_trail.user(user_id))
     return UnlockUser204()
 
@@ -163,6 +166,21 @@ async def create_password_reset(call: Call, /, *, user_id: UUID) -> CreatePasswo
         created, target = AuditAction.user_password_reset_created, audit_trail.user(user_id)
         await record(db, call, created, AuditOutcome.success, target=target, reason=reason)
     return CreatePasswordReset201(body=models.PasswordResetLink(**made._asdict()))
+
+
+async def reset_totp(call: Call, /, *, user_id: UUID) -> ResetTotp204:
+    await user_lists.demand_superuser(call.db, by=call.caller)
+    async with call.db.transaction() as db:
+        held = await users.hold(db, user_id, by=call.caller)
+        demand_recent_login(held.authenticated_at, call.now)
+        factor = await second_factors.find(db, user_id)
+        if factor is None or not factor.is_confirmed:
+            raise FactorConflict("mfa_not_enabled", "There is no second factor.")
+        await second_factors.delete_of(db, user_id)
+        await one_time_tokens.end_ways_in(db, user_id)
+        await lockout.forget_codes(call.process.keys, db, user_id)
+        await record(db, call, AuditAction.user_mfa_reset, AuditOutcome.success, target=audit_trail.user(user_id))
+    return ResetTotp204()
 
 
 async def list_user_sessions(call: Call, /, *, user_id: UUID, limit: int, cursor: str | MISSING) -> ListUserSessions200:

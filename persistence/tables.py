@@ -88,6 +88,8 @@ class User(Row):
     is_superuser: Mapped[bool] = mapped_column(server_default=text("false"))
     words: Mapped[str] = mapped_column(server_default=text("''"))
     """What an administrator finds the account by, with a space between two; written by the application."""
+    mfa_enabled: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether there is a second factor: a row of it that is confirmed."""
     time_zone: Mapped[str | None] = mapped_column(String(64))
     """By its name in the IANA data; null: UTC."""
     tokens_valid_from: Mapped[datetime | None]
@@ -159,6 +161,31 @@ class OneTimeToken(Row):
     """The hash of what must not have changed since."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SecondFactor(Row):
+    """What the codes of an account's app are made of. Until it is confirmed, nothing is asked for."""
+
+    __tablename__ = "second_factors"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), unique=True)
+    seed: Mapped[bytes]
+    """Encrypted, and bound to the id."""
+    last_step: Mapped[int | None]
+    """The time step of the code that was accepted last: none up to it is accepted any more."""
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+
+
+class RecoveryCode(Row):
+    """A code that stands for one of the app, once, by its hash."""
+
+    __tablename__ = "recovery_codes"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
 
 
 class LoginThrottle(Row):

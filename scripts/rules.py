@@ -287,7 +287,7 @@ def problem_refused(document: Node, node: Node, pointer: str, status: int) -> It
         else:
             said = {"code": code, "status": status, "type": f"/problems/{code}"}
             said |= {"title": kind["title"]} if "title" in kind else {}
-            more = all(isinstance(value.get(name), int) for name in kind.get("members", []))
+            more = all(isinstance(value.get(name), int | str) for name in kind.get("members", []))
             if not said.items() <= value.items() or kind.get("status") != status or not more:
                 yield Refused(child(at, code), EXAMPLE)
 

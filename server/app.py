@@ -19,6 +19,7 @@ from handlers import audit, auth, members, meta, organizations, profile, tasks, 
 from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas
 from persistence.engine.pool import Database
 from security.cursors import Cursors
+from security.encryption import Encryption
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
@@ -188,6 +189,7 @@ def process_of(
         ),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         cursors=Cursors(keys),
+        seeds=Encryption(keys, "totp"),
         metrics=metrics,
         life=life,
         sessions_per_user=chosen.sessions_per_user,

@@ -19,10 +19,13 @@ from persistence.queries.audit import Entry
 from persistence.queries.due import end_of_day
 from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_tagged_vector
-from persistence.tables import AuditLog, Member, OneTimeToken, Organization, Row, Session, Task, User
+from persistence.tables import AuditLog, Member, OneTimeToken, Organization, Row, SecondFactor, Session, Task, User
+from security.encryption import Encryption
+from security.keys import Keys
 from security.one_time_tokens import hash_token, make_token
 
 NOW = datetime.now(UTC)
+SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # of every second factor
 PASSWORD = "a pelican reads the timetable"  # of every account
 ROLES = ("owner", "admin", "member")
 WRITERS = ("owner", "admin")
@@ -112,6 +115,15 @@ class Factory:
         }
         await self.row(OneTimeToken, {"key": hash_token(token), "user_id": user_id} | plain | values)
         return token
+
+    async def second_factor(self, user_id: UUID, secret_key: str, **values: Any) -> None:
+        """A second factor of the seed SEED, which is asked for unless `confirmed_at` is None."""
+        factor_id = uuid4()
+        seed = Encryption(Keys(secret_key), "totp").encrypt(SEED.encode(), bound_to=factor_id.bytes)
+        plain = {"id": factor_id, "user_id": user_id, "seed": seed, "confirmed_at": NOW} | values
+        await self.row(SecondFactor, {"created_at": NOW} | plain)
+        if plain["confirmed_at"] is not None:
+            await self.db.fetch("UPDATE users SET mfa_enabled = true WHERE id = $1", [user_id])
 
     async def organization(self, members: Mapping[str, str]) -> tuple[UUID, dict[str, SignedIn]]:
         """A team and its members, made by name and role: `organization({"ada": "owner", "bob": "member"})`."""

@@ -35,7 +35,8 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
     await leave_tasks(db, user.id)  # that were written meanwhile
     for issuer, subject in await identities.list_of(db, user.id):
         await identities.bury(db, graves_of(call.process.keys, issuer, subject)[0], now=call.now)
-    await lockout.forget(call, db, user.id)
+    await lockout.forget_passwords(call.process.keys, db, user.id)
+    await lockout.forget_codes(call.process.keys, db, user.id)
     await organizations.delete(db, user.id)
     await deletions.delete(db, user.id)
     target, deleted = audit_trail.user(user.id), AuditAction.user_deleted

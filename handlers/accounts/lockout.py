@@ -1,10 +1,10 @@
-"""A password, looked at: counted first, so that nobody tries more than five wrong ones in a row, or ten in an hour."""
+"""A password or a code, looked at: counted first, so that five wrong ones in a row, or ten in an hour, are the most."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_network
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from pydantic import MISSING
@@ -17,11 +17,15 @@ from persistence.engine.pool import Database
 from persistence.queries.accounts import login_attempts
 from persistence.queries.accounts.login_attempts import Standing
 from persistence.queries.accounts.sessions import Origin
+from security.keys import Keys
 from security.networks import SITE, network_of
 from security.passwords import ClientLeft, HashingBusy, Verdict
 
+T = TypeVar("T")
 LOCK = timedelta(minutes=15)
 KNOWN = timedelta(days=30)  # after a sign-in
+PASSWORDS, CODES = "account", "codes"  # of an account, by its id
+IDENTIFIERS = "identifier"  # of no account: who names the id of one means something else
 DIGEST = 32  # bytes of a key, and again of a network behind it
 
 
@@ -33,25 +37,57 @@ async def verify(
     `is_known`: the account has signed in from this network of late, which then has a count of its own. Raises
     TooManyAttempts, HashingBusy and ClientLeft, and then no attempt was made.
     """
-    keys = counters(call, of, is_known=is_known)
+    keys = counters(call, PASSWORDS if isinstance(of, UUID) else IDENTIFIERS, of, is_known=is_known)
     attempt = await reserve(call, keys)
     try:
         verdict = await call.passwords.verify(password, hashed)
     except (HashingBusy, ClientLeft):
         await give_back(call, keys)
         raise
-    if verdict.right:
+    await conclude(call, keys, attempt, of, right=verdict.right)
+    return verdict
+
+
+async def verify_code(
+    call: PublicCall, user_id: UUID, accept: Callable[[], Awaitable[T | None]], *, is_known: bool
+) -> T | None:
+    """What came of a code of a second factor, by `accept`: None of a wrong one. It is counted as passwords are.
+
+    Raises TooManyAttempts, and what `accept` does: then no attempt was made.
+    """
+    keys = counters(call, CODES, user_id, is_known=is_known)
+    attempt = await reserve(call, keys)
+    try:
+        accepted = await accept()
+    except Exception:
+        await give_back(call, keys)
+        raise
+    await conclude(call, keys, attempt, user_id, right=accepted is not None)
+    return accepted
+
+
+async def conclude(call: PublicCall, keys: Sequence[bytes], attempt: int, of: UUID | str, *, right: bool) -> None:
+    """Take back what was counted of a right attempt. A wrong one stays counted, and may have locked."""
+    if right:
         for key in keys:
             await login_attempts.settle(call.db, key)
     elif attempt >= login_attempts.MOST:
         account = user(of) if isinstance(of, UUID) else None
         await record(call.db, call, AuditAction.auth_lockout, AuditOutcome.denied, target=account)
-    return verdict
 
 
-async def forget(call: PublicCall, db: Database, user_id: UUID) -> None:
+async def forget_passwords(keys: Keys, db: Database, user_id: UUID) -> None:
     """Forget the wrong passwords of an account, wherever they came from."""
-    for key in counters(call, user_id, is_known=False):
+    await forget_all(keys, db, PASSWORDS, user_id)
+
+
+async def forget_codes(keys: Keys, db: Database, user_id: UUID) -> None:
+    """Forget the wrong codes of an account, wherever they came from."""
+    await forget_all(keys, db, CODES, user_id)
+
+
+async def forget_all(keys: Keys, db: Database, kind: str, user_id: UUID) -> None:
+    for key in keys.digests("throttle", name_of(kind, user_id)):
         await login_attempts.forget(db, key, key + b"\xff" * DIGEST)
 
 
@@ -81,7 +117,7 @@ def refused(call: PublicCall, standing: Standing | None) -> TooManyAttempts:
         bars.append((standing.tried_since + timedelta(seconds=seconds), "rate_limit_exceeded"))
     until, code = max(bars)
     wait = max(1, math.ceil((until - call.now).total_seconds()))
-    return TooManyAttempts(code, f"Too many wrong passwords. Try again in {wait} seconds.", retry_after=wait)
+    return TooManyAttempts(code, f"Too many wrong passwords or codes. Try again in {wait} seconds.", retry_after=wait)
 
 
 async def give_back(call: PublicCall, keys: Sequence[bytes]) -> None:
@@ -89,15 +125,18 @@ async def give_back(call: PublicCall, keys: Sequence[bytes]) -> None:
         await login_attempts.give_back(call.db, key)
 
 
-def counters(call: PublicCall, of: UUID | str, *, is_known: bool) -> list[bytes]:
-    """What wrong passwords are counted by: one for each accepted key, so that a change of keys loses no count."""
-    kind = "account" if isinstance(of, UUID) else "identifier"  # who names an account's id means something else
-    keys, name = call.process.keys, f"{kind} {of}"
+def counters(call: PublicCall, kind: str, of: UUID | str, *, is_known: bool) -> list[bytes]:
+    """What wrong ones are counted by: one for each accepted key, so that a change of keys loses no count."""
+    keys, name = call.process.keys, name_of(kind, of)
     counted = keys.digests("throttle", name)
     if not is_known:
         return counted
     here = keys.digests("throttle", f"{name} from {network_of(call.client.address, SITE)}")
     return [one + network for one, network in zip(counted, here, strict=True)]
+
+
+def name_of(kind: str, of: UUID | str) -> str:
+    return f"{kind} {of}"
 
 
 def origin_of(call: PublicCall) -> Origin | MISSING:

@@ -17,6 +17,7 @@ from handlers.shared.health_check import Glance
 from persistence.authorization import Caller, Room
 from persistence.engine.pool import Database
 from security.cursors import Cursors
+from security.encryption import Encryption
 from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
@@ -102,6 +103,8 @@ class Process:
     passwords: Passwords
     tokens: Tokens
     cursors: Cursors
+    seeds: Encryption
+    """What keeps what codes of second factors are made of."""
     metrics: Metrics
     life: Life
     sessions_per_user: int

@@ -1,6 +1,7 @@
 """The first superuser, whom nobody could make through the API."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Literal
@@ -96,6 +97,13 @@ async def make_external(url: str, settings: Settings, namespace: str, subject: s
 
 async def note(db: Database, user_id: UUID) -> None:
     """Write down that an operator made a superuser."""
+    await note_deed(db, user_id, AuditAction.user_created_superuser, "create-superuser", ["is_superuser"])
+
+
+async def note_deed(
+    db: Database, user_id: UUID, action: AuditAction, command: str, changes: Sequence[str] = ()
+) -> None:
+    """Write down what an operator did to an account, by which command."""
     await audit.insert(
         db,
         Entry(
@@ -103,7 +111,7 @@ async def note(db: Database, user_id: UUID) -> None:
             occurred_at=datetime.now(UTC),
             actor_type=AuditActorType.system,
             actor_id=None,
-            action=AuditAction.user_created_superuser,
+            action=action,
             outcome=AuditOutcome.success,
             reason=None,
             target_type=AuditTargetType.user,
@@ -112,8 +120,8 @@ async def note(db: Database, user_id: UUID) -> None:
             session_id=None,
             ip_address=None,
             user_agent=None,
-            request_id="create-superuser",
-            changes=["is_superuser"],
+            request_id=command,
+            changes=changes,
         ),
     )
 

@@ -12,22 +12,30 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import pyotp
 import pytest
 from asyncpg import Connection
 from passlib.hash import bcrypt_sha256
 from pydantic import SecretStr
 
-from persistence.tables import Organization
+from persistence.tables import Organization, RecoveryCode
+from security.one_time_tokens import hash_token
 from server.settings.settings import Settings
-from tests.api.conftest import refresh_token, serving
+from tests.api.conftest import SECRET, refresh_token, serving
 from tests.api.prober import ALL, FORM, Operation, resolved
 from tests.client import DOCUMENT, ApiClient
 from tests.conftest import Bench
-from tests.factories import Factory, SignedIn
+from tests.factories import NOW, SEED, Factory, SignedIn
 
 BY_SUPERUSERS = {"users", "audit", "organizations", "members"}  # the tags of what the superuser asks; Ada asks the rest
 BEFORE_ADA = {"registerUser", "createUser"}  # which make those whom the others find
 BY_COOKIE = {("refreshTokens", "cookie")}
+OF_FACTORS = dict.fromkeys(("completeLogin", "deleteTotp", "createRecoveryCodes", "resetTotp"), NOW)
+BEGUN = {"confirmTotp": None}
+"""Operations upon a second factor, and when that was confirmed."""
+RECOVERY_CODE = DOCUMENT["paths"]["/api/v1/auth/login/totp"]["post"]["requestBody"]["content"]["application/json"][
+    "examples"
+]["recovery"]["value"]["code"]
 METRICS_TOKEN = "a-token-for-monitoring"
 PARAMETERS = DOCUMENT["components"]["parameters"].values()
 PATHS = {parameter["name"]: parameter["example"] for parameter in PARAMETERS if parameter["in"] == "path"}
@@ -92,6 +100,11 @@ async def people(make: Factory, example: Example) -> World:
     await make.user(email=body_of("registerUser")["email"])
     await make.session(ada.id, id=UUID(PATHS["session_id"]))
     await make.one_time_token(ada.id, token=body_of("resetPassword")["token"])
+    if example.operation.id in (factors := OF_FACTORS | BEGUN):
+        await make.second_factor(ada.id, SECRET, confirmed_at=factors[example.operation.id])
+    challenge, bound_to = body_of("completeLogin")["challenge"], hash_token(hashed(login["password"]))
+    await make.one_time_token(ada.id, token=challenge, purpose="sign_in", bound_to=bound_to)
+    await make.row(RecoveryCode, {"user_id": ada.id, "key": hash_token(RECOVERY_CODE.replace("-", ""))})
     await make.task(ada.id, ada, id=UUID(PATHS["task_id"]))
     await make.audit_log(id=UUID(PATHS["audit_log_id"]), actor_id=ada.id)
     if "organization_id" in PATHS:
@@ -134,12 +147,14 @@ def headers(example: Example, world: World, api: ApiClient, settings: Settings) 
 
 
 def content(example: Example, world: World, settings: Settings) -> dict[str, Any]:
-    """The body as shown, but for the token that no document can know."""
+    """The body as shown, but for the token or code that no document can know."""
     if example.body is None:
         return {}
     if example.operation.media_type == FORM:
         return {"data": example.body}
     secret = {"refresh_token": refresh_token(settings, world.ada)} if "refresh_token" in example.body else {}
+    if example.body.get("code", "").isdecimal():
+        secret = {"code": pyotp.TOTP(SEED).now()}
     return {"content": json.dumps(example.body | secret)}
 
 

@@ -16,7 +16,9 @@ from persistence.tables import (
     Member,
     OneTimeToken,
     Organization,
+    RecoveryCode,
     Row,
+    SecondFactor,
     Session,
     Task,
     User,
@@ -41,11 +43,14 @@ LEFT_OUT: dict[type[Row], str] = {
     DeletedIdentity: "is kept of those who are gone, by a keyed hash",
     Job: "what operators do is about no user",
     OneTimeToken: "is kept for half an hour, by a hash",
+    SecondFactor: "is a secret, and told as mfa_enabled",
+    RecoveryCode: "is a secret, kept by a hash",
     LoginThrottle: "is kept by a keyed hash and says how often a password was wrong",
 }
 OF_THE_CALLER = "is the caller"
 COLUMNS_LEFT_OUT = {
     "users.hashed_password": "a secret",
+    "users.mfa_enabled": "told soon",
     "users.email_key": "made of what is exported",
     "users.username_key": "made of what is exported",
     "users.words": "made of what is exported",

@@ -18,7 +18,7 @@ from tests.factories import PASSWORD, Factory, SignedIn
 
 ADA = "ada@example.com"
 NEW, OTHER = "a heron counts the tram stops", "nine lives of a lighthouse"
-ROUNDS = 20
+ROUNDS = 10
 
 
 async def sign_in(api: ApiClient, password: str, *, expect: int = 200) -> Answer:

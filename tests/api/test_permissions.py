@@ -28,6 +28,7 @@ from scripts.permissions import (
     page,
 )
 from security.keys import Keys
+from security.one_time_tokens import hash_token
 from security.tokens import Tokens
 from server.app import AUDIENCE, ISSUER
 from server.settings.external_issuers import BETTER_AUTH
@@ -38,7 +39,7 @@ from tests.api.conftest import SECRET, serving
 from tests.api.prober import ALL, FORM
 from tests.client import DOCUMENT, ApiClient, check
 from tests.conftest import ROOT, Bench
-from tests.factories import NOW, Factory, SignedIn
+from tests.factories import NOW, Factory, SignedIn, hashed_password
 from tests.issuer import shared
 
 CELLS = list(cells())
@@ -46,7 +47,16 @@ REFUSALS = {
     *("authentication_required", "token_expired", "token_revoked", "invalid_token"),
     *(FORBIDDEN, UNSEEN, PERSONAL, DISABLED),
 }
-ALLOWED_BUT_WRONG = {"changeMyPassword": 403, "login": 401, "refreshTokens": 401, "issueToken": 400}
+ALLOWED_BUT_WRONG = {
+    "changeMyPassword": 403,
+    "login": 401,
+    "refreshTokens": 401,
+    "issueToken": 400,
+    "completeLogin": 401,
+    "confirmTotp": 403,
+}
+OF_FACTORS = {"deleteTotp": NOW, "createRecoveryCodes": NOW, "resetTotp": NOW, "confirmTotp": None}
+"""Operations upon a second factor, and when it was confirmed."""
 BODIES = {"updateUser": {"full_name": "Ada"}}  # what its example says is for superusers
 GRACE = "grace@example.com"  # whom the example of addMember names
 
@@ -99,7 +109,12 @@ async def world(make: Factory, cell: Cell) -> World:
     made.ids["session_id"] = await make.session(owner.id)
     made.ids["audit_log_id"] = await make.audit_log()
     await make.user(email=GRACE)
+    if cell.operation.id in OF_FACTORS:
+        for user in (ada, other):
+            await make.second_factor(user.id, SECRET, confirmed_at=OF_FACTORS[cell.operation.id])
     await make.one_time_token(other.id, token=example("/api/v1/auth/password-reset/confirm", "POST")["token"])
+    waiting, bound_to = example("/api/v1/auth/login/totp", "POST")["challenge"], hash_token(hashed_password())
+    await make.one_time_token(other.id, token=waiting, purpose="sign_in", bound_to=bound_to)
     return made
 
 

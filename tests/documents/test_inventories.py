@@ -26,12 +26,12 @@ from tests.documents.test_asvs import PROGRAM, section
 
 ALGORITHM = re.compile(
     r"md\d|sha-?\d+|sha3_\d+|shake\w+|blake\w+|bcrypt(_sha256)?|scrypt|argon2\w*|pbkdf2\w*|hkdf|[HREP]S\d{3}|EdDSA|ES256K"
-    r"|AES\w*|ChaCha\w*|Fernet|TripleDES|ARC4|X25519|Ed25519\w+",
+    r"|AES\w*|ChaCha\w*|Fernet|TripleDES|ARC4|X25519|Ed25519\w+|TOTP",
     re.IGNORECASE,
 )
 OF_CRYPTOGRAPHY = {
     "Crypto", "Cryptodome", "argon2", "authlib", "bcrypt", "cryptography", "ecdsa", "hashlib", "hmac", "itsdangerous",
-    "jose", "jwt", "nacl", "passlib", "random", "rsa", "secrets", "uuid",
+    "jose", "jwt", "nacl", "passlib", "pyotp", "random", "rsa", "secrets", "uuid",
 }  # fmt: skip
 CONNECTS = {
     "aiohttp", "aiosmtplib", "asyncpg", "ftplib", "httpx", "opentelemetry", "paramiko", "psycopg", "redis", "requests",
@@ -41,7 +41,7 @@ CALLS = {"create_connection", "create_datagram_endpoint", "open_connection", "op
 PLACE = re.compile(r"URL|HOST|ENDPOINT|DSN")
 ADDRESS = re.compile(r"(^|_)(ur[il]|host|callback|webhook|redirect|endpoint|server)s?(_|$)")
 HINT = re.compile(r"hint|question|answer|remind|maiden|pet_|security_")
-PROVES = {"password", "current_password", "refresh_token"}
+PROVES = {"password", "current_password", "refresh_token", "code"}
 OPERATIONS: dict[str, dict[str, Any]] = {
     each["operationId"]: each
     for path in DOCUMENT["paths"].values()

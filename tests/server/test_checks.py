@@ -271,6 +271,6 @@ def test_mails_leave_over_tls(url: str, level: str, told: Told) -> None:
 
 
 def test_mails_without_a_place_for_their_links_are_refused(told: Told) -> None:
-    _, refusal = told(SMTP_URL=f"smtps://{PUBLIC}")
+    _, refusal = told(SMTP_URL=f"smtps://{PUBLIC}", PUBLIC_URL="")
 
     assert refusal == "PUBLIC_URL is not set, though SMTP_URL is: mails have links, which begin with it"

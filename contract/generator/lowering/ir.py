@@ -141,7 +141,7 @@ class Response:
     constants: tuple[tuple[str, str], ...]
     codes: tuple[str, ...]
     members: tuple[tuple[str, bool], ...]
-    """Integers that a problem has beside the others, and whether it has them with each of its codes."""
+    """Integers and texts that a problem has beside the others, and whether it has them with each of its codes."""
     pointer: str
 
     @property

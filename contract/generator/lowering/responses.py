@@ -198,7 +198,7 @@ def codes_of(contract: Contract, node: Node, status: str) -> tuple[str, ...]:
 
 
 def members_of(contract: Contract, codes: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """The integers that a problem has beside the members of all, and whether it has them with each of its codes."""
+    """The integers and texts that a problem has beside the members of all, and whether it has them with each code."""
     each = [contract.problem_types[code].members for code in codes if code in contract.problem_types]
     named = dict.fromkeys(name for members in each for name in members)
     return tuple((name, all(name in members for members in each)) for name in named)
@@ -212,7 +212,7 @@ def says(contract: Contract, code: str, value: Node, status: int, media_type: st
     if kind is None:
         return False
     said = {"code": code, "status": status, "title": kind.title, "type": f"/problems/{code}"}
-    more = all(isinstance(value.get(name), int) for name in kind.members)
+    more = all(isinstance(value.get(name), int | str) for name in kind.members)
     return said.items() <= value.items() and kind.status == status and more
 
 

@@ -93,9 +93,10 @@ NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
 
 
 @query(one(trusted(models.User)))
-def insert(session: NewSession, *, verified: str, most: int) -> Sql:
+def insert(session: NewSession, *, verified: str, most: int, by_code: Shape[bool] = False) -> Sql:
     """The account, if the session began: not when it was deactivated or its password changed since it was verified.
 
+    Nor when it has a second factor now and no code came (`by_code`), or a code and no factor.
     Of the account's sessions the `most` that were used last go on. The account is locked against changes: a password
     change either is seen here, or sees this session.
     """
@@ -113,7 +114,8 @@ def insert(session: NewSession, *, verified: str, most: int) -> Sql:
         "expires_at": session.expires_at,
     }
     account = select(*typed(Session, values).values()).with_for_update(read=True)
-    account = account.where(User.id == session.user_id, User.is_active, User.hashed_password == verified)
+    asked = User.mfa_enabled if by_code else ~User.mfa_enabled
+    account = account.where(User.id == session.user_id, User.is_active, User.hashed_password == verified, asked)
     begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
     order = Session.last_used_at.desc(), Session.id.desc()
     others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)

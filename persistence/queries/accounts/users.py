@@ -109,6 +109,8 @@ class Credentials:
     id: UUID
     hashed_password: str | None
     is_active: bool
+    mfa_enabled: bool = False
+    is_superuser: bool = False
     is_known: bool = False
     """Whether the account has signed in from there of late."""
 
@@ -152,8 +154,14 @@ def find_credentials_by_either(identifier_key: str, *, origin: Origin | MISSING 
     return credentials(origin).where(match)
 
 
+@query(one(lambda record: Credentials(*record)))
+def find_credentials_of(user_id: UUID, *, origin: Origin | MISSING = MISSING) -> Sql:
+    return credentials(origin).where(User.id == user_id)
+
+
 def credentials(origin: Origin | MISSING) -> Rows:
-    return select(User.id, User.hashed_password, User.is_active, is_known(User.id, origin))
+    account = User.id, User.hashed_password, User.is_active, User.mfa_enabled, User.is_superuser
+    return select(*account, is_known(User.id, origin))
 
 
 @query(one(trusted(models.User)))
