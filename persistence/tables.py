@@ -23,9 +23,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, INET, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ONE = text("1")
-MARKS = r"[\u0300-\u036F]"  # what accents come to when letters are taken apart
-UNLIKE, LIKE = "łŁøØđĐħĦı", "lLoOdDhHi"  # letters that Unicode does not take apart
-
 
 DUE = "CAST(EXTRACT(epoch FROM due_date - TIMESTAMPTZ '1970-01-01 00:00:00+00') * 1000000 AS bigint)"
 DUE = f"COALESCE({DUE}, 900000000000000000)"  # microseconds; the year 9999 has fewer
@@ -34,12 +31,6 @@ DUE_DATE_PRIORITY = f"{DUE} * 10 + (4 - priority_rank)"
 """Two sort keys in one number."""
 END_OF_DAY = "timezone('UTC', due_on + TIME '23:59:59.999999')"
 """The last moment of a day in UTC: after every instant of that day, and before those of the next."""
-
-
-def words(column: str, weight: str) -> str:
-    """The words of a text without case and accents, in SQL; persistence/search/unfilled.py folds a search alike."""
-    apart = f"regexp_replace(normalize(coalesce({column}, ''), NFKD), '{MARKS}', '', 'g')"
-    return f"setweight(to_tsvector('simple', translate({apart}, '{UNLIKE}', '{LIKE}')), '{weight}')"
 
 
 class Row(DeclarativeBase):
@@ -269,13 +260,11 @@ class Task(Row):
             "id",
         ),
         Index("ix_tasks_priority", "organization_id", "priority_rank", "id"),
-        Index("ix_tasks_title", "organization_id", "title", "id"),
         Index(
             "ix_tasks_title_key", "organization_id", func.coalesce(text("title_key"), text("title")).collate("C"), "id"
         ),
         Index("ix_tasks_priority_due_date", "organization_id", text(f"({PRIORITY_DUE_DATE})"), "id"),
         Index("ix_tasks_due_date_priority", "organization_id", text(f"({DUE_DATE_PRIORITY})"), "id"),
-        Index("ix_tasks_search", "search", postgresql_using="gin"),
         Index("ix_tasks_search_vector", "search_vector", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
         Index("ix_tasks_unsearchable", "organization_id", postgresql_where=text("search_vector IS NULL")),
     )
@@ -299,12 +288,10 @@ class Task(Row):
         SmallInteger,
         Computed("CASE priority WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 ELSE 4 END", persisted=True),
     )
-    search: Mapped[str] = mapped_column(
-        TSVECTOR, Computed(f"{words('title', 'A')} || {words('description', 'B')}", persisted=True)
-    )
-    """What the release before finds the task by; dropped by the next one."""
+    search: Mapped[str | None] = mapped_column(TSVECTOR)
+    """What 0.1.0 found the task by. The release before reads it where there is no vector; the next one drops it."""
     search_vector: Mapped[str | None] = mapped_column(TSVECTOR)
-    """What the task is found by, as persistence/search/vectors.py writes it; null: what `search` has."""
+    """What the task is found by, as persistence/search/vectors.py writes it; null: nothing."""
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -401,34 +388,5 @@ BEGIN
 END $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_logs
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE FUNCTION empty_search_vector() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.search_vector := NULL;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER outdated_search_vector BEFORE UPDATE OF title, description, organization_id ON tasks
-    FOR EACH ROW WHEN (
-        NEW.search_vector = OLD.search_vector AND (NEW.title, NEW.description, NEW.organization_id)
-            IS DISTINCT FROM (OLD.title, OLD.description, OLD.organization_id)
-    ) EXECUTE FUNCTION empty_search_vector();
-CREATE FUNCTION empty_title_key() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.title_key := NULL;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER outdated_title_key BEFORE UPDATE OF title ON tasks
-    FOR EACH ROW WHEN (NEW.title_key = OLD.title_key AND NEW.title IS DISTINCT FROM OLD.title)
-    EXECUTE FUNCTION empty_title_key();
-CREATE FUNCTION empty_due_on() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    NEW.due_on := NULL;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER outdated_due_on BEFORE UPDATE OF due_date ON tasks
-    FOR EACH ROW WHEN (NEW.due_on = OLD.due_on AND NEW.due_date IS DISTINCT FROM OLD.due_date)
-    EXECUTE FUNCTION empty_due_on();
 """
-"""What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction.
-
-The release before changes tasks and knows no search_vector, no title_key and no due_on.
-"""
+"""What the tables do by themselves. `python -m server prune` sets `docket.prune` for a transaction."""

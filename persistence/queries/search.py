@@ -7,16 +7,14 @@ from uuid import UUID
 from pydantic import MISSING
 from sqlalchemy import (
     REAL,
-    CompoundSelect,
+    Select,
     Uuid,
     and_,
     cast,
     func,
     literal_column,
     select,
-    true,
     type_coerce,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 
@@ -25,7 +23,6 @@ from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, query, unindexed
 from persistence.queries.task_filters import Filters
 from persistence.queries.tasks import select_tasks
-from persistence.search import unfilled
 from persistence.search.folding import Run, is_unspaced, pair_units, split_runs
 from persistence.search.terms import Group, Term, join_groups, read_groups
 from persistence.search.vectors import UNTAGGED, tagged
@@ -38,11 +35,10 @@ ANY = f"'{UNTAGGED}'"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A search as three texts of a tsquery: what matches, what it is ranked by, and both for the column `search`."""
+    """A search as two texts of a tsquery: what matches, and what it is ranked by."""
 
     match: str
     rank: str
-    unfilled: str
 
 
 def write_wanted(text: str) -> Wanted:
@@ -58,7 +54,7 @@ def write_wanted(text: str) -> Wanted:
     groups = read_groups(text, read_runs)
     rank = join_groups(groups, write_term)
     match = " | ".join([write_group(group) for group in groups if group])
-    return Wanted(match, rank, unfilled.write_query(text))
+    return Wanted(match, rank)
 
 
 def write_group(group: Group[list[Run]]) -> str:
@@ -104,11 +100,10 @@ def search_in(
 
 def list_matching(
     organization_id: UUID | MISSING, wanted: Wanted, by: Caller, filters: Filters | MISSING
-) -> CompoundSelect[Any]:
+) -> Select[Any]:
     """The ids of all tasks that match, with their rank.
 
-    Each organization of the caller is looked for by its own tag: what it costs is a matter of its tasks alone. A task
-    without a vector is found by an index of those, which are few.
+    Each organization of the caller is looked for by its own tag: what it costs is a matter of its tasks alone.
     """
     if organization_id is MISSING:
         own = select(Member.organization_id.label("id")).where(Member.user_id == by.id).subquery("own")
@@ -119,14 +114,10 @@ def list_matching(
         for name, text in (("match", wanted.match), ("rank", wanted.rank))
     ]
     asked = select(own.c.id, *queries).cte("asked").prefix_with("MATERIALIZED")
-    before = select(unfilled.to_query(wanted.unfilled).label("rank")).cte("before").prefix_with("MATERIALIZED")
     kept = [] if filters is MISSING else [filters.match()]
-    here = Task.organization_id == asked.c.id
-    return union_all(
-        select(Task.organization_id, Task.id, func.ts_rank(Task.search_vector, asked.c.rank, type_=REAL).label("rank"))
+    rank = func.ts_rank(Task.search_vector, asked.c.rank, type_=REAL).label("rank")
+    return (
+        select(Task.organization_id, Task.id, rank)
         .select_from(asked.join(Task, Task.search_vector.bool_op("@@")(asked.c.match)))
-        .where(unindexed(here), *kept),
-        select(Task.organization_id, Task.id, func.ts_rank(Task.search, before.c.rank, type_=REAL))
-        .select_from(asked.join(Task, and_(here, Task.search_vector.is_(None))).join(before, true()))
-        .where(unindexed(Task.search.bool_op("@@")(before.c.rank)), *kept),
+        .where(unindexed(Task.organization_id == asked.c.id), *kept)
     )

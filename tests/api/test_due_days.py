@@ -10,7 +10,6 @@ import pytest
 from generated.models import TaskSort
 from handlers.shared.time_zones import NAMES, read_zone
 from tests.client import DOCUMENT, ApiClient, titles
-from tests.conftest import Bench
 from tests.factories import NOW, Factory
 
 DAY = date(2026, 2, 6)
@@ -147,28 +146,6 @@ class TestTask:
 
         assert (moved["due_on"], moved["due_date"], moved["organization_id"]) == ("2026-02-07", None, str(team))
         assert (toggled["due_on"], toggled["due_date"], toggled["completed"]) == ("2026-02-07", None, True)
-
-
-class TestTheReleaseBefore:
-    async def test_what_it_writes_clears_the_day(self, api: ApiClient, make: Factory, db: Bench) -> None:
-        person = await make.user()
-        for title in ("later", "none", "kept"):
-            await make.task(person.id, person, title=title, due_on=DAY)
-
-        [seen, *_] = await db.fetch("SELECT due_date FROM tasks", [])
-        await db.fetch(
-            "UPDATE tasks SET due_date = due_date + interval '1 day', title = title WHERE title = 'later'", []
-        )
-        await db.fetch("UPDATE tasks SET due_date = NULL WHERE title = 'none'", [])
-        await db.fetch("UPDATE tasks SET due_date = due_date, status = 'in_progress' WHERE title = 'kept'", [])
-
-        tasks = (await api.as_(person).get("/tasks", sort="title"))["items"]
-        assert seen["due_date"].isoformat() == "2026-02-06T23:59:59.999999+00:00"
-        assert [(task["title"], task["due_on"], task["due_date"]) for task in tasks] == [
-            ("kept", "2026-02-06", None),
-            ("later", None, "2026-02-07T23:59:59.999999Z"),
-            ("none", None, None),
-        ]
 
 
 MIXED: dict[str, dict[str, Any]] = {

@@ -21,12 +21,6 @@ from tests.factories import WRITERS, Factory
 
 ROW = "SELECT organization_id, title, description, search_vector::text AS vector FROM tasks WHERE id = $1"
 TITLE, TEXT = "Crème brûlée / two", "契約を書く, then rest"
-OLD = {
-    "title": "UPDATE tasks SET title = 'After' WHERE id = $1",
-    "description": "UPDATE tasks SET description = 'After' WHERE id = $1",
-    "no description": "UPDATE tasks SET description = NULL WHERE id = $1",
-    "both": "UPDATE tasks SET title = 'After', description = 'After' WHERE id = $1",
-}
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 Write = Callable[[ApiClient, str, str], Awaitable[Any]]
@@ -79,40 +73,9 @@ async def test_a_task_without_description_is_found_by_its_title(api: ApiClient, 
     assert vector == wanted
 
 
-@pytest.mark.parametrize("change", OLD)
-async def test_a_release_that_does_not_know_the_vector_empties_it(db: Bench, make: Factory, change: str) -> None:
-    ada = await make.user()
-    task_id = await make.task(ada.id, ada, title=TITLE, description=TEXT)
-
-    await db.fetch(OLD[change], [task_id])
-
-    assert (await read(db, task_id))[0] is None
-
-
-async def test_a_task_whose_place_alone_changes_loses_its_vector(db: Bench, make: Factory) -> None:
-    ada = await make.user()
-    task_id = await make.task(ada.id, ada, title=TITLE, description=TEXT)
-
-    await db.fetch("UPDATE tasks SET organization_id = $2 WHERE id = $1", [task_id, await make.team(owner=ada)])
-
-    assert (await read(db, task_id))[0] is None
-
-
-async def test_what_changes_no_text_leaves_the_vector(db: Bench, make: Factory) -> None:
-    ada = await make.user()
-    task_id = await make.task(ada.id, ada, title=TITLE, description=TEXT)
-
-    await db.fetch(
-        "UPDATE tasks SET title = title, description = description, priority = 'low' WHERE id = $1", [task_id]
-    )
-
-    vector, wanted = await read(db, task_id)
-    assert vector == wanted
-
-
 @pytest.mark.parametrize("patch", [TaskPatch(title="New"), TaskPatch(description="New")], ids=["title", "description"])
 async def test_part_of_a_task_that_has_no_vector_gives_it_none(db: Bench, make: Factory, patch: TaskPatch) -> None:
-    """Its other part is not known here: the column `search` goes on finding it."""
+    """Its other part is not known here."""
     ada = await make.user()
     task_id = await make.task(ada.id, ada, title=TITLE, description=TEXT, search_vector=None)
 

@@ -255,15 +255,6 @@ async def test_titles_are_sorted_as_people_read_them(api: ApiClient, make: Facto
     assert ascending == descending[::-1] == (wanted if release == "this" else sorted(wanted))
 
 
-async def test_a_title_that_the_release_before_changes_has_no_old_key(api: ApiClient, make: Factory, db: Bench) -> None:
-    ada = await make.user()
-    task_id = await make.task(ada.id, ada, title="apple")
-
-    await db.fetch("UPDATE tasks SET title = 'pear', search_vector = search_vector WHERE id = $1", [task_id])
-
-    assert [row["title_key"] for row in await db.fetch("SELECT title_key FROM tasks", [])] == [None]
-
-
 @pytest.mark.parametrize(("name", "with_it"), [("has_due_date", ["b", "d"]), ("has_description", ["e"])])
 async def test_what_has_no_value_can_be_asked_for(four: ApiClient, name: str, with_it: list[str]) -> None:
     await four.post("/tasks", {"title": "e", "description": "Told"})

@@ -8,10 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.queries import search
-from persistence.search import unfilled
-from persistence.tables import Task
 from tests.client import ApiClient, titles
-from tests.conftest import Bench
 from tests.factories import Factory
 
 ODD = st.text(
@@ -164,27 +161,3 @@ async def test_no_text_is_too_odd_to_look_for(connection: Connection, text: str)
 async def ask(connection: Connection, text: str) -> None:
     wanted = search.write_wanted(text)
     await connection.fetch("SELECT $1::text::tsquery, $2::text::tsquery", wanted.match, wanted.rank)
-    await connection.fetch("SELECT to_tsquery('simple', $1)", wanted.unfilled)
-
-
-async def test_a_task_of_the_release_before_is_found_by_what_it_knew(api: ApiClient, make: Factory) -> None:
-    ada = await make.user()
-    await make.task(ada.id, ada, title="Crème brûlée", search_vector=None)
-    await make.task(ada.id, ada, title="Crème fraîche")
-    who = api.as_(ada)
-
-    assert sorted(titles(await who.get("/tasks/search", q="creme"))) == ["Crème brûlée", "Crème fraîche"]
-    assert sorted(titles(await who.get("/tasks/search", q="creme", scope="all"))) == ["Crème brûlée", "Crème fraîche"]
-    assert titles(await who.get("/tasks/search", q="creme -fraiche")) == ["Crème brûlée"]
-    assert titles(await who.get("/tasks/search", q="-brulee")) == ["Crème fraîche"]
-
-
-async def test_texts_are_folded_alike_in_the_column_before_and_here(db: Bench) -> None:
-    text = "Ångström Łódź ĐĐ ½ ﬁ \uff21 が İı ñ"
-    computed: Any = Task.__table__.c.search.computed
-    sql = str(computed.sqltext).replace("title", "$1::text").replace("description", "NULL::text")
-    [record] = await db.fetch(
-        f"SELECT ({sql})::text, setweight(to_tsvector('simple', $2), 'A')::text", [text, unfilled.fold(text)]
-    )
-
-    assert record[0] == record[1]

@@ -45,7 +45,7 @@ async def test_a_database_is_looked_at_and_migrated(empty_url: str, command: Com
 
 
 async def test_drift_is_one_line(fresh_url: str, command: Command) -> None:
-    await execute(fresh_url, "DROP INDEX ix_tasks_title")
+    await execute(fresh_url, "DROP INDEX ix_tasks_priority")
 
     with pytest.raises(CommandError, match=r"^The schema is not what .* declares: it lacks index .*$") as refused:
         await command(fresh_url, "check")
@@ -70,7 +70,7 @@ async def test_a_schema_newer_than_the_code_is_refused(fresh_url: str, command: 
 
 
 async def test_a_migration_is_written_from_what_the_database_lacks(fresh_url: str, checkout: Checkout) -> None:
-    await execute(fresh_url, "DROP INDEX ix_tasks_title; ALTER TABLE tasks DROP CONSTRAINT ck_tasks_title")
+    await execute(fresh_url, "DROP INDEX ix_tasks_priority; ALTER TABLE tasks DROP CONSTRAINT ck_tasks_title")
 
     written = await asyncio.to_thread(checkout.run, fresh_url, "server", "migrate", "auto", "Find titles again")
 

@@ -17,7 +17,6 @@ TENANTS = [table for table in TABLES if "organization_id" in table.primary_key.c
 ACROSS_TENANTS = {
     "ix_tasks_id": "a task is asked for by its id alone",
     "ix_tasks_user_id_completed": "an account that is deleted or exported has its tasks wherever they are",
-    "ix_tasks_search": "an index of words cannot carry an id without an extension",
     "ix_tasks_search_vector": "its words begin with a tag of the organization",
     "ix_organization_members_user_id": "an account asks where it is a member",
 }

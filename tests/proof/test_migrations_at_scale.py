@@ -20,7 +20,7 @@ READERS = WRITERS = 4
 LOCK = 1.2  # seconds that a migration waits for a lock, those who come later behind it
 MISSING = """
 ALTER TABLE tasks DROP CONSTRAINT fk_tasks_user_id, DROP CONSTRAINT ck_tasks_title, ALTER COLUMN priority DROP NOT NULL;
-DROP INDEX ix_tasks_title
+DROP INDEX ix_tasks_priority
 """
 
 
