@@ -286,6 +286,13 @@ class SessionNotFoundCode(StrEnum):
     feature_disabled = "feature_disabled"
 
 
+class AccessTokenNotFoundCode(StrEnum):
+    """The `code` of `AccessTokenNotFoundProblem`. More may be added."""
+
+    not_found = "not_found"
+    feature_disabled = "feature_disabled"
+
+
 class AccountConflictCode(StrEnum):
     """The `code` of `AccountConflictProblem`. More may be added."""
 
@@ -772,7 +779,7 @@ class ExportedSession(BaseModel):
     authenticated_at: AwareDatetime
     """When the password was last given."""
     last_used_at: AwareDatetime
-    """When its tokens were last fetched."""
+    """When a request last had it, as known a minute ago."""
     expires_at: AwareDatetime
     """When it ends."""
     revoked_at: AwareDatetime | None
@@ -915,6 +922,136 @@ class PasswordChange(BaseModel):
     new_password: NewPassword
 
 
+class Reauthentication(BaseModel):
+    """What proves that the owner of a session is there."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    password: Password
+
+
+AccessTokenName = TypeAliasType(
+    "AccessTokenName",
+    Annotated[
+        str,
+        Field(
+            examples=["Backup of tasks"],
+            max_length=100,
+            min_length=1,
+            pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000](?:[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069]*[^\\x00-\\x1F\\x7F-\\x9F\\u2028-\\u202E\\u2066-\\u2069\\x20\\xA0\\u1680\\u2000-\\u200A\\u202F\\u205F\\u3000])?$",
+        ),
+    ],
+)
+"""What its owner calls it."""
+
+
+class AccessTokenScope(StrEnum):
+    """What a program may do, as `accessToken` of each operation names it. More may be added."""
+
+    audit_read = "audit:read"
+    members_read = "members:read"
+    members_write = "members:write"
+    organizations_read = "organizations:read"
+    organizations_write = "organizations:write"
+    profile_read = "profile:read"
+    profile_write = "profile:write"
+    tasks_read = "tasks:read"
+    tasks_write = "tasks:write"
+    users_read = "users:read"
+    users_write = "users:write"
+    admin = "admin"
+
+
+class AccessTokenCreate(BaseModel):
+    """What an access token shall be."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    name: AccessTokenName
+    scopes: Annotated[list[AccessTokenScope], Field(max_length=12, min_length=1)]
+    """What it may do."""
+    organization_id: UUID | None = None
+    """The organization that it sees, of those of the caller; null: all of them."""
+    expires_in_days: Annotated[int, Field(ge=1, le=365)] = 90
+    """In how many days it ends."""
+
+
+class AccessToken(BaseModel):
+    """An access token of a program, without what it is proved by."""
+
+    id: UUID
+    """The id of the access token."""
+    name: str
+    """What its owner calls it."""
+    scopes: list[AccessTokenScope]
+    """What it may do."""
+    organization_id: UUID | None
+    """The organization that it sees; null: all of its owner."""
+    created_at: AwareDatetime
+    """When it was made."""
+    expires_at: AwareDatetime
+    """When it ends."""
+    last_used_at: AwareDatetime | None
+    """When a request last had it, as known a minute ago; null: never."""
+
+
+class AccessTokenCreated(BaseModel):
+    """An access token, with what it is proved by."""
+
+    id: UUID
+    """The id of the access token."""
+    name: str
+    """What its owner calls it."""
+    scopes: list[AccessTokenScope]
+    """What it may do."""
+    organization_id: UUID | None
+    """The organization that it sees; null: all of its owner."""
+    created_at: AwareDatetime
+    """When it was made."""
+    expires_at: AwareDatetime
+    """When it ends."""
+    last_used_at: AwareDatetime | None
+    """Null."""
+    token: str
+    """What the program sends, `dkt_` and two parts with `_` between. It is shown this once."""
+
+
+class AccessTokenPage(BaseModel):
+    """A page of access tokens."""
+
+    items: list[AccessToken]
+    """The access tokens of this page."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
+class ExportedAccessToken(BaseModel):
+    """An access token of a program."""
+
+    id: UUID
+    """The id of the access token."""
+    name: str
+    """What its owner calls it."""
+    scopes: list[str]
+    """What it may do."""
+    organization_id: UUID | None
+    """The organization that it sees."""
+    created_at: AwareDatetime
+    """When it was made."""
+    last_used_at: AwareDatetime | None
+    """When a request last had it."""
+    expires_at: AwareDatetime
+    """When it ends."""
+    revoked_at: AwareDatetime | None
+    """When it was ended before."""
+    revoke_reason: str | None
+    """Why, in a word."""
+
+
 class Session(BaseModel):
     """A session, one for each time that somebody signed in."""
 
@@ -978,7 +1115,7 @@ class TokenPair(BaseModel):
     refresh_token: str | None
     """Fetches the next access token; null when it comes as the cookie."""
     refresh_expires_in: Annotated[int, Field(ge=0)]
-    """The life of the session, in seconds."""
+    """The life of the refresh token, in seconds: 7 days, and at most that of its session."""
     session_id: UUID
     """The id of the session."""
     user: User
@@ -1393,7 +1530,7 @@ class AuditAction(StrEnum):
     `auth.registered`: an account was made. `auth.login`: somebody signed in, or tried to. `auth.lockout`: too many
     wrong passwords. `auth.logout`, `auth.logout_all`: a session, or all, ended by its owner. `auth.session_revoked`:
     a session ended from another one. `auth.refresh_reuse`: a refresh token came twice, and its session was ended.
-    `auth.password_changed`: a password was changed. `auth.password_reset`: one was set by a link. `auth.mfa_begun`, `auth.mfa_enabled`, `auth.mfa_disabled`: a second factor was begun, confirmed, or taken away by its owner. `auth.recovery_codes_created`: there are new codes to recover by. `access.denied`: a signed-in user was refused with `403`.
+    `auth.reauthenticated`: somebody who has signed in proved it again, or tried to. `auth.token_created`, `auth.token_revoked`: an access token of a program was made, or ended, by its owner. `auth.password_changed`: a password was changed. `auth.password_reset`: one was set by a link. `auth.mfa_begun`, `auth.mfa_enabled`, `auth.mfa_disabled`: a second factor was begun, confirmed, or taken away by its owner. `auth.recovery_codes_created`: there are new codes to recover by. `access.denied`: a signed-in user was refused with `403`.
     `user.created_superuser`: an operator made a superuser. `user.updated`: an account was changed; `changes` says
     what of it. `user.created`, `user.deleted`: an account was made by a superuser, or deleted; `changes` says
     `is_superuser` where one was made a superuser. `user.unlocked`: its wrong passwords were forgotten. `user.sessions_revoked`: its sessions were ended by a superuser.
@@ -1415,6 +1552,9 @@ class AuditAction(StrEnum):
     auth_logout_all = "auth.logout_all"
     auth_session_revoked = "auth.session_revoked"
     auth_refresh_reuse = "auth.refresh_reuse"
+    auth_reauthenticated = "auth.reauthenticated"
+    auth_token_created = "auth.token_created"
+    auth_token_revoked = "auth.token_revoked"
     auth_password_changed = "auth.password_changed"
     auth_password_reset = "auth.password_reset"
     auth_mfa_begun = "auth.mfa_begun"
@@ -1485,6 +1625,7 @@ class AuditTargetType(StrEnum):
 
     user = "user"
     session = "session"
+    access_token = "access_token"
     organization = "organization"
     task = "task"
     audit_log = "audit_log"
@@ -1515,6 +1656,8 @@ class AuditLog(BaseModel):
     """The organization it happened in, if it was one."""
     session_id: UUID | None
     """The session it was done in."""
+    access_token_id: UUID | None
+    """The access token it was done with."""
     ip_address: str | None
     """The address it was done from."""
     user_agent: str | None
@@ -1554,6 +1697,9 @@ SuperuserFilterParameter = TypeAliasType("SuperuserFilterParameter", bool)
 
 
 UserIdParameter = TypeAliasType("UserIdParameter", UUID)
+
+
+AccessTokenIdParameter = TypeAliasType("AccessTokenIdParameter", UUID)
 
 
 SessionIdParameter = TypeAliasType("SessionIdParameter", UUID)
@@ -1862,6 +2008,12 @@ class SessionNotFoundProblem(Problem):
     code: SessionNotFoundCode
 
 
+class AccessTokenNotFoundProblem(Problem):
+    """There is no such access token or organization for the caller, or the caller has no session here."""
+
+    code: AccessTokenNotFoundCode
+
+
 class AccountConflictProblem(Problem):
     """Another account has this e-mail or username."""
 
@@ -2112,6 +2264,8 @@ class Export(BaseModel):
     """What other issuers call the user."""
     sessions: list[ExportedSession]
     """The sessions, those that are over too, until they are deleted."""
+    access_tokens: list[ExportedAccessToken]
+    """The access tokens of programs, those that are over too, until they are deleted; never what proves them."""
     memberships: list[ExportedMembership]
     """The organizations, the personal one too, and what the user is there."""
     requests: list[ExportedRequest]

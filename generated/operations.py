@@ -129,7 +129,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "reauthentication_required": ProblemType(
         401,
         "Reauthentication required",
-        "This needs a sign-in of the last 10 minutes. Sign in again and repeat it with the new access token.",
+        "This needs a sign-in of the last 10 minutes. Prove it again by `reauthenticate` and repeat the request, or sign in again.",
     ),
     "wrong_password": ProblemType(
         403,
@@ -164,7 +164,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "quota_exceeded": ProblemType(
         403,
         "Quota exceeded",
-        "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization. `limit` says how many that is; delete some, or ask the operator.",
+        "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization, access tokens of an account. `limit` says how many that is; delete some, or ask the operator.",
         ("limit",),
     ),
     "account_disabled": ProblemType(
@@ -414,7 +414,7 @@ EXTENSIONS: dict[str, Any] = {
         "reauthentication_required": {
             "status": 401,
             "title": "Reauthentication required",
-            "description": "This needs a sign-in of the last 10 minutes. Sign in again and repeat it with the new access token.",
+            "description": "This needs a sign-in of the last 10 minutes. Prove it again by `reauthenticate` and repeat the request, or sign in again.",
         },
         "wrong_password": {
             "status": 403,
@@ -450,7 +450,7 @@ EXTENSIONS: dict[str, Any] = {
             "status": 403,
             "members": ["limit"],
             "title": "Quota exceeded",
-            "description": "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization. `limit` says how many that is; delete some, or ask the operator.",
+            "description": "There are as many of these as there may be: tasks of an organization, organizations that a user made, members of an organization, access tokens of an account. `limit` says how many that is; delete some, or ask the operator.",
         },
         "account_disabled": {
             "status": 403,
@@ -1047,6 +1047,32 @@ class InvalidHeader(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class RecentLoginNeeded(Problem):
+    """401: There is no access token, it is no good, or its owner signed in too long ago."""
+
+    status: ClassVar[int] = 401
+    codes = (
+        "authentication_required",
+        "invalid_token",
+        "token_expired",
+        "token_revoked",
+        "reauthentication_required",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal[
+            "authentication_required", "invalid_token", "token_expired", "token_revoked", "reauthentication_required"
+        ],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
+
+
 class InsufficientScope(Problem):
     """403: The access token lacks a scope, or the operation takes none."""
 
@@ -1174,6 +1200,32 @@ class CrossSiteOrInsufficientScope(Problem):
         )
 
 
+class WrongPassword(Problem):
+    """403: The current password is wrong."""
+
+    status: ClassVar[int] = 403
+    codes = (
+        "wrong_password",
+        "insufficient_scope",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["wrong_password", "insufficient_scope"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
+
+
 class InvalidCursor(Problem):
     """400: The cursor cannot be read."""
 
@@ -1193,6 +1245,57 @@ class InvalidCursor(Problem):
 
 class SessionNotFound(Problem):
     """404: There is no such session for the caller, or sessions are another issuer's affair."""
+
+    status: ClassVar[int] = 404
+    codes = (
+        "not_found",
+        "feature_disabled",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["not_found", "feature_disabled"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class ForbiddenOrQuotaExceeded(Problem):
+    """403: The caller may not do this, or there are as many as there may be."""
+
+    status: ClassVar[int] = 403
+    codes = (
+        "permission_denied",
+        "quota_exceeded",
+        "insufficient_scope",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["permission_denied", "quota_exceeded", "insufficient_scope"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+        limit: int | str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+            members={
+                **({} if limit is None else {"limit": limit}),
+            },
+        )
+
+
+class AccessTokenNotFound(Problem):
+    """404: There is no such access token or organization for the caller, or the caller has no session here."""
 
     status: ClassVar[int] = 404
     codes = (
@@ -1300,32 +1403,6 @@ class UserRefused(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class RecentLoginNeeded(Problem):
-    """401: There is no access token, it is no good, or its owner signed in too long ago."""
-
-    status: ClassVar[int] = 401
-    codes = (
-        "authentication_required",
-        "invalid_token",
-        "token_expired",
-        "token_revoked",
-        "reauthentication_required",
-    )
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal[
-            "authentication_required", "invalid_token", "token_expired", "token_revoked", "reauthentication_required"
-        ],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        www_authenticate: str,
-    ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
-
-
 class StillNeeded(Problem):
     """409: A team or the server would be left without anybody."""
 
@@ -1388,32 +1465,6 @@ class UnsupportedPatchType(Problem):
                 ("Accept-Patch", str(accept_patch)),
                 *(() if accept_encoding is None else (("Accept-Encoding", str(accept_encoding)),)),
             ),
-        )
-
-
-class WrongPassword(Problem):
-    """403: The current password is wrong."""
-
-    status: ClassVar[int] = 403
-    codes = (
-        "wrong_password",
-        "insufficient_scope",
-    )
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal["wrong_password", "insufficient_scope"],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        www_authenticate: str | None = None,
-    ) -> None:
-        super().__init__(
-            code,
-            detail,
-            errors=errors,
-            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
         )
 
 
@@ -1522,37 +1573,6 @@ class NoEmail(Problem):
         errors: Sequence[Fault] = (),
     ) -> None:
         super().__init__(code, detail, errors=errors)
-
-
-class ForbiddenOrQuotaExceeded(Problem):
-    """403: The caller may not do this, or there are as many as there may be."""
-
-    status: ClassVar[int] = 403
-    codes = (
-        "permission_denied",
-        "quota_exceeded",
-        "insufficient_scope",
-    )
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal["permission_denied", "quota_exceeded", "insufficient_scope"],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        www_authenticate: str | None = None,
-        limit: int | str | None = None,
-    ) -> None:
-        super().__init__(
-            code,
-            detail,
-            errors=errors,
-            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
-            members={
-                **({} if limit is None else {"limit": limit}),
-            },
-        )
 
 
 class KeyInProgress(Problem):
@@ -1925,6 +1945,13 @@ class LogoutAll204(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class Reauthenticate204(Result):
+    """The session was signed in to just now."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
 class ListSessions200(Result):
     """A page of sessions."""
 
@@ -1941,6 +1968,45 @@ class RevokeSession204(Result):
 
     status: ClassVar[int] = 204
     set_cookie: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ListAccessTokens200(Result):
+    """A page of access tokens."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.AccessTokenPage | Json[models.AccessTokenPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CreateAccessToken201(Result):
+    """The access token, this once."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.AccessTokenCreated | Json[models.AccessTokenCreated]
+    location: models.LocationHeader
+
+
+@dataclass(slots=True, kw_only=True)
+class GetAccessToken200(Result):
+    """The access token."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.AccessToken | Json[models.AccessToken]
+
+
+@dataclass(slots=True, kw_only=True)
+class RevokeAccessToken204(Result):
+    """The access token is over."""
+
+    status: ClassVar[int] = 204
 
 
 @dataclass(slots=True, kw_only=True)
@@ -2487,7 +2553,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         The account that the access token belongs to.
 
         Source: GET /api/v1/auth/me
-        Raises: InvalidHeader, Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, RecentLoginNeeded, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2535,10 +2601,28 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     ) -> LogoutAll204:
         """End all sessions.
 
-        Ends every session of the account, this one too, and clears the cookie `__Host-refresh`.
+        Ends every session of the account, this one too, and clears the cookie `__Host-refresh`. This needs a sign-in of the last
+        10 minutes (`reauthentication_required`); `logout` needs none.
 
         Source: POST /api/v1/auth/logout-all
-        Raises: Unauthorized, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: RecentLoginNeeded, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def reauthenticate(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.Reauthentication,
+    ) -> Reauthenticate204:
+        """Prove again who is there.
+
+        Proves by the own password that the owner of the session is there, as a sign-in does: for the next 10 minutes the session may do what is answered
+        `reauthentication_required` otherwise. Its tokens stay as they are. Wrong passwords count as wrong ones at sign-in do.
+
+        Source: POST /api/v1/auth/reauthenticate
+        Raises: MalformedBody, Unauthorized, WrongPassword, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -2568,10 +2652,84 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     ) -> RevokeSession204:
         """End one of the own sessions.
 
-        The session is over from now on, on every server; a second request answers `404`.
+        The session is over from now on, on every server; a second request answers `404`. Another one than the own needs a sign-in
+        of the last 10 minutes (`reauthentication_required`).
 
         Source: DELETE /api/v1/auth/sessions/{session_id}
-        Raises: Unauthorized, InsufficientScope, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: RecentLoginNeeded, InsufficientScope, SessionNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class AccessTokensOperations(Protocol[Call_contra]):
+    """Access tokens for programs, which somebody who has signed in makes for them."""
+
+    async def list_access_tokens(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListAccessTokens200:
+        """List own access tokens.
+
+        One page of the access tokens that are not over, newest first. The tokens themselves are shown by no answer but that of `createAccessToken`.
+
+        Source: GET /api/v1/access-tokens
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def create_access_token(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.AccessTokenCreate,
+    ) -> CreateAccessToken201:
+        """Make an access token for a program.
+
+        The answer has the token, which is never shown again: keep it where the program finds it, and send it as `Authorization: Bearer`.
+        It does what its `scopes` allow and the account may do, in one organization where `organization_id` names one. It ends at `expires_at`, by
+        `revokeAccessToken`, and when the password is reset, the account deactivated or deleted, or a superuser ends its sessions. This needs a sign-in of the last 10
+        minutes (`reauthentication_required`). Only superusers make one with `admin`, and never for one organization. An
+        account has 100 at most (`quota_exceeded`).
+
+        Source: POST /api/v1/access-tokens
+        Raises: MalformedBody, RecentLoginNeeded, ForbiddenOrQuotaExceeded, AccessTokenNotFound, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def get_access_token(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        access_token_id: models.AccessTokenIdParameter,
+    ) -> GetAccessToken200:
+        """Get an own access token.
+
+        What it may do and when it was used, as long as it is not over; never the token itself.
+
+        Source: GET /api/v1/access-tokens/{access_token_id}
+        Raises: Unauthorized, InsufficientScope, AccessTokenNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def revoke_access_token(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        access_token_id: models.AccessTokenIdParameter,
+    ) -> RevokeAccessToken204:
+        """End an own access token.
+
+        It is over from now on, on every server; a second request answers `404`.
+
+        Source: DELETE /api/v1/access-tokens/{access_token_id}
+        Raises: Unauthorized, InsufficientScope, AccessTokenNotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3019,10 +3177,11 @@ class ProfileOperations(Protocol[Call_contra]):
     ) -> ChangeMyPassword204:
         """Change the own password.
 
-        Sets another password and ends all other sessions. Wrong current passwords count as wrong ones at sign-in do.
+        Sets another password and ends all other sessions. Wrong current passwords count as wrong ones at sign-in do. It needs
+        a sign-in of the last 10 minutes (`reauthentication_required`).
 
         Source: PUT /api/v1/users/me/password
-        Raises: MalformedBody, Unauthorized, WrongPassword, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, PasswordRefused, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, RecentLoginNeeded, WrongPassword, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, PasswordRefused, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3284,7 +3443,7 @@ class UsersOperations(Protocol[Call_contra]):
         active; its owner may sign in again.
 
         Source: DELETE /api/v1/users/{user_id}/sessions
-        Raises: Unauthorized, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: RecentLoginNeeded, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3593,6 +3752,7 @@ class Handlers(Generic[Public_contra, Optional_contra, Call_contra]):
     """One implementation for each tag."""
 
     auth: AuthOperations[Public_contra, Optional_contra, Call_contra]
+    access_tokens: AccessTokensOperations[Call_contra]
     tasks: TasksOperations[Call_contra]
     organizations: OrganizationsOperations[Call_contra]
     members: MembersOperations[Call_contra]
@@ -4162,7 +4322,7 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=True,
         problems=(
             InvalidHeader,
-            Unauthorized,
+            RecentLoginNeeded,
             InsufficientScope,
             RequestTimeout,
             UriTooLong,
@@ -4275,13 +4435,57 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
         ),
         problems=(
-            Unauthorized,
+            RecentLoginNeeded,
             InsufficientScope,
             FeatureDisabled,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
             TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="reauthenticate",
+        tag="auth",
+        name="reauthenticate",
+        method="POST",
+        path="/api/v1/auth/reauthenticate",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.Reauthentication,
+                    schema="#/paths/~1api~1v1~1auth~1reauthenticate/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                Reauthenticate204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            Unauthorized,
+            WrongPassword,
+            FeatureDisabled,
+            RequestTimeout,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyAttempts,
             HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
@@ -4370,9 +4574,200 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
         ),
         problems=(
-            Unauthorized,
+            RecentLoginNeeded,
             InsufficientScope,
             SessionNotFound,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listAccessTokens",
+        tag="access_tokens",
+        name="list_access_tokens",
+        method="GET",
+        path="/api/v1/access-tokens",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "default", "x-local": "session"},
+        parameters=(
+            Parameter(
+                name="limit",
+                where="query",
+                argument="limit",
+                shape=Scalar(kinds=("integer",), schema="#/components/parameters/Limit/schema"),
+                type=models.LimitParameter,
+                schema="#/components/parameters/Limit/schema",
+                default=50,
+            ),
+            Parameter(
+                name="cursor",
+                where="query",
+                argument="cursor",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/Cursor/schema"),
+                type=models.CursorParameter,
+                schema="#/components/parameters/Cursor/schema",
+            ),
+        ),
+        replies=(
+            Reply(
+                ListAccessTokens200,
+                "#/paths/~1api~1v1~1access-tokens/get/responses/200/content/application~1json/schema",
+                (SetHeader("Link", "link", "#/components/headers/Link/schema"),),
+                (
+                    Representation(
+                        "application/json",
+                        models.AccessTokenPage,
+                        "#/paths/~1api~1v1~1access-tokens/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            InsufficientScope,
+            FeatureDisabled,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="createAccessToken",
+        tag="access_tokens",
+        name="create_access_token",
+        method="POST",
+        path="/api/v1/access-tokens",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive", "x-local": "session"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.AccessTokenCreate,
+                    schema="#/paths/~1api~1v1~1access-tokens/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                CreateAccessToken201,
+                "#/paths/~1api~1v1~1access-tokens/post/responses/201/content/application~1json/schema",
+                (SetHeader("Location", "location", "#/components/headers/Location/schema", required=True),),
+                (
+                    Representation(
+                        "application/json",
+                        models.AccessTokenCreated,
+                        "#/paths/~1api~1v1~1access-tokens/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            RecentLoginNeeded,
+            ForbiddenOrQuotaExceeded,
+            AccessTokenNotFound,
+            RequestTimeout,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getAccessToken",
+        tag="access_tokens",
+        name="get_access_token",
+        method="GET",
+        path="/api/v1/access-tokens/{access_token_id}",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "default", "x-local": "session"},
+        parameters=(
+            Parameter(
+                name="access_token_id",
+                where="path",
+                argument="access_token_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/AccessTokenId/schema"),
+                type=models.AccessTokenIdParameter,
+                schema="#/components/parameters/AccessTokenId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                GetAccessToken200,
+                "#/paths/~1api~1v1~1access-tokens~1{access_token_id}/get/responses/200/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.AccessToken,
+                        "#/paths/~1api~1v1~1access-tokens~1{access_token_id}/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            Unauthorized,
+            InsufficientScope,
+            AccessTokenNotFound,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="revokeAccessToken",
+        tag="access_tokens",
+        name="revoke_access_token",
+        method="DELETE",
+        path="/api/v1/access-tokens/{access_token_id}",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive", "x-local": "session"},
+        parameters=(
+            Parameter(
+                name="access_token_id",
+                where="path",
+                argument="access_token_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/AccessTokenId/schema"),
+                type=models.AccessTokenIdParameter,
+                schema="#/components/parameters/AccessTokenId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                RevokeAccessToken204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            Unauthorized,
+            InsufficientScope,
+            AccessTokenNotFound,
             RequestTimeout,
             UriTooLong,
             ValidationFailed,
@@ -4574,8 +4969,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="bulk_update_users",
         method="POST",
         path="/api/v1/users/bulk",
-        security=({"bearer": ("superuser",)}, {"accessToken": ("users:write", "admin")}, {"password": ()}),
-        extensions={"x-rate-limit": "bulk"},
+        security=({"bearer": ("superuser",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "bulk"},
         body=Body(
             contents=(
                 Content(
@@ -4804,7 +5199,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         problems=(
             MalformedBody,
-            Unauthorized,
+            RecentLoginNeeded,
             WrongPassword,
             FeatureDisabled,
             RequestTimeout,
@@ -5356,7 +5751,7 @@ OPERATIONS: tuple[Operation, ...] = (
             ),
         ),
         problems=(
-            Unauthorized,
+            RecentLoginNeeded,
             Forbidden,
             NotFound,
             RequestTimeout,

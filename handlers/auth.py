@@ -25,6 +25,7 @@ from generated.operations import (
     LogoutAll204,
     LogoutRefused,
     PasswordRefused,
+    Reauthenticate204,
     RefreshRefused,
     RefreshTokens200,
     RefreshTokens204,
@@ -35,20 +36,21 @@ from generated.operations import (
     TokenRefused,
 )
 from handlers.accounts import links, lockout, registration, second_factor
+from handlers.accounts.own_password import prove_password, wrong_password
+from handlers.accounts.updates import demand_recent_sign_in
 from handlers.shared import audit_trail, pagination, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, PublicCall
 from handlers.shared.preconditions import etag
 from persistence.authorization import Caller, NotVisible
 from persistence.engine.pool import Database
-from persistence.queries.accounts import one_time_tokens, sessions, users
-from persistence.queries.accounts.sessions import Lineage, NewSession, Origin
+from persistence.queries.accounts import access_tokens, one_time_tokens, sessions, users
+from persistence.queries.accounts.sessions import REFRESH_LIFETIME, Lineage, NewSession, Origin
 from persistence.queries.accounts.users import Credentials, key
 from security import password_strength
 from security.one_time_tokens import hash_token
 from security.tokens import InvalidToken, RefreshClaims
 
-SESSION_LIFETIME = timedelta(days=7)
 SUCCESS, FAILURE = AuditOutcome.success, AuditOutcome.failure
 GRACE = timedelta(seconds=10)  # in which a refresh token that was exchanged may be sent again
 
@@ -204,6 +206,7 @@ def named_sessions(call: Call) -> set[tuple[UUID, UUID]]:
 
 async def logout_all(call: Call, /) -> LogoutAll204:
     async with call.db.transaction() as db:
+        await demand_recent_sign_in(call, db)
         await sessions.revoke_all(db, by=call.caller, reason="logout_all")
         await record(db, call, AuditAction.auth_logout_all, SUCCESS, target=audit_trail.user(call.caller.id))
     return LogoutAll204(set_cookie=refresh_cookie.clear_refresh())
@@ -221,12 +224,26 @@ async def list_sessions(call: Call, /, *, limit: int, cursor: str | MISSING) -> 
 async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204:
     try:
         async with call.db.transaction() as db:
+            if session_id != call.caller.session_id:
+                await demand_recent_sign_in(call, db)
             await sessions.revoke(db, session_id, by=call.caller, reason="revoked")
             await record(db, call, AuditAction.auth_session_revoked, SUCCESS, target=audit_trail.session(session_id))
     except NotVisible:
         raise SessionNotFound("not_found") from None
     own = session_id == call.caller.session_id
     return RevokeSession204(set_cookie=refresh_cookie.clear_refresh() if own else None)
+
+
+async def reauthenticate(call: Call, /, *, body: models.Reauthentication) -> Reauthenticate204:
+    again = AuditAction.auth_reauthenticated
+    me = await prove_password(call, body.password, again)
+    try:
+        async with call.db.transaction() as db:
+            await sessions.reauthenticate(db, by=call.caller, verified=me.verified)
+            await record(db, call, again, SUCCESS, target=audit_trail.user(call.caller.id))
+    except NotVisible:  # the password was changed meanwhile
+        raise wrong_password() from None
+    return Reauthenticate204()
 
 
 async def get_current_user(call: Call, /) -> GetCurrentUser200:
@@ -250,6 +267,7 @@ async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> 
         await links.take_link(call, db, body.token, "password_reset")
         await users.set_password(db, found.user_id, hashed=hashed, now=call.now)
         await sessions.end_all(db, found.user_id, now=call.now, reason="password_reset")
+        await access_tokens.end_all(db, found.user_id, now=call.now, reason="password_reset")
         await one_time_tokens.end_all(db, found.user_id)
         await lockout.forget_passwords(call.process.keys, db, found.user_id)
         target = audit_trail.user(found.user_id)
@@ -289,7 +307,7 @@ def new_session(call: PublicCall, user_id: UUID, device_name: str | MISSING | No
         user_agent=call.client.user_agent,
         ip_address=call.client.address,
         created_at=call.now,
-        expires_at=call.now + SESSION_LIFETIME,
+        expires_at=call.now + call.process.sessions.lifetime,
     )
 
 
@@ -326,7 +344,8 @@ async def verified(call: PublicCall, found: Credentials | None, identifier: str,
 async def advance(call: PublicCall, claims: RefreshClaims) -> Standing:
     """The session of a refresh token, on to its next one. Raises InvalidToken, RefreshReused; reuse ends it as well."""
     async with call.db.transaction() as db:
-        user, found = await sessions.lock(db, claims.session_id, now=call.now) or (None, None)
+        since = call.now - call.process.sessions.idle
+        user, found = await sessions.lock(db, claims.session_id, now=call.now, used_since=since) or (None, None)
         if user is None or found is None or found.user_id != claims.user_id:
             raise InvalidToken
         if found.generation == claims.generation:
@@ -349,12 +368,13 @@ def is_answered_again(session: Lineage, generation: int, now: datetime) -> bool:
 def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[TokenPair, str | None]:
     """The tokens of a session for the body, and the cookie when the refresh token travels by that."""
     tokens, at = call.process.tokens, session.lineage
-    refresh = tokens.issue_refresh(at.user_id, session.id, at.generation, at.rotated_at, at.expires_at)
-    left = at.expires_at - call.now
+    until = min(at.expires_at, at.rotated_at + REFRESH_LIFETIME)
+    refresh = tokens.issue_refresh(at.user_id, session.id, at.generation, at.rotated_at, until)
+    left = until - call.now
     pair = TokenPair(
         access_token=tokens.issue_access(at.user_id, session.id, call.now),
         token_type="bearer",  # noqa: S106 - a word of RFC 6749
-        expires_in=max(1, int(min(tokens.access_lifetime, left).total_seconds())),
+        expires_in=max(1, int(min(tokens.access_lifetime, at.expires_at - call.now).total_seconds())),
         refresh_token=None if by_cookie else refresh,
         refresh_expires_in=int(left.total_seconds()),
         session_id=session.id,

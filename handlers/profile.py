@@ -18,11 +18,11 @@ from generated.operations import (
     PasswordRefused,
     UpdateMyProfile200,
     WrongCode,
-    WrongPassword,
 )
 from handlers.accounts import data_export, lockout, second_factor
 from handlers.accounts.deletion import erase
-from handlers.accounts.updates import change, demand_recent_login, demand_version, hold
+from handlers.accounts.own_password import prove_password, wrong_password
+from handlers.accounts.updates import change, demand_recent_login, demand_recent_sign_in, demand_version, hold
 from handlers.shared import audit_trail, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
@@ -67,12 +67,9 @@ async def export_my_data(call: Call, /) -> ExportMyData200:
 
 
 async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> ChangeMyPassword204:
-    me = await users.find_my_password(call.db, by=call.caller, origin=lockout.origin_of(call))
-    verdict = await lockout.verify(call, body.current_password, me.hashed_password, of=me.id, is_known=me.is_known)
-    changed, myself = AuditAction.auth_password_changed, audit_trail.user(me.id)
-    if me.hashed_password is None or not verdict.right:
-        await record(call.db, call, changed, AuditOutcome.failure, target=myself, reason="wrong_password")
-        raise WrongPassword("wrong_password", "The current password is wrong.")
+    changed, myself = AuditAction.auth_password_changed, audit_trail.user(call.caller.id)
+    await demand_recent_sign_in(call, call.db)
+    me = await prove_password(call, body.current_password, changed)
     names = [name for name in (me.username, me.full_name) if name is not None]
     try:
         await call.passwords.check(body.new_password, email=me.email or "", names=names)
@@ -81,12 +78,12 @@ async def change_my_password(call: Call, /, *, body: models.PasswordChange) -> C
     hashed = await call.passwords.hash(body.new_password)
     try:
         async with call.db.transaction() as db:
-            await users.set_my_password(db, by=call.caller, verified=me.hashed_password, hashed=hashed)
+            await users.set_my_password(db, by=call.caller, verified=me.verified, hashed=hashed)
             await sessions.revoke_others(db, by=call.caller, reason="password_changed")
             await one_time_tokens.end_ways_in(db, me.id)
             await record(db, call, changed, AuditOutcome.success, target=myself, changes=["password"])
     except NotVisible:  # it was changed by somebody else meanwhile
-        raise WrongPassword("wrong_password", "The current password is wrong.") from None
+        raise wrong_password() from None
     return ChangeMyPassword204()
 
 

@@ -32,13 +32,13 @@ from generated.operations import (
 )
 from handlers.accounts import links, lockout, registration
 from handlers.accounts.deletion import erase
-from handlers.accounts.updates import change, demand_recent_login, demand_version
+from handlers.accounts.updates import change, demand_recent_login, demand_recent_sign_in, demand_version
 from handlers.shared import audit_trail, pagination
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
-from persistence.queries.accounts import one_time_tokens, second_factors, sessions, user_lists, users
+from persistence.queries.accounts import access_tokens, one_time_tokens, second_factors, sessions, user_lists, users
 from persistence.queries.accounts.user_lists import Filters, beginnings
 from persistence.queries.accounts.users import NewUser
 from security import password_strength
@@ -196,7 +196,9 @@ async def revoke_user_sessions(call: Call, /, *, user_id: UUID) -> RevokeUserSes
     ended = AuditAction.user_sessions_revoked
     async with call.db.transaction() as db:
         await user_lists.hold(db, user_id, by=call.caller)
+        await demand_recent_sign_in(call, db)
         await sessions.end_all(db, user_id, now=call.now, reason="revoked_by_superuser")
+        await access_tokens.end_all(db, user_id, now=call.now, reason="revoked_by_superuser")
         await users.revoke_tokens(db, user_id, now=call.now)
         await record(db, call, ended, AuditOutcome.success, target=audit_trail.user(user_id))
     return RevokeUserSessions204()

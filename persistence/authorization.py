@@ -23,11 +23,13 @@ from sqlalchemy import (
     Subquery,
     Update,
     and_,
+    any_,
     case,
     func,
     insert,
     literal,
     literal_column,
+    null,
     or_,
     select,
     true,
@@ -38,15 +40,21 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from persistence.engine import keyset
 from persistence.engine.keyset import After, Item, Order, Page
 from persistence.engine.statements import Rows, Sql, typed, when
-from persistence.tables import Member, Organization, Row, Session, User
+from persistence.tables import AccessToken, Member, Organization, Row, Session, User
 
 M = TypeVar("M")
 Roles: TypeAlias = tuple[str, ...]
 Id: TypeAlias = UUID | InstrumentedAttribute[UUID]
+ADMIN = "admin"
+"""The scope with which the access token of a superuser is that of one."""
 
 
 class SessionOver(Exception):  # noqa: N818 - it says what is the case
     """The session has ended, or the account is not active any more."""
+
+
+class InsufficientScope(Exception):  # noqa: N818 - it says what is the case
+    """The access token of the caller lives, but is not for this."""
 
 
 class NotVisible(Exception):  # noqa: N818 - it says what is the case
@@ -87,7 +95,7 @@ class Room:
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen it would take three times as long to make, for each request
 class Caller:
-    """Who asks, in which session, and when. A caller of another issuer has no session."""
+    """Who asks, in which session, and when. A program has an access token, a caller of another issuer neither."""
 
     id: UUID
     session_id: UUID | MISSING
@@ -96,12 +104,20 @@ class Caller:
     """When a caller of another issuer proved who it is, if that is told; that of a session is in its row."""
     issued_at: datetime | MISSING = MISSING
     """When the token of a caller of another issuer was issued."""
+    token_id: UUID | MISSING = MISSING
+    """The access token of a program, which proves no sign-in,"""
+    secret_hash: bytes | MISSING = MISSING
+    """the hash of its secret,"""
+    scopes: Sequence[str] | MISSING = MISSING
+    """and those that it must have."""
     as_superuser: bool | MISSING = MISSING
     """True: the caller owns every team, if it is a superuser. Give it only where an audit log is written of it."""
 
 
 def me(by: Caller) -> CTE:
-    """The caller while the session lives; no row otherwise."""
+    """The caller while the session or the access token lives, and that has the scopes; no row otherwise."""
+    if by.token_id is not MISSING:
+        return program(by)
     account = select(User.id, User.is_superuser).where(User.id == by.id, User.is_active)
     if by.session_id is MISSING:
         proved = type_coerce(by.authenticated_at, Session.authenticated_at.type).label("authenticated_at")
@@ -113,15 +129,36 @@ def me(by: Caller) -> CTE:
     return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
 
 
+def program(by: Caller) -> CTE:
+    """The owner of an access token: a superuser only with the scope for that, and never one who has just signed in."""
+    token = AccessToken
+    is_superuser = and_(User.is_superuser, literal(ADMIN) == any_(token.scopes)).label("is_superuser")
+    never = type_coerce(null(), Session.authenticated_at.type).label("authenticated_at")
+    account = select(User.id, is_superuser, never).join(token, token.user_id == User.id)
+    live = token.revoked_at.is_(None), token.expires_at > by.now, token.secret_hash == by.secret_hash
+    has_scopes = when(by.scopes, lambda wanted: token.scopes.contains(type_coerce(wanted, token.scopes.type)))
+    return account.where(token.id == by.token_id, User.id == by.id, User.is_active, *live, has_scopes).cte("me")
+
+
+def in_reach(organization_id: Any, by: Caller) -> ColumnElement[bool]:
+    """True, but for an access token that is for another organization."""
+    if by.token_id is MISSING:
+        return true()
+    only = select(AccessToken.organization_id).where(AccessToken.id == by.token_id).scalar_subquery()
+    return or_(only.is_(None), organization_id == only)
+
+
 def role_in(organization_id: Id, by: Caller, caller: CTE, *, held: bool = False) -> ColumnElement[str | None]:
     """The caller's role there, or null. Who asks as a superuser owns every team. `held`: until the transaction ends."""
-    member = select(Member.role).where(Member.organization_id == organization_id, Member.user_id == caller.c.id)
+    reach = in_reach(Member.organization_id, by)
+    member = select(Member.role).where(Member.organization_id == organization_id, Member.user_id == caller.c.id, reach)
     member = member.with_for_update(read=True) if held else member
     own = member.correlate_except(Member).scalar_subquery()
     if by.as_superuser is MISSING:
         return own
     team = aliased(Organization, name="team")
-    owner = select(literal("owner")).where(team.id == organization_id, team.kind == "team", caller.c.is_superuser)
+    is_owner = team.id == organization_id, team.kind == "team", caller.c.is_superuser, in_reach(team.id, by)
+    owner = select(literal("owner")).where(*is_owner)
     return func.coalesce(owner.correlate_except(team).scalar_subquery(), own)
 
 
@@ -229,7 +266,7 @@ def listed_everywhere(
     counted: Rows | None = None,
 ) -> Sql:
     """A page of the rows of all organizations that the caller is a member of. Read it with `listed`."""
-    own = select(Member.organization_id).where(Member.user_id == by.id).subquery("own")
+    own = places_of(by).subquery("own")
     here = within == own.c.organization_id
     theirs, count = rows.where(here).correlate(own), None
     if counted is not None:
@@ -240,7 +277,12 @@ def listed_everywhere(
 
 def of_the_caller(organization_id: InstrumentedAttribute[UUID], by: Caller) -> ColumnElement[bool]:
     """True for the organizations that the caller is a member of."""
-    return organization_id.in_(select(Member.organization_id).where(Member.user_id == by.id))
+    return organization_id.in_(places_of(by))
+
+
+def places_of(by: Caller) -> Select[UUID]:
+    """The organizations that the caller is a member of."""
+    return select(Member.organization_id).where(Member.user_id == by.id, in_reach(Member.organization_id, by))
 
 
 def listed_mine(

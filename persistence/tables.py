@@ -115,6 +115,26 @@ class Session(Row):
     revoke_reason: Mapped[str | None] = mapped_column(String(32))
 
 
+class AccessToken(Row):
+    """What a program calls with, in place of its owner. Of the token the hash of its secret is kept."""
+
+    __tablename__ = "access_tokens"
+    __table_args__ = (CheckConstraint("(revoked_at IS NULL) = (revoke_reason IS NULL)", name="revoke_reason"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    organization_id: Mapped[UUID | None] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
+    """The one that it sees; null: all of its owner."""
+    name: Mapped[str] = mapped_column(String(100))
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    secret_hash: Mapped[bytes]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    revoke_reason: Mapped[str | None] = mapped_column(String(32))
+
+
 class ExternalIdentity(Row):
     """Whom another issuer's tokens stand for. The issuer is the namespace of its subjects."""
 
@@ -343,6 +363,7 @@ class AuditLog(Row):
     target_id: Mapped[UUID | None]
     organization_id: Mapped[UUID | None]
     session_id: Mapped[UUID | None]
+    access_token_id: Mapped[UUID | None]
     ip_address: Mapped[str | None] = mapped_column(INET)
     user_agent: Mapped[str | None] = mapped_column(String(500))
     request_id: Mapped[str] = mapped_column(String(128))

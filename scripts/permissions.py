@@ -34,7 +34,7 @@ WITHOUT_TOKEN = {"getMetrics": UNSEEN}
 """What takes a credential of its own, which nobody here has."""
 OF_OTHERS = {"removeMember": Action.manage_members}
 """What it takes to do to others what everybody may do to himself."""
-THINGS = {"organization_id", "task_id", "user_id", "session_id", "audit_log_id", "code"}
+THINGS = {"organization_id", "task_id", "user_id", "session_id", "access_token_id", "audit_log_id", "code"}
 
 
 class Undecided(Exception):  # noqa: N818 - it says what is the case

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Write generated/ from openapi.yaml, docs/security.md from the tests, docs/permissions.md from contract and policy, the
+# Write generated/ from openapi.yaml, docs/security.md from the tests, docs/permissions.md and docs/scopes.md from contract and policy, the
 # tables of docs/operations.md from the settings, of README.md from the contract, of contract/README.md from the engine's
 # tests. `--check` changes nothing and fails when one of them is stale.
 set -euo pipefail
@@ -17,6 +17,7 @@ if [[ "$out" != generated ]]; then
 fi
 "$python" -m scripts.security_page "$@"
 "$python" -m scripts.permissions "$@"
+"$python" -m scripts.scopes "$@"
 "$python" -m scripts.operations "$@"
 "$python" -m scripts.readme "$@"
 "$python" -m scripts.support "$@"

@@ -16,6 +16,8 @@ from contract.parsing import DEEPEST, LARGE_BODY, MOST_VALUES
 from contract.schemas import Schemas
 from contract.types import ProblemType
 from contract.validation import faults
+from scripts.contract_parts import body_members, codes, is_open, is_problem, operations, parameters
+from scripts.secret_rules import TOKEN, name_scopes, tell_secrets_once
 
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
 MAP = {"type": "object", "additionalProperties": TEXT}
@@ -34,52 +36,17 @@ OURS = Schemas(
     }
 )
 """The types of what is ours in a document."""
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 PROBLEM_MEDIA = ("application/problem+json", "application/json")
 LOCAL = ("accounts", "session")
 OFF = "feature_disabled"
 BEARER, COOKIE = "bearer", "cookie"
-TOKEN, SUPERUSER, ADMIN = "accessToken", "superuser", "admin"
-LACKING = "insufficient_scope"
-READING = ("get", "head", "options", "trace")
 TAKEN = "an alternative is `bearer`, a cookie, the password flow of OAuth, or another token where calling is optional"
 STATUS = "is no status: ranges and `default` are too vague to generate from"
 EXAMPLE = "the example does not say what x-problems says of this code"
-FIRST_ERROR = 400
 MOST = f"{LARGE_BODY} bytes, {MOST_VALUES} values or {DEEPEST} levels"
 MET = {"path": ("404",), "header": ("400",), "query": ("422",)}
 """What an operation with a parameter there can answer."""
 MET_BY_BODIES = ("400", "413", "415")
-
-
-def operations(document: Node) -> Iterator[tuple[Node, Node, str]]:
-    """Every operation, its path, and where it stands."""
-    for path, item in document.get("paths", {}).items():
-        for method in METHODS:
-            if isinstance(item, dict) and method in item:
-                yield item[method], item, child("#/paths", path, method)
-
-
-def parameters(document: Node, item: Node, operation: Node) -> list[Node]:
-    """The parameters of an operation."""
-    named = [resolve(document, one, "#")[0] for node in (item, operation) for one in node.get("parameters", [])]
-    return list({(one.get("in"), one.get("name")): one for one in named}.values())
-
-
-def body_members(document: Node, operation: Node) -> Node:
-    """The members of the JSON that an operation takes."""
-    body, _ = resolve(document, operation.get("requestBody", {}), "#")
-    content: list[Node] = list(body.get("content", {}).values())
-    schema: Node = content[0].get("schema", {}) if content else {}
-    members: Node = resolve(document, schema, "#")[0].get("properties", {})
-    return members
-
-
-def codes(document: Node, operation: Node) -> dict[str, None]:
-    """The codes of the problems that an operation declares."""
-    shared = [resolve(document, raw, "#")[0] for raw in operation.get("responses", {}).values()]
-    examples = [one.get("examples", {}) for node in shared for one in node.get("content", {}).values()]
-    return dict.fromkeys(code for each in examples for code in each)
 
 
 def say_all(document: Node) -> Iterator[Refused]:
@@ -95,10 +62,6 @@ def say_all(document: Node) -> Iterator[Refused]:
             yield Refused(at, "needs exactly one tag, declared in the document's tags")
         if all(is_problem(status) for status in operation.get("responses", {})):
             yield Refused(child(at, "responses"), "declares problems only")
-
-
-def is_problem(status: str) -> bool:
-    return status.isdecimal() and int(status) >= FIRST_ERROR
 
 
 def hold_to_types(document: Node) -> Iterator[Refused]:
@@ -119,12 +82,6 @@ def count_requests(document: Node) -> Iterator[Refused]:
             continue
         if is_open(document, operation) and classes[named] and "ip" not in classes[named]:
             yield Refused(place, "counts no address, where anybody may call")
-
-
-def is_open(document: Node, operation: Node) -> bool:
-    """Whether anybody may call."""
-    security = operation.get("security", document.get("security", []))
-    return isinstance(security, list) and (not security or {} in security)
 
 
 def count_disclosures(document: Node) -> Iterator[Refused]:
@@ -184,35 +141,6 @@ def is_checked(name: str, scheme: Node, scopes: list[str], *, optional: bool) ->
     if scheme.get("type") == "oauth2":
         return list(scheme.get("flows", {})) == ["password"]
     return (scheme.get("type") == "apiKey" and scheme.get("in") == COOKIE) or (is_token and optional)
-
-
-def name_scopes(document: Node) -> Iterator[Refused]:
-    """An operation names the scopes of access tokens, or takes none, where the document has such tokens at all."""
-    tags = [tag.get("name") for tag in document.get("tags", [])]
-    if TOKEN not in document.get("components", {}).get("securitySchemes", {}):
-        return
-    for operation, _, at in operations(document):
-        if is_open(document, operation):
-            continue
-        named, place = beside(document, operation, TOKEN), child(at, "security")
-        if bool(named) == bool(operation.get("x-signed-in-only")):
-            yield Refused(at, f"needs either scopes beside `{TOKEN}` or `x-signed-in-only: true`")
-        elif named:
-            allowed = [f"{tag}:{'read' if at.rpartition('/')[2] in READING else 'write'}" for tag in tags]
-            more = [ADMIN] if beside(document, operation, BEARER) == [SUPERUSER] else []
-            if named[0] not in allowed or named[1:] != more:
-                wanted = f"a tag with `{allowed[0].partition(':')[2]}`" + (f", then `{ADMIN}`" if more else " alone")
-                yield Refused(place, f"has other scopes beside `{TOKEN}` than {wanted}")
-        if LACKING not in codes(document, operation):
-            yield Refused(at, f"does not declare {LACKING}")
-
-
-def beside(document: Node, operation: Node, scheme: str) -> list[str]:
-    """What stands beside a scheme in the first alternative that has it."""
-    security = operation.get("security", document.get("security", []))
-    alternatives = [one for one in security if isinstance(one, dict)] if isinstance(security, list) else []
-    found: list[str] = next((one[scheme] for one in alternatives if scheme in one), [])
-    return found
 
 
 def name_what_is_ours(document: Node) -> Iterator[Refused]:
@@ -324,6 +252,7 @@ RULES: tuple[Callable[[Node], Iterator[Refused]], ...] = (
     count_disclosures,
     hold_to_security,
     name_scopes,
+    tell_secrets_once,
     name_what_is_ours,
     take_one_kind_of_body,
     take_small_bodies,

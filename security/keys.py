@@ -11,7 +11,7 @@ from jwt.exceptions import InvalidKeyError
 
 SHORTEST_KEY = 32  # bytes, the least for HS256 (RFC 7518, 3.2)
 
-Label: TypeAlias = Literal["kid", "refresh", "cursor", "throttle", "fingerprint", "deletion", "totp"]
+Label: TypeAlias = Literal["kid", "refresh", "cursor", "throttle", "fingerprint", "deletion", "totp", "access_token"]
 
 
 class UnusableKey(ValueError):  # noqa: N818 - it says what is the case

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +16,10 @@ from pydantic_core import from_json
 from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, SCHEMES, TITLE, VERSION, Handlers
-from handlers import audit, auth, members, meta, organizations, profile, tasks, users
-from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas
+from handlers import access_tokens, audit, auth, members, meta, organizations, profile, tasks, users
+from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas, SessionLife
 from persistence.engine.pool import Database
+from security.access_tokens import AccessTokens
 from security.cursors import Cursors
 from security.encryption import Encryption
 from security.keys import Keys
@@ -56,6 +58,7 @@ Opened: TypeAlias = Callable[[], AbstractAsyncContextManager[Database]]
 HANDLERS: Handlers[PublicCall, PublicCall, Call] = Handlers(
     meta=meta,
     auth=auth,
+    access_tokens=access_tokens,
     profile=profile,
     users=users,
     organizations=organizations,
@@ -104,7 +107,8 @@ def create_app(
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
             sending = delivering(chosen, calls.db, process.mail, metrics.count_mail)
-            async with measuring, process.quotas.tasks.counting_in(bulkheads.beside(calls.db)), sending:
+            counting = process.quotas.tasks.counting_in(bulkheads.beside(calls.db))
+            async with measuring, counting, sending, calls.uses.writing_to(calls.db):
                 capacity = Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)
                 yield {CAPACITY: capacity, REFUSALS: Refusals(cors.headers, root)}
             calls.outages.close()
@@ -188,10 +192,12 @@ def process_of(
             composition=chosen.password_composition,
         ),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
+        access_tokens=AccessTokens(keys),
         cursors=Cursors(keys),
         seeds=Encryption(keys, "totp"),
         metrics=metrics,
         life=life,
+        sessions=SessionLife(timedelta(days=chosen.session_days), timedelta(days=chosen.session_idle_days)),
         sessions_per_user=chosen.sessions_per_user,
         sign_ins=sign_ins_of(chosen),
         has_pages=chosen.docs,

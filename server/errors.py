@@ -1,6 +1,6 @@
 """What becomes of an error: the one table from what handlers and the database raise to the problems of the contract."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,7 @@ from generated.operations import (
     PROBLEM_TYPES,
     AccountConflict,
     Forbidden,
+    InsufficientScope,
     MemberNotAdded,
     NotFound,
     OrganizationConflict,
@@ -73,6 +74,8 @@ CONSTRAINTS: dict[str, Callable[[], Problem]] = {
     "fk_organization_members_user_id": lambda: unauthorized("token_revoked"),
     "fk_tasks_organization_id": NotFound,  # deleted in the meantime
     "fk_tasks_user_id": lambda: unauthorized("token_revoked"),
+    "fk_access_tokens_user_id": lambda: unauthorized("token_revoked"),
+    "fk_access_tokens_organization_id": NotFound,
     "fk_sessions_user_id": lambda: unauthorized("token_revoked"),
 }
 """The problem of each constraint that a request can break (SQLSTATE 23503, 23505)."""
@@ -105,6 +108,17 @@ def unauthorized(code: str) -> Unauthorized:
             return Unauthorized("token_revoked", www_authenticate=challenge)
         case _:
             return Unauthorized("invalid_token", www_authenticate='Bearer error="invalid_token"')
+
+
+def insufficient_scope(scopes: Sequence[str]) -> InsufficientScope:
+    """The problem for an access token that is not for this (RFC 6750, 3.1); no scopes: no access token is."""
+    if not scopes:
+        detail = "This takes no access token of a program: sign in, and send the token of the session."
+        return InsufficientScope(detail=detail, www_authenticate='Bearer error="insufficient_scope"')
+    needed = " ".join(scopes)
+    challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
+    detail = f"The access token is not for this: it needs `{needed}`."
+    return InsufficientScope(detail=detail, www_authenticate=challenge)
 
 
 def problem_of(error: Exception) -> Problem | None:

@@ -19,7 +19,18 @@ from persistence.queries.audit import Entry
 from persistence.queries.due import end_of_day
 from persistence.search.sorting import write_sort_key
 from persistence.search.vectors import write_tagged_vector
-from persistence.tables import AuditLog, Member, OneTimeToken, Organization, Row, SecondFactor, Session, Task, User
+from persistence.tables import (
+    AccessToken,
+    AuditLog,
+    Member,
+    OneTimeToken,
+    Organization,
+    Row,
+    SecondFactor,
+    Session,
+    Task,
+    User,
+)
 from security.encryption import Encryption
 from security.keys import Keys
 from security.one_time_tokens import hash_token, make_token
@@ -59,6 +70,7 @@ def deletion(by: Caller, task_id: UUID) -> Entry:
         target_id=task_id,
         organization_id=None,
         session_id=None,
+        access_token_id=None,
         ip_address=None,
         user_agent=None,
         request_id="the-request",
@@ -124,6 +136,14 @@ class Factory:
         await self.row(SecondFactor, {"created_at": NOW} | plain)
         if plain["confirmed_at"] is not None:
             await self.db.fetch("UPDATE users SET mfa_enabled = true WHERE id = $1", [user_id])
+
+    async def access_token(self, user_id: UUID, *scopes: str, **values: Any) -> UUID:
+        """An access token that lives for a month, which none knows: `tests/access_tokens.py` has one that calls."""
+        token_id = values.get("id", uuid4())
+        moments = {"created_at": NOW, "expires_at": NOW + timedelta(days=30)}
+        plain = {"id": token_id, "user_id": user_id, "name": "A program", "scopes": list(scopes)} | moments
+        await self.row(AccessToken, plain | {"secret_hash": b""} | values)
+        return UUID(str(token_id))
 
     async def organization(self, members: Mapping[str, str]) -> tuple[UUID, dict[str, SignedIn]]:
         """A team and its members, made by name and role: `organization({"ada": "owner", "bob": "member"})`."""

@@ -27,6 +27,7 @@ class Section(Protocol):
 SECTIONS: dict[str, tuple[Section, ...]] = {
     "identities": (exports.list_identities,),
     "sessions": (exports.list_sessions,),
+    "access_tokens": (exports.list_access_tokens,),
     "memberships": (exports.list_memberships,),
     "requests": (exports.list_requests,),
     "tasks": (exports.list_tasks, exports.list_received),

@@ -17,7 +17,7 @@ from handlers.shared.preconditions import versions
 from handlers.shared.time_zones import demand_zone
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.engine.pool import Database
-from persistence.queries.accounts import one_time_tokens, sessions, users
+from persistence.queries.accounts import access_tokens, one_time_tokens, sessions, users
 from persistence.queries.accounts.users import Changes, Held, key, words
 
 RECENT = timedelta(minutes=10)
@@ -49,6 +49,7 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
             await sessions.end_others(db, user_id, by=call.caller, reason=reason)
             await one_time_tokens.end_all(db, user_id)
         if patch.is_active is False:
+            await access_tokens.end_all(db, user_id, now=call.now, reason="deactivated")
             await users.revoke_tokens(db, user_id, now=call.now)
         updated, target = AuditAction.user_updated, audit_trail.user(user_id)
         await record(db, call, updated, AuditOutcome.success, target=target, changes=changed)
@@ -90,6 +91,11 @@ def demand_recent_login(authenticated_at: datetime | None, now: datetime) -> Non
     if authenticated_at is None or now - authenticated_at > RECENT:
         detail = "You signed in too long ago for this. Sign in again, and repeat it within 10 minutes."
         raise RecentLoginNeeded("reauthentication_required", detail, www_authenticate=CHALLENGE)
+
+
+async def demand_recent_sign_in(call: Call, db: Database) -> None:
+    """Raises SessionOver, RecentLoginNeeded."""
+    demand_recent_login(await sessions.find_authenticated_at(db, by=call.caller), call.now)
 
 
 async def is_last_superuser(call: Call, db: Database, user: models.User, superusers: frozenset[UUID]) -> bool:

@@ -64,6 +64,7 @@ def entry_of(
         target_id=None if target is None else target.id,
         organization_id=facts.get("organization_id"),
         session_id=None if actor is None or actor.session_id is MISSING else actor.session_id,
+        access_token_id=None if actor is None or actor.token_id is MISSING else actor.token_id,
         ip_address=call.client.address,
         user_agent=call.client.user_agent,
         request_id=call.client.request_id,
@@ -92,6 +93,10 @@ def user(user_id: UUID) -> AuditTarget:
 
 def session(session_id: UUID) -> AuditTarget:
     return AuditTarget(type=AuditTargetType.session, id=session_id)
+
+
+def access_token(access_token_id: UUID) -> AuditTarget:
+    return AuditTarget(type=AuditTargetType.access_token, id=access_token_id)
 
 
 def task(task_id: UUID) -> AuditTarget:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from generated.operations import GetHealth200, GetHealth503, NotFound
 from handlers.shared.health_check import Glance
 from persistence.authorization import Caller, Room
 from persistence.engine.pool import Database
+from security.access_tokens import AccessTokens
 from security.cursors import Cursors
 from security.encryption import Encryption
 from security.keys import Keys
@@ -42,6 +43,13 @@ class Quota(NamedTuple):
 
     amount: int
     seconds: int
+
+
+class SessionLife(NamedTuple):
+    """How long a session lives in all, and how long when it is not used, which a refresh judges."""
+
+    lifetime: timedelta
+    idle: timedelta
 
 
 class TaskCounts(Protocol):
@@ -102,11 +110,13 @@ class Process:
     keys: Keys
     passwords: Passwords
     tokens: Tokens
+    access_tokens: AccessTokens
     cursors: Cursors
     seeds: Encryption
     """What keeps what codes of second factors are made of."""
     metrics: Metrics
     life: Life
+    sessions: SessionLife
     sessions_per_user: int
     sign_ins: Quota
     """Wrong passwords that an account, or an identifier of none, has from anywhere but the networks it knows."""

@@ -35,6 +35,7 @@ AUDIT_LOG: list[Any] = [
     reference("target"),
     AuditLog.organization_id,
     AuditLog.session_id,
+    AuditLog.access_token_id,
     AuditLog.ip_address,
     AuditLog.user_agent,
     AuditLog.request_id,
@@ -67,6 +68,7 @@ class Entry:
     target_id: UUID | None
     organization_id: UUID | None
     session_id: UUID | None
+    access_token_id: UUID | None
     ip_address: str | None
     user_agent: str | None
     request_id: str

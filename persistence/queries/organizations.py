@@ -12,7 +12,18 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 
 from generated import models
-from persistence.authorization import Caller, Full, SessionOver, listed, listed_mine, me, seen, seen_with_role
+from persistence.authorization import (
+    Caller,
+    Full,
+    InsufficientScope,
+    SessionOver,
+    in_reach,
+    listed,
+    listed_mine,
+    me,
+    seen,
+    seen_with_role,
+)
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, given, query, trusted, typed
 from persistence.tables import Member, Organization, Task
@@ -59,14 +70,16 @@ def find(organization_id: UUID, *, by: Caller) -> Sql:
 def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of those that the caller is a member of, by name."""
     rows = select(*seen_by_member(by)).join(Member, Member.organization_id == Organization.id)
-    mine = rows.where(Member.user_id == by.id)
+    mine = rows.where(Member.user_id == by.id, in_reach(Organization.id, by))
     return listed_mine(mine, Organization.id, by=by, order=BY_NAME, after=after, limit=limit)
 
 
 def founded(records: list[Record]) -> models.Organization:
-    """The row of `insert`. Raises SessionOver, Full."""
+    """The row of `insert`. Raises SessionOver, InsufficientScope, Full."""
     if not records:
         raise SessionOver
+    if not records[0]["reaches_all"]:
+        raise InsufficientScope
     if records[0][0] is None:
         raise Full
     return whole(records[0])
@@ -79,14 +92,16 @@ def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by
     made = select(Organization.id).where(Organization.created_by == by.id).limit(most).subquery()
     has_room = select(func.count()).select_from(made).scalar_subquery() < type_coerce(most, Organization.version.type)
     team = {"id": organization_id, "kind": literal("team"), "created_by": caller.c.id} | given(organization) | moments
-    rows = select(*typed(Organization, team).values()).select_from(caller).where(has_room)
+    reaches_all = in_reach(type_coerce(organization_id, Organization.id.type), by)  # and no token has a new one
+    rows = select(*typed(Organization, team).values()).select_from(caller).where(has_room, reaches_all)
     stored = [getattr(Organization, name) for name in NAMES if name in Organization.__table__.columns]
     new = insert_into(Organization).from_select([*team], rows).returning(*stored).cte("founded")
     owner = {"organization_id": new.c.id, "user_id": caller.c.id, "role": literal("owner")} | moments
     rows = select(*typed(Member, owner).values()).select_from(new.join(caller, true()))
     joined = insert_into(Member).from_select([*owner], rows).cte("joined")
     shown_to = caller.outerjoin(new, true())
-    return select(*shown(literal(1), literal("owner"), new.c)).select_from(shown_to).add_cte(joined)
+    columns = *shown(literal(1), literal("owner"), new.c), reaches_all.label("reaches_all")
+    return select(*columns).select_from(shown_to).add_cte(joined)
 
 
 @query(lambda _: None)

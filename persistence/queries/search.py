@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 
-from persistence.authorization import Caller, listed, listed_in, listed_mine
+from persistence.authorization import Caller, listed, listed_in, listed_mine, places_of
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Sql, query, unindexed
 from persistence.queries.task_filters import Filters
@@ -106,7 +106,7 @@ def list_matching(
     Each organization of the caller is looked for by its own tag: what it costs is a matter of its tasks alone.
     """
     if organization_id is MISSING:
-        own = select(Member.organization_id.label("id")).where(Member.user_id == by.id).subquery("own")
+        own = places_of(by).with_only_columns(Member.organization_id.label("id")).subquery("own")
     else:
         own = select(type_coerce(organization_id, Uuid).label("id")).subquery("own")
     queries = [

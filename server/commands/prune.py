@@ -1,4 +1,4 @@
-"""Delete sessions 30 days after they expired, wrong passwords, kept answers and links after a day, old audit records.
+"""Delete sessions and access tokens 30 days after they expired, what is kept for a day, and old audit records.
 
 Run it once a day. Requests are answered meanwhile: it deletes in small batches, each of which stays deleted.
 """
@@ -14,7 +14,15 @@ from sqlalchemy.orm import InstrumentedAttribute
 from persistence.engine.pool import Transaction
 from persistence.queries import retention
 from persistence.queries.idempotency import LIFE
-from persistence.tables import AuditLog, DeletedIdentity, IdempotencyKey, LoginThrottle, OneTimeToken, Session
+from persistence.tables import (
+    AccessToken,
+    AuditLog,
+    DeletedIdentity,
+    IdempotencyKey,
+    LoginThrottle,
+    OneTimeToken,
+    Session,
+)
 from server.database import success
 from server.database.connect import connected, opened
 from server.settings.settings import Settings
@@ -30,6 +38,7 @@ class Kept(NamedTuple):
 def kept(settings: Settings) -> list[Kept]:
     return [
         Kept(Session.expires_at, timedelta(days=30)),
+        Kept(AccessToken.expires_at, timedelta(days=30)),
         Kept(LoginThrottle.updated_at, timedelta(days=1)),
         Kept(IdempotencyKey.created_at, LIFE),
         Kept(OneTimeToken.expires_at, timedelta(days=1)),

@@ -118,6 +118,7 @@ async def note_deed(
             target_id=user_id,
             organization_id=None,
             session_id=None,
+            access_token_id=None,
             ip_address=None,
             user_agent=None,
             request_id=command,

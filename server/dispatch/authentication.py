@@ -13,6 +13,7 @@ from generated.operations import CrossSite, ServiceUnavailable
 from handlers.accounts import provisioning
 from handlers.shared.call import Call, Process, PublicCall
 from persistence.authorization import Caller
+from security.access_tokens import PREFIX, Program
 from security.external_tokens import KeysUnavailable, Outsider, Outsiders
 from security.tokens import ExpiredToken, InvalidToken
 from server.errors import unauthorized
@@ -43,6 +44,16 @@ class Guest(Principal):
     @override
     def name(self) -> str:
         return self.outsider.name
+
+
+class ProgramPrincipal(Principal):
+    """The owner of an access token of a program, and what it says. Whether it lives, the statement asks."""
+
+    __slots__ = ("program",)
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program.user_id, None)
+        self.program = program
 
 
 class Callers:
@@ -92,6 +103,8 @@ class Callers:
         if scheme.lower() != "bearer":
             return None
         token, now = rest.strip(" "), datetime.now(UTC)
+        if self.accounts and token.startswith(PREFIX):
+            return ProgramPrincipal(self.process.access_tokens.verify(token))
         if self.outsiders is None or (self.accounts and self.is_ours(token, self.outsiders)):
             tokens = self.process.tokens
             claims = tokens.read_access(token) if ever else tokens.verify_access(token, now)

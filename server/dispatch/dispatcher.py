@@ -33,15 +33,16 @@ from generated.operations import (
 from handlers.shared import refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
-from persistence.authorization import Caller, NotAllowed, OwnershipImplied
+from persistence.authorization import Caller, InsufficientScope, NotAllowed, OwnershipImplied, SessionOver
 from persistence.engine.pool import Database
-from persistence.queries.accounts import user_lists
+from persistence.queries.accounts import access_tokens, user_lists
 from security.tokens import InvalidToken
-from server.dispatch.authentication import Callers, Guest, is_ending
+from server.dispatch.authentication import Callers, Guest, ProgramPrincipal, is_ending
 from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
 from server.dispatch.idempotency import Once
 from server.dispatch.implied_ownership import run_as_superuser, target_of
-from server.errors import MethodNotAllowed, problem_of, unauthorized
+from server.dispatch.uses import Uses
+from server.errors import MethodNotAllowed, insufficient_scope, problem_of, unauthorized
 from server.observability.metrics import Metrics
 from server.observability.outages import Outages
 from server.rate_limiting.limiter import Limits
@@ -87,6 +88,7 @@ class Calls(binding.Server):
         self.bulkheads, self.features = bulkheads, features
         self.once = Once(process.keys)
         self.outages = Outages()
+        self.uses = Uses()
         self.db: Database | None = None
 
     @override
@@ -162,20 +164,13 @@ class Calls(binding.Server):
     async def answered(
         self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
     ) -> Result:
-        """The handler's result, with the caller's own role, or else, of a superuser, with implied ownership.
-
-        What a signed-in user is forbidden is written down.
-        """
+        """The handler's result. What a caller is forbidden is written down."""
         try:
-            try:
-                return await self.run(call, exchange, handler, arguments)
-            except OwnershipImplied:
-                run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
-                asked = cast("Operation", exchange.operation)  # only a caller's statement raises it
-                return await run_as_superuser(cast("Call", call), asked, arguments, run)
-        except (Forbidden, NotAllowed) as refusal:
+            result = await self.granted(call, exchange, handler, arguments)
+        except (Forbidden, NotAllowed, InsufficientScope) as refusal:
             operation = exchange.operation
-            if isinstance(call, Call) and operation is not None and operation.declares(FORBIDDEN):
+            is_told = isinstance(refusal, InsufficientScope) or (operation and operation.declares(FORBIDDEN))
+            if isinstance(call, Call) and operation is not None and is_told:
                 await record(
                     call.db,
                     call,
@@ -185,7 +180,37 @@ class Calls(binding.Server):
                     organization_id=place_of(refusal, arguments),
                     reason=operation.id,
                 )
+            if isinstance(refusal, InsufficientScope):
+                raise insufficient_scope(scopes_of(exchange)) from refusal
             raise
+        self.note_use(call)
+        return result
+
+    async def granted(
+        self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
+    ) -> Result:
+        """The handler's result, with the caller's own role, or else, of a superuser, with implied ownership.
+
+        Raises InsufficientScope for an access token that lives, but is not for this.
+        """
+        try:
+            return await self.run(call, exchange, handler, arguments)
+        except SessionOver:
+            if isinstance(call, Call) and call.caller.token_id is not MISSING:
+                await take_no_program(call)
+            raise
+        except OwnershipImplied:
+            run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
+            asked = cast("Operation", exchange.operation)  # only a caller's statement raises it
+            return await run_as_superuser(cast("Call", call), asked, arguments, run)
+
+    def note_use(self, call: PublicCall) -> None:
+        """Keep in mind when the session or the access token of the caller was used."""
+        if isinstance(call, Call):
+            if call.caller.session_id is not MISSING:
+                self.uses.of_sessions[call.caller.session_id] = call.now
+            elif call.caller.token_id is not MISSING:
+                self.uses.of_access_tokens[call.caller.token_id] = call.now
 
     async def run(self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
         """The handler's result, or that of the same request before it."""
@@ -203,9 +228,9 @@ class Calls(binding.Server):
         accept, left = exchange.header("accept"), exchange.left
         client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, accept, left)
         principal = exchange.principal
-        if principal is None or principal.user_id is None or principal.session_id is None or not needs_caller(exchange):
+        caller = caller_of(principal, exchange, now) if needs_caller(exchange) else None
+        if caller is None:
             return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))
-        caller = Caller(principal.user_id, principal.session_id, now)
         return Call(self.db, now, self.process, client, caller, count_changes=self.counting(exchange))
 
     def counting(self, exchange: Exchange) -> Callable[[Collection[str]], Awaitable[None]]:
@@ -257,14 +282,21 @@ class Calls(binding.Server):
         return {"bearer": token, "password": token, **more}
 
     async def by_token(self, exchange: Exchange, _roles: Sequence[str]) -> Principal | None:
-        """Whom an access token stands for. Raises the problem of one that is no good."""
+        """Whom the token of a session stands for. Raises the problem of one that is no good.
+
+        An access token of a program is none; where it is not taken, the caller is told so, if it lives.
+        """
         if exchange.principal is None:
             raise anonymous(exchange)
-        return exchange.principal
-
-    async def by_access_token(self, _exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
-        """Whom an access token of a program stands for."""
+        if not isinstance(exchange.principal, ProgramPrincipal):
+            return exchange.principal
+        if not scopes_of(exchange):
+            await self.call(exchange, take_no_program, {})
         return None
+
+    async def by_access_token(self, exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
+        """Whom an access token of a program stands for. Its scopes are asked for by the statement of the operation."""
+        return exchange.principal if isinstance(exchange.principal, ProgramPrincipal) else None
 
     async def by_cookie(self, exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
         """Whom a cookie stands for. The handler says of a bad one what is wrong with it."""
@@ -283,10 +315,34 @@ class Calls(binding.Server):
         log.error("contract_mismatch", operation=operation.id, reason=str(error))
 
 
+async def take_no_program(call: Call, /) -> Result:
+    """Raises SessionOver for an access token that is over, and InsufficientScope for any other."""
+    raise InsufficientScope if await access_tokens.is_live(call.db, by=without_scopes(call.caller)) else SessionOver
+
+
+def without_scopes(caller: Caller) -> Caller:
+    return replace(caller, scopes=MISSING)
+
+
+def scopes_of(exchange: Exchange) -> tuple[str, ...]:
+    return () if exchange.operation is None else TERMS[exchange.operation.id].scopes
+
+
 async def be_superuser(call: Call, /) -> Result:
     """Nothing is done for a superuser, whose statement will ask again. Raises SessionOver, NotAllowed."""
     await user_lists.demand_superuser(call.db, by=call.caller)
     return Result()
+
+
+def caller_of(principal: Principal | None, exchange: Exchange, now: datetime) -> Caller | None:
+    """Who calls; None where that is not known yet."""
+    if isinstance(principal, ProgramPrincipal):
+        token_id, user_id, secret_hash = principal.program
+        scopes = scopes_of(exchange)
+        return Caller(user_id, MISSING, now, None, token_id=token_id, secret_hash=secret_hash, scopes=scopes)
+    if principal is None or principal.user_id is None or principal.session_id is None:
+        return None
+    return Caller(principal.user_id, principal.session_id, now)
 
 
 def needs_caller(exchange: Exchange) -> bool:
@@ -308,7 +364,7 @@ def disabled(operation: Operation) -> Problem:
     return FeatureDisabled() if FeatureDisabled in operation.problems else SessionNotFound("feature_disabled")
 
 
-def place_of(refusal: Forbidden | NotAllowed, arguments: Mapping[str, Any]) -> UUID | None:
+def place_of(refusal: Forbidden | NotAllowed | InsufficientScope, arguments: Mapping[str, Any]) -> UUID | None:
     """The organization whose member may not do this: the one that the verdict was about, or that the path names."""
     told = refusal.organization_id if isinstance(refusal, NotAllowed) else None
     return told or arguments.get("organization_id")

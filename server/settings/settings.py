@@ -142,6 +142,13 @@ class Settings(BaseSettings):
         "on", description="Whether the server sends what waits; `off` where `python -m server deliver` does it alone."
     )
 
+    session_days: int = Field(90, ge=1, le=365, description="Days after which a session ends, however it is used.")
+    session_idle_days: int = Field(
+        7,
+        ge=1,
+        le=7,
+        description="Days without a request after which a session is over, as its refresh tokens are.",
+    )
     sessions_per_user: int = Field(
         100, ge=1, le=10_000, description="Live sessions of an account; the longest unused one goes."
     )

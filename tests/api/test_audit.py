@@ -178,7 +178,9 @@ class TestLists:
 
 class TestEntries:
     async def test_an_entry_is_all_that_was_written(self, root: ApiClient, make: Factory) -> None:
-        values = {name: uuid4() for name in ("actor_id", "target_id", "organization_id", "session_id")}
+        values = {
+            name: uuid4() for name in ("actor_id", "target_id", "organization_id", "session_id", "access_token_id")
+        }
         more = {"reason": "because", "user_agent": "curl/8", "request_id": "r-1", "task_count": 7}
         more |= {"changes": ["email", "full_name"]}
         audit_log_id = await make.audit_log(
@@ -198,6 +200,7 @@ class TestEntries:
                 "target": {"type": "session", "id": str(values["target_id"])},
                 "organization_id": str(values["organization_id"]),
                 "session_id": str(values["session_id"]),
+                "access_token_id": str(values["access_token_id"]),
                 "ip_address": "2001:db8::7",
             }
             | more
@@ -214,6 +217,7 @@ class TestEntries:
             "target",
             "organization_id",
             "session_id",
+            "access_token_id",
             "ip_address",
             "user_agent",
             "task_count",
@@ -303,6 +307,7 @@ class TestDenials:
             "target_id": task_id,
             "organization_id": team,
             "session_id": bob.session_id,
+            "access_token_id": None,
             "ip_address": "127.0.0.1",
             "user_agent": "x" * 500,
             "request_id": "the-denied-one",

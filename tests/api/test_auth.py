@@ -199,7 +199,7 @@ class TestLogin:
         [session] = await db.fetch(sql, [UUID(tokens["session_id"])])
         device_name, user_agent, address, lifetime = session
         assert (device_name, user_agent) == ("Ada's phone", ("A browser " + "x" * 1000)[:500])
-        assert (address.partition("/")[0], lifetime) == ("127.0.0.1", timedelta(days=7))
+        assert (address.partition("/")[0], lifetime) == ("127.0.0.1", timedelta(days=90))
 
     async def test_each_login_is_a_session_of_its_own(self, api: ApiClient, make: Factory) -> None:
         await make.user(email="ada@example.com")

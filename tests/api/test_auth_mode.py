@@ -28,7 +28,7 @@ OFF = [operation for operation in OPERATIONS if TERMS[operation.id].local]
 
 
 def test_what_is_about_accounts_and_sessions_says_so() -> None:
-    ours = {"registerUser", "login", "issueToken", "refreshTokens", "changeMyPassword"}
+    ours = {"registerUser", "login", "issueToken", "refreshTokens", "changeMyPassword", "reauthenticate"}
     ours |= {"logout", "logoutAll", "listSessions", "revokeSession"}
 
     assert ours <= {operation.id for operation in OFF}

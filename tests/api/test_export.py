@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from persistence.tables import (
+    AccessToken,
     AuditLog,
     DeletedIdentity,
     ExternalIdentity,
@@ -32,6 +33,7 @@ EXPORTED: dict[type[Row], str] = {
     User: "User",
     ExternalIdentity: "ExportedIdentity",
     Session: "ExportedSession",
+    AccessToken: "ExportedAccessToken",
     Member: "ExportedMembership",
     IdempotencyKey: "ExportedRequest",
     Task: "Task",
@@ -57,6 +59,8 @@ COLUMNS_LEFT_OUT = {
     "users.tokens_valid_from": "how tokens are judged, which are not exported either",
     "external_identities.user_id": OF_THE_CALLER,
     "sessions.user_id": OF_THE_CALLER,
+    "access_tokens.user_id": OF_THE_CALLER,
+    "access_tokens.secret_hash": "what the token is proved by",
     "sessions.generation": "what refresh tokens are made of",
     "sessions.rotated_at": "what refresh tokens are made of",
     "sessions.previous_rotated_at": "what refresh tokens are made of",

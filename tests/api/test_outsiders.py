@@ -312,7 +312,8 @@ async def test_superusers_revoke_tokens_of_other_issuers(api: ApiClient, other: 
 
 async def test_where_there_are_no_accounts_of_ours_tokens_are_revoked_too(other: Issuer, db: Bench) -> None:
     async with serving(hybrid(other, auth_mode="external"), db) as api:
-        root, grace = bearing(api, other.token("root")), bearing(api, other.token("grace"))
+        signed_in = int(datetime.now(UTC).timestamp())
+        root, grace = bearing(api, other.token("root", auth_time=signed_in)), bearing(api, other.token("grace"))
         administrator, me = (await root.get("/auth/me"))["id"], (await grace.get("/auth/me"))["id"]
         await db.fetch("UPDATE users SET is_superuser = true WHERE id = $1", [UUID(administrator)])
 

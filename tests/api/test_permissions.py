@@ -57,7 +57,11 @@ ALLOWED_BUT_WRONG = {
 }
 OF_FACTORS = {"deleteTotp": NOW, "createRecoveryCodes": NOW, "resetTotp": NOW, "confirmTotp": None}
 """Operations upon a second factor, and when it was confirmed."""
-BODIES = {"updateUser": {"full_name": "Ada"}}  # what its example says is for superusers
+BODIES: dict[str, dict[str, Any]] = {  # what their examples say is for superusers, or for who has just signed in
+    "updateUser": {"full_name": "Ada"},
+    "updateMyProfile": {"full_name": "Ada"},
+    "createAccessToken": {"name": "Command line", "scopes": ["tasks:read"]},
+}
 GRACE = "grace@example.com"  # whom the example of addMember names
 
 
@@ -107,6 +111,7 @@ async def world(make: Factory, cell: Cell) -> World:
     owner = ada if cell.place == OWN else other
     made.ids["task_id"] = await make.task(where, owner)
     made.ids["session_id"] = await make.session(owner.id)
+    made.ids["access_token_id"] = await make.access_token(owner.id)
     made.ids["audit_log_id"] = await make.audit_log()
     await make.user(email=GRACE)
     if cell.operation.id in OF_FACTORS:
@@ -120,17 +125,23 @@ async def world(make: Factory, cell: Cell) -> World:
 
 async def answer(api: ApiClient, settings: Settings, cell: Cell, there: World) -> httpx.Response:
     """What the server says to the example of the contract, sent by this caller about that place."""
-    operation = ALL[cell.operation.id]
+    token = None if cell.caller == "anonymous" else token_of(cell.caller, there.caller, settings)
+    return await example_sent(api, cell.operation.id, there, token)
+
+
+async def example_sent(api: ApiClient, operation_id: str, there: World, token: str | None) -> httpx.Response:
+    """What the server says to the example of the contract about that place."""
+    operation = ALL[operation_id]
     path = re.sub(r"\{(\w+)\}", lambda found: str(there.ids[found[1]]), operation.path)
     query: dict[str, Any] = {"q": "task"} if "q" in operation.parameters else {}
     if "organization_id" in operation.parameters and "{organization_id}" not in operation.path:
         query["organization_id"] = there.ids["organization_id"]
-    body = dict(BODIES.get(cell.operation.id) or example(operation.path, operation.method))
-    if cell.operation.id == "createTask":
+    body = dict(BODIES.get(operation_id) or example(operation.path, operation.method))
+    if operation_id == "createTask":
         body["organization_id"] = str(there.ids["organization_id"])
     headers = {"Content-Type": operation.media_type} if operation.media_type else {}
-    if cell.caller != "anonymous":
-        headers["Authorization"] = f"Bearer {token_of(cell.caller, there.caller, settings)}"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     sent: dict[str, Any] = {} if not body else {"data": body} if operation.media_type == FORM else {"json": body}
     said = await api.http.request(operation.method, path, params=query, headers=headers, **sent)
     check(said)

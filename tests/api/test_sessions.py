@@ -103,7 +103,7 @@ class TestRefresh:
         assert (reused["code"], record["revoke_reason"]) == ("refresh_token_reused", "refresh_reuse")
         await refresh(other, third["refresh_token"], expect=401)
 
-    @pytest.mark.proves("ASVS 5.0 7.3.2, ASVS 5.0 10.4.8", "No refresh prolongs a session beyond its 7 days")
+    @pytest.mark.proves("ASVS 5.0 7.3.2, ASVS 5.0 10.4.8", "No refresh prolongs a session beyond its end")
     async def test_the_session_ends_when_it_did_at_login(
         self, api: ApiClient, make: Factory, *, settings: Settings, db: Bench, clock: SimpleNamespace
     ) -> None:
@@ -116,6 +116,34 @@ class TestRefresh:
         assert (after["expires_at"], tokens["refresh_expires_in"]) == (end, 3600)
         clock.now = end
         assert (await refresh(api, tokens["refresh_token"], expect=401))["code"] == "invalid_refresh_token"
+
+    async def test_a_refresh_token_lives_for_7_days_and_its_session_goes_on(
+        self, api: ApiClient, make: Factory, settings: Settings, clock: SimpleNamespace, db: Bench
+    ) -> None:
+        ada = await make.user()
+        await db.fetch("UPDATE sessions SET expires_at = $2 WHERE id = $1", [ada.session_id, NOW + timedelta(days=90)])
+        token = refresh_token(settings, ada)
+        for _ in range(10):
+            clock.now += timedelta(days=7, hours=-1)
+            tokens = await refresh(api, token)
+            token = tokens["refresh_token"]
+            assert tokens["refresh_expires_in"] == timedelta(days=7).total_seconds()
+
+        clock.now += timedelta(days=7)
+
+        assert (await refresh(api, token, expect=401))["code"] == "invalid_refresh_token"
+
+    @pytest.mark.proves("ASVS 5.0 7.3.1", "A session that is not used ends, sooner where the operator says so")
+    async def test_a_session_that_rested_for_too_long_is_over(
+        self, settings: Settings, make: Factory, clock: SimpleNamespace, db: Bench
+    ) -> None:
+        ada, bob = await make.user(), await make.user()
+        strict = settings.model_copy(update={"session_idle_days": 1})
+        clock.now = NOW + timedelta(days=1, seconds=1)
+        await db.fetch("UPDATE sessions SET last_used_at = $2 WHERE id = $1", [bob.session_id, clock.now])
+        async with serving(strict, db) as api:
+            assert (await refresh(api, refresh_token(settings, ada), expect=401))["code"] == "invalid_refresh_token"
+            await refresh(api, refresh_token(settings, bob))
 
     async def test_an_access_token_lives_no_longer_than_its_session(
         self, api: ApiClient, make: Factory, *, settings: Settings, db: Bench, clock: SimpleNamespace

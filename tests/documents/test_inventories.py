@@ -13,7 +13,7 @@ import yaml
 from pydantic import SecretStr
 
 from handlers.accounts.updates import RECENT
-from handlers.auth import SESSION_LIFETIME
+from persistence.queries.accounts.sessions import REFRESH_LIFETIME
 from persistence.tables import User
 from security import jwks
 from security.keys import Label
@@ -171,7 +171,8 @@ def test_the_sessions_of_every_system_are_listed() -> None:
     modes = {mode for mode in get_args(Settings.model_fields["auth_mode"].annotation) if mode != "local"}
     assert all(modes <= quoted(row[0]) for row in systems[1:])
     of_ours, of_others = told["Docket"], told["Better Auth, JWT plugin"]
-    assert f"{SESSION_LIFETIME.days} days" in of_ours
+    assert f"{Settings.model_fields['session_days'].default} days" in of_ours
+    assert f"{REFRESH_LIFETIME.days} days" in of_ours
     assert f"{Settings.model_fields['access_token_minutes'].default} minutes" in of_ours
     assert f"{Settings.model_fields['external_token_hours'].default} hours" in of_others
     assert f"counts {jwks.LIFETIME / 60:.0f} minutes more" in of_others

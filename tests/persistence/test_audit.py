@@ -136,6 +136,7 @@ class TestRecord:
             "target_id": target.id,
             "organization_id": None,
             "session_id": None,
+            "access_token_id": None,
             "ip_address": "2001:db8::7",
             "user_agent": "curl/8",
             "request_id": "the-request",

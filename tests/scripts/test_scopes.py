@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scripts.rules import name_scopes
+from scripts.secret_rules import name_scopes
 
 READ, WRITE, ADMIN = [{"bearer": ["user"]}], [{"bearer": ["owner"]}], [{"bearer": ["superuser"]}]
 EITHER = "needs either scopes beside `accessToken` or `x-signed-in-only: true`"

@@ -132,6 +132,7 @@ async def test_an_operator_reads_a_line_for_each_table(
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert said == [
         ["sessions", "12", "rows", "deleted"],
+        ["access_tokens", "0", "rows", "deleted"],
         ["login_throttle", "0", "rows", "deleted"],
         ["idempotency_keys", "0", "rows", "deleted"],
         ["one_time_tokens", "0", "rows", "deleted"],

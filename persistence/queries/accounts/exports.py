@@ -8,7 +8,16 @@ from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Rows, Sql, query
 from persistence.queries.audit import AUDIT_LOG
 from persistence.queries.tasks import select_tasks
-from persistence.tables import AuditLog, ExternalIdentity, IdempotencyKey, Member, Organization, Session, Task
+from persistence.tables import (
+    AccessToken,
+    AuditLog,
+    ExternalIdentity,
+    IdempotencyKey,
+    Member,
+    Organization,
+    Session,
+    Task,
+)
 
 SESSION = [Session.id, Session.device_name, Session.user_agent, func.host(Session.ip_address).label("ip_address")]
 SESSION += [Session.created_at, Session.authenticated_at, Session.last_used_at, Session.expires_at]
@@ -32,6 +41,15 @@ def list_sessions(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those that are over, too."""
     rows, order = select(*SESSION).where(Session.user_id == by.id), Order(Session.created_at.expression)
     return listed_mine(rows, Session.id, by=by, order=order, after=after, limit=limit)
+
+
+@query(listed)
+def list_access_tokens(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
+    """Those that are over, too."""
+    token = AccessToken
+    shown = token.id, token.name, token.scopes, token.organization_id, token.created_at, token.last_used_at
+    rows = select(*shown, token.expires_at, token.revoked_at, token.revoke_reason).where(token.user_id == by.id)
+    return listed_mine(rows, token.id, by=by, order=Order(token.created_at.expression), after=after, limit=limit)
 
 
 @query(listed)

@@ -1,7 +1,8 @@
 """Queries about sessions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from asyncpg import Record
@@ -24,10 +25,21 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy.orm import InstrumentedAttribute
 
 from generated import models
-from persistence.authorization import Caller, SessionOver, for_superusers, listed, listed_mine, mine, permitted, seen
+from persistence.authorization import (
+    Caller,
+    SessionOver,
+    for_superusers,
+    listed,
+    listed_mine,
+    me,
+    mine,
+    permitted,
+    seen,
+)
 from persistence.engine import keyset
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Rows, Shape, Sql, one, query, trusted, typed, when
+from persistence.queries.accounts.last_uses import note_latest
 from persistence.tables import Session, User
 
 
@@ -78,6 +90,8 @@ def is_known(user_id: InstrumentedAttribute[UUID], origin: Origin | MISSING) -> 
     return exists().where(Session.user_id == user_id, there, Session.created_at >= origin.since)
 
 
+REFRESH_LIFETIME = timedelta(days=7)
+"""From the issue of a refresh token on."""
 LINEAGE = (
     Session.user_id,
     Session.generation,
@@ -125,14 +139,17 @@ def insert(session: NewSession, *, verified: str, most: int, by_code: Shape[bool
 
 
 @query(one(lambda record: (trusted(models.User)(record), Lineage(*record[OF_SESSION]))))
-def lock(session_id: UUID, *, now: datetime) -> Sql:
-    """The account and its session, if both are live. The session is locked until the transaction ends."""
+def lock(session_id: UUID, *, now: datetime, used_since: datetime) -> Sql:
+    """The account and its session, if both are live. The session is locked until the transaction ends.
+
+    One that was not used since that moment is over.
+    """
     live = (
         select(*USER, *LINEAGE)
         .join(Session, User.id == Session.user_id)
         .where(Session.id == session_id, User.is_active)
     )
-    return live.where(*alive(now)).with_for_update(of=Session)
+    return live.where(*alive(now), Session.last_used_at > used_since).with_for_update(of=Session)
 
 
 @query(lambda records: Lineage(*records[0]))
@@ -151,6 +168,26 @@ def rotate(session_id: UUID, *, now: datetime) -> Sql:
 def end(session_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
     """End a session, whoever's it is."""
     return ended(Session.id == session_id, now, reason).returning(Session.id)
+
+
+@query(seen(lambda record: record["authenticated_at"]))
+def find_authenticated_at(*, by: Caller) -> Sql:
+    """When the caller signed in, or proved to be there again; None where that is not known."""
+    caller = me(by)
+    return select(caller.c.id, caller.c.authenticated_at)
+
+
+@query(seen(lambda _: None))
+def reauthenticate(*, by: Caller, verified: str) -> Sql:
+    """The session of the caller was signed in to just now: not when the password changed since it was verified."""
+    unchanged = exists().where(User.id == Session.user_id, User.hashed_password == verified)
+    which = Session.id == by.session_id, unchanged
+
+    def renew(me: ColumnElement[UUID]) -> Update:
+        change = update(Session).where(Session.user_id == me, *which)
+        return change.values(authenticated_at=by.now, last_used_at=by.now).returning(Session.id)
+
+    return mine(by, renew)
 
 
 @query(seen(lambda _: None))
@@ -220,6 +257,12 @@ def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(rows, Session.id, by=by, order=NEWEST_FIRST, after=after, limit=limit)
 
 
+@query(lambda _: None)
+def note_uses(session_ids: Sequence[UUID], moments: Sequence[datetime]) -> Sql:
+    """Write when sessions were last used, of each the moment at its place."""
+    return note_latest(Session, session_ids, moments)
+
+
 def own(me: ColumnElement[UUID], by: Caller, reason: str, *conditions: ColumnElement[bool]) -> Update:
     change = ended(and_(Session.user_id == me, *alive(by.now), *conditions), by.now, reason)
     return change.returning(Session.id)
@@ -232,4 +275,5 @@ def ended(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
 
 
 def alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return Session.revoked_at.is_(None), Session.expires_at > now
+    """Neither ended nor left alone for longer than its refresh token lives."""
+    return Session.revoked_at.is_(None), Session.expires_at > now, Session.rotated_at > now - REFRESH_LIFETIME
