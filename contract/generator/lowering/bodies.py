@@ -1,6 +1,6 @@
 """What a request body can need that its schema allows, and how many bytes of it are read."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contract.generator.reading.document import Node, Refused, child, resolve
 from contract.parsing import DEEPEST, LARGE_BODY, LARGEST_BODY, MOST_VALUES, USUAL_BODY
@@ -45,8 +45,10 @@ def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: 
     return given, told
 
 
-def needed(document: Node, schema: Node, pointer: str, inside: tuple[str, ...]) -> Need:
+def needed(document: Node, schema: Any, pointer: str, inside: tuple[str, ...]) -> Need:
     """What a value of the schema can need."""
+    if isinstance(schema, bool):  # anything, or nothing
+        return ENDLESS
     node, pointer = resolve(document, schema, pointer)
     if pointer in inside:
         return ENDLESS

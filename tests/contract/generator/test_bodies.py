@@ -27,6 +27,8 @@ def taken(schema: dict[str, Any], **operation: Any) -> int:
         ({"type": "boolean"}, USUAL),
         ({"type": "string"}, USUAL),
         ({"type": "array", "items": {"type": "string"}}, USUAL),
+        ({"type": "array", "maxItems": 3, "items": True}, USUAL),
+        ({"anyOf": [False, {"type": "array", "maxItems": 3, "items": False}]}, USUAL),
         ({"$ref": "#/s/Tree"}, USUAL),
         ({"$ref": "#/s/Text"}, 2 + 12 * 20_000),
         ({"oneOf": [{"$ref": "#/s/Text"}, {"type": "null"}]}, 2 + 12 * 20_000),
