@@ -891,6 +891,15 @@ class RecoveryCodes(BaseModel):
     """Ten of them."""
 
 
+class PasswordResetRequest(BaseModel):
+    """Who has lost the password."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email
+
+
 class PasswordReset(BaseModel):
     """The token of a link, and the password to set."""
 

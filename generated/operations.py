@@ -335,6 +335,7 @@ EXTENSIONS: dict[str, Any] = {
         "sensitive": {"user": {"limit": 10, "window": 60}},
         "search": {"user": {"limit": 60, "window": 60}},
         "link": {"ip": {"limit": 10, "window": 60, "site": 1}},
+        "reset": {"identifier": {"limit": 5, "window": 3600}, "ip": {"limit": 10, "window": 60, "site": 1}},
         "admin": {"user": {"limit": 60, "window": 60}},
         "bulk": {"user": {"limit": 10, "window": 60}},
         "audit": {"user": {"limit": 30, "window": 60}},
@@ -1892,6 +1893,13 @@ class IssueToken200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class RequestPasswordReset202(Result):
+    """A mail is on its way, if there is an account."""
+
+    status: ClassVar[int] = 202
+
+
+@dataclass(slots=True, kw_only=True)
 class ResetPassword204(Result):
     """The password is set."""
 
@@ -2521,6 +2529,25 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
 
         Source: POST /api/v1/auth/token
         Raises: TokenRefused, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def request_password_reset(
+        self,
+        call: Public_contra,
+        /,
+        *,
+        body: models.PasswordResetRequest,
+    ) -> RequestPasswordReset202:
+        """Have a link mailed that sets a password.
+
+        Answers the same, as fast, whether an account has the address. An active account that has it gets a mail with a link for
+        `resetPassword`, at the address as the account has it; the link works once, within 30 minutes. An address is asked for 5 times an hour
+        from a network, and has 5 open links at most. Where the server has no mail nothing is sent: a superuser makes a link
+        (`createPasswordReset`).
+
+        Source: POST /api/v1/auth/password-reset
+        Raises: MalformedBody, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -4240,6 +4267,47 @@ OPERATIONS: tuple[Operation, ...] = (
             UriTooLong,
             UnsupportedMediaType,
             TooManyAttempts,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="requestPasswordReset",
+        tag="auth",
+        name="request_password_reset",
+        method="POST",
+        path="/api/v1/auth/password-reset",
+        extensions={"x-rate-limit": "reset", "x-local": "accounts"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.PasswordResetRequest,
+                    schema="#/paths/~1api~1v1~1auth~1password-reset/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                RequestPasswordReset202,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            FeatureDisabled,
+            RequestTimeout,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
             HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,

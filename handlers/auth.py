@@ -30,6 +30,7 @@ from generated.operations import (
     RefreshTokens200,
     RefreshTokens204,
     RegisterUser201,
+    RequestPasswordReset202,
     ResetPassword204,
     RevokeSession204,
     SessionNotFound,
@@ -41,6 +42,7 @@ from handlers.accounts.updates import demand_recent_sign_in
 from handlers.shared import audit_trail, pagination, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, PublicCall
+from handlers.shared.mail import post
 from handlers.shared.preconditions import etag
 from persistence.authorization import Caller, NotVisible
 from persistence.engine.pool import Database
@@ -249,6 +251,11 @@ async def reauthenticate(call: Call, /, *, body: models.Reauthentication) -> Rea
 async def get_current_user(call: Call, /) -> GetCurrentUser200:
     user = await users.find_me(call.db, by=call.caller)
     return GetCurrentUser200(body=user, etag=etag(user))
+
+
+async def request_password_reset(call: PublicCall, /, *, body: models.PasswordResetRequest) -> RequestPasswordReset202:
+    await post(call.db, call, "password_reset", body.email)  # whose it is, is looked at when the mail is written
+    return RequestPasswordReset202()
 
 
 async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> ResetPassword204:

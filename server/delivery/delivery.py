@@ -143,7 +143,7 @@ class Delivery:
             letter.values,
             mail_id=mail.id,
             sender=self.sender,
-            recipient=mail.recipient,
+            recipient=letter.to or mail.recipient,
             domain=domain,
         )
 

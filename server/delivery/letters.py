@@ -2,10 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
+from handlers.accounts.links import make_link
 from persistence.engine.pool import Database
+from persistence.queries.accounts import one_time_tokens, users
 from persistence.queries.outbox import ClaimedMail
+
+OPEN_LINKS = 5  # of an account, that were mailed and can still be used
 
 
 class Letter(NamedTuple):
@@ -13,6 +18,8 @@ class Letter(NamedTuple):
 
     template: str
     values: Mapping[str, str]
+    to: str | None = None
+    """Where it goes, if not to the address that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +38,18 @@ async def write_test(desk: Desk, _mail: ClaimedMail) -> Letter:
     return Letter("test", {"links_from": desk.public_url})
 
 
-WRITERS: dict[str, Writer] = {"test": write_test}
+async def write_password_reset(desk: Desk, mail: ClaimedMail) -> Letter | None:
+    """A link that sets a password, to the address as the account has it: what was asked for may only look like it."""
+    user = await users.find_by_email(desk.db, users.key(mail.recipient))
+    if user is None or user.email is None or not user.is_active:
+        return None
+    if await one_time_tokens.count_mailed(desk.db, user.id, "password_reset", now=datetime.now(UTC)) >= OPEN_LINKS:
+        return None
+    link = await make_link(
+        desk.db, user.id, "password_reset", base=desk.public_url, now=datetime.now(UTC), email=user.email
+    )
+    return Letter("password_reset", {"url": link.url}, user.email)
+
+
+WRITERS: dict[str, Writer] = {"test": write_test, "password_reset": write_password_reset}
 """By the kind of a row of the outbox."""

@@ -36,6 +36,8 @@ from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
 from persistence.authorization import Caller, InsufficientScope, NotAllowed, OwnershipImplied, SessionOver
 from persistence.engine.pool import Database
 from persistence.queries.accounts import access_tokens, user_lists
+from persistence.queries.accounts.users import key
+from security.networks import SITE, network_of
 from security.tokens import InvalidToken
 from server.dispatch.authentication import Callers, Guest, ProgramPrincipal, is_ending
 from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
@@ -63,6 +65,7 @@ LOST = ("08", "57P")  # the connection is gone: the server may have done it
 SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
 READ_METRICS = "getMetrics"
+SIGN_IN = "login"  # of which handlers/accounts/lockout.py counts the identifiers
 FOR_SUPERUSERS = ("superuser",)
 FORBIDDEN = Forbidden("permission_denied")
 log = structlog.get_logger("calls")
@@ -110,10 +113,14 @@ class Calls(binding.Server):
         if self.limits is None or exchange.operation is None:
             return
         for partition in self.limits.classes[TERMS[exchange.operation.id].rate_class]:
-            if partition == "identifier":
+            if partition == "identifier" and TERMS[exchange.operation.id].rate_class == SIGN_IN:
                 self.limits.announce(
                     exchange, partition
                 )  # handlers/accounts/lockout.py counts it, once whose it is is known
+            elif partition == "identifier":
+                await self.limits.count_by(
+                    exchange, partition, f"{key(body.email)} {network_of(exchange.address, SITE)}"
+                )
             elif partition == "session" and (session := self.session_of(exchange, body)) is not None:
                 await self.limits.count_by(exchange, partition, session)
 

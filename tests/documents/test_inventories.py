@@ -26,7 +26,7 @@ from tests.documents.test_asvs import PROGRAM, section
 
 ALGORITHM = re.compile(
     r"md\d|sha-?\d+|sha3_\d+|shake\w+|blake\w+|bcrypt(_sha256)?|scrypt|argon2\w*|pbkdf2\w*|hkdf|[HREP]S\d{3}|EdDSA|ES256K"
-    r"|AES\w*|ChaCha\w*|Fernet|TripleDES|ARC4|X25519|Ed25519\w+|TOTP",
+    r"|AES\w*|ChaCha\w*|Fernet|TripleDES|ARC4|X25519|Ed25519\w+",
     re.IGNORECASE,
 )
 OF_CRYPTOGRAPHY = {

@@ -21,10 +21,12 @@ from persistence.authorization import Caller, NotVisible, SessionOver
 from persistence.engine.pool import Pool
 from persistence.queries.accounts import sessions, users
 from persistence.queries.accounts.sessions import NewSession
+from server.settings.loading import load
 from server.settings.settings import Settings
 from tests.api.conftest import SECRET, client_of, refresh_token, serving, settings, started
 from tests.client import ApiClient
 from tests.factories import NOW, PASSWORD, Factory, hashed_password
+from tests.mail import new_mailbox
 from tests.outages import Served, served
 
 __all__ = ["settings"]
@@ -210,6 +212,30 @@ async def area(api: ApiClient, fresh: Pool, number: int) -> float:
     medians = [statistics.median(took[there]) * 1000 for there in (True, False)]
     print(f"\n{number} logins each: known {medians[0]:.1f} ms, unknown {medians[1]:.1f} ms, AUC {auc:.3f}")  # noqa: T201 - the measurement
     return auc
+
+
+@pytest.mark.proves("ASVS 5.0 6.3.8", "The time of a request for a mailed link tells nothing of who has an account")
+async def test_the_time_of_a_lost_password_does_not_tell_whether_there_is_an_account(fresh: Pool) -> None:
+    mailbox = new_mailbox()
+    given = {"smtp_url": mailbox.url, "public_url": "https://app.example.com", "log_level": "error"}
+    settings = load(environment="staging", secret_key=SECRET, rate_limits_enabled=False, **given)
+    known = [f"{number}@example.com" for number in range(LOGINS)]
+    for email in known:
+        await Factory(fresh).user(email=email)
+    took: dict[bool, list[float]] = {True: [], False: []}
+    async with mailbox.open(), serving(settings, fresh) as api:
+        for email in known:
+            for there in random.sample([True, False], 2):
+                body = {"email": email if there else f"no-{email}"}
+                began = time.perf_counter()
+                answer = await api.http.post("/api/v1/auth/password-reset", json=body)
+                took[there].append(time.perf_counter() - began)
+                assert answer.status_code == 202
+
+    wins = sum((one > other) + (one == other) / 2 for one in took[True] for other in took[False])
+    auc = wins / LOGINS**2
+    print(f"\n{LOGINS} of each, AUC {auc:.3f}")  # noqa: T201 - the measurement
+    assert 0.4 <= auc <= 0.6
 
 
 @pytest.mark.proves("", "The time of a 404 does not tell whether there is such a user")

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy import insert as insert_into
 
 from persistence.engine.statements import Shape, Sql, one, query, typed
@@ -56,6 +56,13 @@ def find(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
     """The token, which stays. Its account exists, active or not."""
     usable = OneTimeToken.key == key, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now
     return select(*FOUND).join(User, User.id == OneTimeToken.user_id).where(*usable)
+
+
+@query(lambda records: int(records[0][0]))
+def count_mailed(user_id: UUID, purpose: Shape[Purpose], *, now: datetime) -> Sql:
+    """How many tokens of an account were mailed and can still be used."""
+    usable = OneTimeToken.purpose == purpose, OneTimeToken.email.is_not(None), OneTimeToken.expires_at > now
+    return select(func.count()).where(OneTimeToken.user_id == user_id, *usable)
 
 
 @query(one(found))
