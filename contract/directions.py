@@ -56,10 +56,12 @@ def drop_unsent(check: Check, value: object) -> None:
         for name in left:
             drop_unsent(check.below("unevaluatedProperties"), value[name])
     elif isinstance(value, list):
-        first = len(check.node.get("prefixItems", ()))
+        first, seen = len(check.node.get("prefixItems", ())), evaluated_items(check, value, "items")
         for index, item in enumerate(value):
             if index < first or "items" in check.node:
                 drop_unsent(check.below("prefixItems", index) if index < first else check.below("items"), item)
+            elif index not in seen and isinstance(check.node.get("unevaluatedItems"), dict):
+                drop_unsent(check.below("unevaluatedItems"), item)
 
 
 def parts_of(check: Check, value: object) -> Iterator[Check]:
@@ -92,6 +94,17 @@ def evaluated_by(check: Check, value: dict[str, Any], rest: set[str]) -> set[str
     seen = {name for name in value if name in known or any(matches(name) for matches, _ in check.patterns)}
     every = {"additionalProperties", "unevaluatedProperties"}
     return seen.union(*[evaluated_by(part, value, every) for part in parts_of(check, value)])
+
+
+def evaluated_items(check: Check, value: list[Any], *rest: str) -> set[int]:
+    """The places in a valid list that a schema says something of; all where it has one of `rest`."""
+    if not check.node.keys().isdisjoint(rest):
+        return set(range(len(value)))
+    seen = set(range(len(check.node.get("prefixItems", ()))))
+    if "contains" in check.node:
+        contained = check.below("contains").is_valid
+        seen |= {index for index, item in enumerate(value) if contained(item)}
+    return seen.union(*[evaluated_items(part, value, "items", "unevaluatedItems") for part in parts_of(check, value)])
 
 
 def drop_members(check: Check, value: dict[str, Any]) -> None:

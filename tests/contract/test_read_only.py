@@ -36,6 +36,17 @@ SCHEMAS: Node = {
                         "unevaluatedProperties": {"$ref": "#/components/schemas/Part"},
                     },
                     "row": {"type": "array", "prefixItems": [{}, {"$ref": "#/components/schemas/Part"}]},
+                    "tail": {
+                        "type": "array",
+                        "prefixItems": [{}],
+                        "allOf": [{"prefixItems": [{}, {}]}, {"contains": {"required": ["free"]}, "minContains": 0}],
+                        "unevaluatedItems": {"$ref": "#/components/schemas/Part"},
+                    },
+                    "whole": {
+                        "type": "array",
+                        "allOf": [{"items": {"type": "object"}}],
+                        "unevaluatedItems": {"$ref": "#/components/schemas/Part"},
+                    },
                 },
                 "if": {"required": ["late"]},
                 "then": {"properties": {"then": ID}},
@@ -55,6 +66,8 @@ SENT |= {"said": {"a": PART}}
 KEPT |= {"said": {"a": PART}}
 SENT |= {"rest": {"own": PART, "part": PART, "p_1": PART, "other": PART}}
 KEPT |= {"rest": {"own": PART, "part": PART, "p_1": PART, "other": {"n": 1}}}
+SENT |= {"tail": [PART, PART, PART, PART | {"free": 1}], "whole": [PART]}
+KEPT |= {"tail": [PART, PART, {"n": 1}, PART | {"free": 1}], "whole": [PART]}
 KEPT |= {"named": {"p": {"n": 1}, "q": PART}, "row": [PART, {"n": 1}, PART]}
 JSON = {"Content-Type": "application/json"}
 
