@@ -105,6 +105,10 @@ class Exchange:
         self.on_end: Callable[[], None] | None = None
         """What to do once the answer is sent, or never will be."""
 
+    def origin(self) -> str:
+        """Where the request was sent to, as it says itself."""
+        return f"{self.scheme}://{self.header('host') or ''}"
+
     async def left(self) -> None:
         """Wait until the client has left. What is unread of the body is lost."""
         while (await self.receive())["type"] != "http.disconnect":

@@ -940,6 +940,10 @@ class Reauthentication(BaseModel):
     password: Password
 
 
+BearerMethod = TypeAliasType("BearerMethod", Literal["header"])
+"""How an access token comes."""
+
+
 AccessTokenName = TypeAliasType(
     "AccessTokenName",
     Annotated[
@@ -2216,6 +2220,21 @@ class LoginRequest(BaseModel):
     password: Password
     device_name: DeviceName | None | MISSING = MISSING
     token_transport: TokenTransport | MISSING = MISSING
+
+
+class ProtectedResource(BaseModel):
+    """What access tokens are for here (RFC 9728)."""
+
+    resource: str
+    """The address of this API, as the request names it."""
+    resource_name: str
+    """The name of the API."""
+    bearer_methods_supported: list[BearerMethod]
+    """How access tokens come."""
+    scopes_supported: list[AccessTokenScope]
+    """What access tokens may have."""
+    resource_documentation: str | MISSING = MISSING
+    """The pages of the API, where they are served."""
 
 
 class Task(BaseModel):

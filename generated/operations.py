@@ -1825,6 +1825,16 @@ class GetMetrics200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class GetProtectedResource200(Result):
+    """The metadata."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.ProtectedResource | Json[models.ProtectedResource]
+
+
+@dataclass(slots=True, kw_only=True)
 class ListProblemTypes200(Result):
     """The problem types."""
 
@@ -3743,6 +3753,20 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
         """
         ...
 
+    async def get_protected_resource(
+        self,
+        call: Public_contra,
+        /,
+    ) -> GetProtectedResource200:
+        """What access tokens are for here.
+
+        The metadata of this API as a protected resource (RFC 9728): the scopes that access tokens have, and how they come. Query parameters are ignored.
+
+        Source: GET /.well-known/oauth-protected-resource
+        Raises: RequestTimeout, UriTooLong, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
     async def list_problem_types(
         self,
         call: Public_contra,
@@ -3962,6 +3986,36 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             Unauthorized,
             NotFound,
+            RequestTimeout,
+            UriTooLong,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="getProtectedResource",
+        tag="meta",
+        name="get_protected_resource",
+        method="GET",
+        path="/.well-known/oauth-protected-resource",
+        extensions={"x-rate-limit": "default"},
+        replies=(
+            Reply(
+                GetProtectedResource200,
+                "#/paths/~1.well-known~1oauth-protected-resource/get/responses/200/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.ProtectedResource,
+                        "#/paths/~1.well-known~1oauth-protected-resource/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
             RequestTimeout,
             UriTooLong,
             TooManyRequests,

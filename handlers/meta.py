@@ -1,7 +1,9 @@
 """The operations tagged `meta`."""
 
+from pydantic import MISSING
+
 from generated import models
-from generated.models import HealthStatus
+from generated.models import AccessTokenScope, HealthStatus
 from generated.operations import (
     PROBLEM_TYPES,
     TITLE,
@@ -12,6 +14,7 @@ from generated.operations import (
     GetLiveness200,
     GetMetrics200,
     GetProblemType200,
+    GetProtectedResource200,
     GetReadiness200,
     GetReadiness503,
     ListProblemTypes200,
@@ -32,6 +35,18 @@ async def get_api_info(call: PublicCall, /) -> GetApiInfo200:
     pages = {name: process.root + path for name, path in PAGES.items()} if process.has_pages else {}
     health_page = f"{process.root}/health"
     return GetApiInfo200(body=models.ApiInfo(name=TITLE, version=VERSION, health=health_page, **pages))
+
+
+async def get_protected_resource(call: PublicCall, /) -> GetProtectedResource200:
+    address = call.client.origin() + call.process.root
+    body = models.ProtectedResource(
+        resource=address,
+        resource_name=TITLE,
+        bearer_methods_supported=["header"],
+        scopes_supported=list(AccessTokenScope),
+        resource_documentation=address + PAGES["documentation"] if call.process.has_pages else MISSING,
+    )
+    return GetProtectedResource200(body=body)
 
 
 async def get_health(call: PublicCall, /) -> GetHealth200 | GetHealth503:

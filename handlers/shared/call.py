@@ -152,6 +152,8 @@ class Client(NamedTuple):
     refresh_cookie: str | None
     accept: str | None = None
     left: Callable[[], Awaitable[None]] = stay
+    origin: Callable[[], str] = str
+    """Where the request was sent to, as it says itself: for nobody but its sender."""
 
 
 async def uncounted(_members: Collection[str], /) -> None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 revision = "a3f7c02e95d8"
-down_revision = "e82c41d97b06"
+down_revision = "e18a4c07d2b6"
 branch_labels = None
 depends_on = None
 

@@ -233,7 +233,7 @@ class Calls(binding.Server):
         agent = exchange.header("user-agent")
         agent = agent and agent[:LONGEST_USER_AGENT]
         accept, left = exchange.header("accept"), exchange.left
-        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, accept, left)
+        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, accept, left, exchange.origin)
         principal = exchange.principal
         caller = caller_of(principal, exchange, now) if needs_caller(exchange) else None
         if caller is None:

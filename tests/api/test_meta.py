@@ -41,7 +41,7 @@ def methods_of(path: str) -> set[str]:
 
 def whole(path: str, **ids: UUID) -> str:
     """The path as the client takes it; what it names is nothing, but for these ids."""
-    nothing = ("task_id", "audit_log_id", "session_id", "user_id", "organization_id")
+    nothing = ("task_id", "audit_log_id", "session_id", "access_token_id", "user_id", "organization_id")
     named = {name: uuid4() for name in nothing} | {"code": "not_found"} | ids
     return "/" + re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), path)
 
@@ -60,6 +60,31 @@ class TestInfo:
         assert (info["name"], info["version"]) == (DOCUMENT["info"]["title"], DOCUMENT["info"]["version"])
         for name in ("documentation", "reference", "openapi", "health"):
             assert (await api.http.get(info[name])).status_code == 200
+
+
+class TestProtectedResource:
+    @pytest.mark.proves("RFC 9728 2", "The API says what its access tokens may have, and that they come as a header")
+    async def test_it_names_the_scopes_that_operations_need(self, api: ApiClient) -> None:
+        told = await api.get("//.well-known/oauth-protected-resource")
+
+        needed = {
+            scope
+            for path in PATHS.values()
+            for operation in path.values()
+            if isinstance(operation, dict)
+            for requirement in operation.get("security", ())
+            for scope in requirement.get("accessToken", ())
+        }
+        assert {*told["scopes_supported"]} == needed
+        assert (told["resource"], told["bearer_methods_supported"]) == ("http://docket", ["header"])
+        assert (told["resource_documentation"], told.headers["cache-control"]) == ("http://docket/docs", "no-store")
+
+    async def test_it_stands_below_the_path_of_a_proxy(self, settings: Settings, db: Bench) -> None:
+        below = settings.model_copy(update={"root_path": "/docket", "docs": False})
+        async with serving(below, db) as api:
+            told = await api.get("//.well-known/oauth-protected-resource")
+
+        assert (told["resource"], "resource_documentation" in told.body) == ("http://docket/docket", False)
 
 
 class TestProbes:

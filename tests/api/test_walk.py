@@ -29,7 +29,7 @@ FEW = 3  # what an address has here in the class `default`
 NOWHERE = "postgresql://docket@127.0.0.1:1/docket"  # nobody listens at port 1
 UNKNOWN = "//nothing"
 SCRAPE = "a-token-of-the-tests-0123456789"
-NO_DATABASE = {"getApiInfo", "getLiveness", "getMetrics", "getProblemType", "listProblemTypes"}
+NO_DATABASE = {"getApiInfo", "getLiveness", "getMetrics", "getProblemType", "getProtectedResource", "listProblemTypes"}
 PROBES = {"getHealth", "getReadiness"}  # their 503 says what is missing
 ADA = SignedIn(uuid4(), uuid4(), NOW)
 
