@@ -362,12 +362,16 @@ class OrganizationNotCreatedCode(StrEnum):
     idempotency_in_progress = "idempotency_in_progress"
 
 
-class MemberNotAddedCode(StrEnum):
-    """The `code` of `MemberNotAddedProblem`. More may be added."""
+class InvitationConflictCode(StrEnum):
+    """The `code` of `InvitationConflictProblem`. More may be added."""
 
     already_member = "already_member"
+    already_invited = "already_invited"
     personal_organization = "personal_organization"
-    idempotency_in_progress = "idempotency_in_progress"
+
+
+AlreadyMemberCode = TypeAliasType("AlreadyMemberCode", Literal["already_member"])
+"""The `code` of `AlreadyMemberProblem`. More may be added."""
 
 
 class UserRefusedCode(StrEnum):
@@ -589,6 +593,8 @@ class User(BaseModel):
     """The id of the account and of its personal organization."""
     email: str | None
     """The e-mail address; null only for accounts of another issuer."""
+    email_verified: bool
+    """Whether the address is known to be that of the account: by a mailed link, by another issuer, or by a superuser."""
     username: str | None
     """The name to sign in by."""
     full_name: str | None
@@ -743,6 +749,8 @@ class UserPatch(BaseModel):
         extra="forbid",
     )
     email: Email | MISSING = MISSING
+    email_verified: bool | MISSING = MISSING
+    """Whether the address is known to be that of the account. Another address is not, unless this says so."""
     username: Username | None | MISSING = MISSING
     full_name: PersonName | None | MISSING = MISSING
     time_zone: TimeZone | None | MISSING = MISSING
@@ -1480,14 +1488,133 @@ class OrganizationPage(BaseModel):
     """Whether there is a next page."""
 
 
-class MemberAdd(BaseModel):
-    """Whom to make a member, and as what."""
+class MemberPlacement(BaseModel):
+    """As what an account becomes a member."""
 
     model_config = ConfigDict(
         extra="forbid",
     )
-    email: Email
     role: OrganizationRole | MISSING = MISSING
+
+
+class InvitationRole(StrEnum):
+    """What an invitation makes somebody. Owners are made of members."""
+
+    admin = "admin"
+    member = "member"
+
+
+class InvitationCreate(BaseModel):
+    """Whom to invite, and as what: either `email` or `user_id` is sent."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    email: Email | MISSING = MISSING
+    user_id: UUID | MISSING = MISSING
+    """The id of a user."""
+    role: InvitationRole | MISSING = MISSING
+
+
+class Inviter(BaseModel):
+    """Who invites."""
+
+    id: UUID
+    """The id of the user."""
+    username: str | None
+    """The name to sign in by."""
+    full_name: str | None
+    """The name as its bearer writes it."""
+
+
+class Invitation(BaseModel):
+    """An open invitation, as the team sees it. It does not tell whether the address or the id has an account."""
+
+    id: UUID
+    """The id of the invitation."""
+    email: str | None
+    """The address that was invited; null: a user was, by id."""
+    user_id: UUID | None
+    """The id that was invited; null: an address was."""
+    role: InvitationRole
+    invited_by: Inviter | None
+    created_at: AwareDatetime
+    """When it was made."""
+    expires_at: AwareDatetime
+    """When it expires, 14 days later."""
+
+
+class NewInvitation(BaseModel):
+    """An invitation that was just made."""
+
+    id: UUID
+    """The id of the invitation."""
+    email: str | None
+    """The address that was invited; null: a user was, by id."""
+    user_id: UUID | None
+    """The id that was invited; null: an address was."""
+    role: InvitationRole
+    invited_by: Inviter | None
+    created_at: AwareDatetime
+    """When it was made."""
+    expires_at: AwareDatetime
+    """When it expires, 14 days later."""
+    url: str | None
+    """The link to hand on, told once; null where it is mailed, and where a user was invited by id."""
+
+
+class InvitationPage(BaseModel):
+    """A page of invitations."""
+
+    items: Annotated[list[Invitation], Field(max_length=200)]
+    """The invitations."""
+    next_cursor: str | None
+    """Sent as `cursor`, it fetches the next page; null at the end."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
+class InvitingOrganization(BaseModel):
+    """The team, as who is invited sees it."""
+
+    id: UUID
+    """The id of the organization."""
+    name: str
+    """What people call it."""
+
+
+class ReceivedInvitation(BaseModel):
+    """An open invitation, as who is invited sees it."""
+
+    id: UUID
+    """The id of the invitation."""
+    organization: InvitingOrganization
+    role: InvitationRole
+    invited_by: Inviter | None
+    created_at: AwareDatetime
+    """When it was made."""
+    expires_at: AwareDatetime
+    """When it expires."""
+
+
+class ReceivedInvitationPage(BaseModel):
+    """A page of invitations."""
+
+    items: Annotated[list[ReceivedInvitation], Field(max_length=200)]
+    """The invitations."""
+    next_cursor: str | None
+    """Sent as `cursor`, it fetches the next page; null at the end."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
+class LinkUse(BaseModel):
+    """The token of a link."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+    )
+    token: LinkToken
 
 
 class MemberPatch(BaseModel):
@@ -1551,9 +1678,11 @@ class AuditAction(StrEnum):
     `user.mfa_reset`: a superuser took its second factor away.
     `user.exported`: it fetched everything that is stored about it.
     `organization.created`, `.updated`, `.deleted`: an organization was. `organization.member_added`,
-    `.member_updated`, `.member_removed`: a member was, by an admin, by leaving, or with its account.
+    `.member_updated`, `.member_removed`: a member was, by saying yes, by an admin, by leaving, or with its account.
     `organization.accessed`: a superuser whose own role does not suffice read something in a team, tried in vain to
     change something there, or changed something that has no audit log of its own; `reason` is the operation.
+    `user.email_verified`: an address was known to be that of its account, by a mailed link.
+    `invitation.created`, `.revoked`, `.accepted`, `.declined`: somebody was invited to a team, and what became of it.
     `task.moved`: a task was moved to another organization; both have an entry. `task.deleted`: a task was deleted.
 
     """
@@ -1591,6 +1720,11 @@ class AuditAction(StrEnum):
     organization_member_updated = "organization.member_updated"
     organization_member_removed = "organization.member_removed"
     organization_accessed = "organization.accessed"
+    user_email_verified = "user.email_verified"
+    invitation_created = "invitation.created"
+    invitation_revoked = "invitation.revoked"
+    invitation_accepted = "invitation.accepted"
+    invitation_declined = "invitation.declined"
     task_moved = "task.moved"
     task_deleted = "task.deleted"
 
@@ -1642,6 +1776,7 @@ class AuditTargetType(StrEnum):
     organization = "organization"
     task = "task"
     audit_log = "audit_log"
+    invitation = "invitation"
 
 
 class AuditTarget(BaseModel):
@@ -1764,6 +1899,9 @@ IncludeTotalParameter = TypeAliasType("IncludeTotalParameter", bool)
 
 
 OrganizationIdParameter = TypeAliasType("OrganizationIdParameter", UUID)
+
+
+InvitationIdParameter = TypeAliasType("InvitationIdParameter", UUID)
 
 
 AuditLogIdParameter = TypeAliasType("AuditLogIdParameter", UUID)
@@ -2087,10 +2225,16 @@ class OrganizationNotCreatedProblem(Problem):
     code: OrganizationNotCreatedCode
 
 
-class MemberNotAddedProblem(Problem):
-    """The account is a member already, the organization is a personal one, or a request with this key is being answered."""
+class InvitationConflictProblem(Problem):
+    """The account is a member already, there is an open invitation, or the organization is a personal one."""
 
-    code: MemberNotAddedCode
+    code: InvitationConflictCode
+
+
+class AlreadyMemberProblem(Problem):
+    """The caller is a member already."""
+
+    code: AlreadyMemberCode
 
 
 class UserRefusedProblem(Problem):

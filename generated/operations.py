@@ -252,6 +252,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Already a member",
         "The account is a member of the organization already. Change its role instead.",
     ),
+    "already_invited": ProblemType(
+        409,
+        "Already invited",
+        "This address or user has an open invitation to the organization. Revoke it before you invite again.",
+    ),
     "personal_organization": ProblemType(
         409,
         "Personal organization",
@@ -540,6 +545,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 409,
             "title": "Already a member",
             "description": "The account is a member of the organization already. Change its role instead.",
+        },
+        "already_invited": {
+            "status": 409,
+            "title": "Already invited",
+            "description": "This address or user has an open invitation to the organization. Revoke it before you invite again.",
         },
         "personal_organization": {
             "status": 409,
@@ -989,6 +999,26 @@ class LoginNotCompleted(Problem):
         super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
 
 
+class LinkRefused(Problem):
+    """400: The body cannot be read, or the link in it is no good."""
+
+    status: ClassVar[int] = 400
+    codes = (
+        "malformed_request",
+        "invalid_link",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["malformed_request", "invalid_link"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 class TokenRefused(OAuthProblem):
     """400: The grant was refused (RFC 6749, 5.2)."""
 
@@ -1004,26 +1034,6 @@ class TokenRefused(OAuthProblem):
     def __init__(
         self,
         code: Literal["invalid_request", "invalid_grant", "unsupported_grant_type"],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-    ) -> None:
-        super().__init__(code, detail, errors=errors)
-
-
-class LinkRefused(Problem):
-    """400: The body cannot be read, or the link in it is no good."""
-
-    status: ClassVar[int] = 400
-    codes = (
-        "malformed_request",
-        "invalid_link",
-    )
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal["malformed_request", "invalid_link"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1700,20 +1710,20 @@ class OrganizationConflict(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class MemberNotAdded(Problem):
-    """409: The account is a member already, the organization is a personal one, or a request with this key is being answered."""
+class InvitationConflict(Problem):
+    """409: The account is a member already, there is an open invitation, or the organization is a personal one."""
 
     status: ClassVar[int] = 409
     codes = (
         "already_member",
+        "already_invited",
         "personal_organization",
-        "idempotency_in_progress",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["already_member", "personal_organization", "idempotency_in_progress"],
+        code: Literal["already_member", "already_invited", "personal_organization"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1734,6 +1744,23 @@ class MemberConflict(Problem):
     def __init__(
         self,
         code: Literal["last_owner", "personal_organization"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
+class AlreadyMember(Problem):
+    """409: The caller is a member already."""
+
+    status: ClassVar[int] = 409
+    codes = ("already_member",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["already_member"] = "already_member",
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1871,6 +1898,13 @@ class RegisterUser201(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class RegisterUser202(Result):
+    """Where the server has mail: a mail was sent to the address, whoever has it. What it says is told to no one else."""
+
+    status: ClassVar[int] = 202
+
+
+@dataclass(slots=True, kw_only=True)
 class Login200(Result):
     """The tokens of the new session."""
 
@@ -1890,6 +1924,13 @@ class CompleteLogin200(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.TokenPair | Json[models.TokenPair]
     set_cookie: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class VerifyEmail204(Result):
+    """Done."""
+
+    status: ClassVar[int] = 204
 
 
 @dataclass(slots=True, kw_only=True)
@@ -2092,6 +2133,20 @@ class UpdateMyProfile200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class UpdateMyProfile202(Result):
+    """Where the server has mail and this is another address of the own: what else was sent is changed, and the address is when its mailed link is followed."""
+
+    status: ClassVar[int] = 202
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestEmailVerification202(Result):
+    """A mail was sent, if the address is not verified."""
+
+    status: ClassVar[int] = 202
+
+
+@dataclass(slots=True, kw_only=True)
 class ChangeMyPassword204(Result):
     """The password is changed."""
 
@@ -2168,6 +2223,13 @@ class ReplaceUser200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class ReplaceUser202(Result):
+    """Where the server has mail and this is another address of the own: what else was sent is changed, and the address is when its mailed link is followed."""
+
+    status: ClassVar[int] = 202
+
+
+@dataclass(slots=True, kw_only=True)
 class DeleteUser204(Result):
     """Deleted."""
 
@@ -2183,6 +2245,13 @@ class UpdateUser200(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.User | Json[models.User]
     etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class UpdateUser202(Result):
+    """Where the server has mail and this is another address of the own: what else was sent is changed, and the address is when its mailed link is followed."""
+
+    status: ClassVar[int] = 202
 
 
 @dataclass(slots=True, kw_only=True)
@@ -2378,19 +2447,6 @@ class ListMembers200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
-class AddMember201(Result):
-    """The member."""
-
-    status: ClassVar[int] = 201
-    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
-    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
-    body: models.Member | Json[models.Member]
-    location: models.LocationHeader
-    etag: str
-    idempotency_replayed: str | None = None
-
-
-@dataclass(slots=True, kw_only=True)
 class GetMember200(Result):
     """The member."""
 
@@ -2398,6 +2454,18 @@ class GetMember200(Result):
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.Member | Json[models.Member]
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class PlaceMember201(Result):
+    """The member."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.Member | Json[models.Member]
+    location: models.LocationHeader
     etag: str
 
 
@@ -2420,6 +2488,34 @@ class UpdateMember200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class ListOrganizationInvitations200(Result):
+    """A page of invitations."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.InvitationPage | Json[models.InvitationPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class InviteMember201(Result):
+    """The invitation."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.NewInvitation | Json[models.NewInvitation]
+
+
+@dataclass(slots=True, kw_only=True)
+class RevokeInvitation204(Result):
+    """Revoked."""
+
+    status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
 class ListOrganizationAuditLogs200(Result):
     """A page of audit logs."""
 
@@ -2428,6 +2524,48 @@ class ListOrganizationAuditLogs200(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.AuditLogPage | Json[models.AuditLogPage]
     link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ListInvitations200(Result):
+    """A page of invitations."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.ReceivedInvitationPage | Json[models.ReceivedInvitationPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RedeemInvitation201(Result):
+    """The caller as a member."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.Member | Json[models.Member]
+    location: models.LocationHeader
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class AcceptInvitation201(Result):
+    """The caller as a member."""
+
+    status: ClassVar[int] = 201
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.Member | Json[models.Member]
+    location: models.LocationHeader
+    etag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class DeclineInvitation204(Result):
+    """Declined."""
+
+    status: ClassVar[int] = 204
 
 
 @dataclass(slots=True, kw_only=True)
@@ -2475,10 +2613,13 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         /,
         *,
         body: models.UserRegister,
-    ) -> RegisterUser201:
+    ) -> RegisterUser201 | RegisterUser202:
         """Create an account.
 
-        Makes the account and its personal organization. Sign in afterwards.
+        Makes the account and its personal organization. Sign in afterwards. Where the server has mail, the answer is `202` without a body,
+        whether the address has an account or not: the account begins when the link is followed that is mailed to the address
+        (`verifyEmail`), within 30 minutes; an address that has an account gets a mail that says so. A username that another account has is
+        `username_taken` all the same.
 
         Source: POST /api/v1/auth/register
         Raises: MalformedBody, FeatureDisabled, RequestTimeout, AccountConflict, ContentTooLarge, UriTooLong, UnsupportedMediaType, PasswordRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -2521,6 +2662,24 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
 
         Source: POST /api/v1/auth/login/totp
         Raises: MalformedBody, LoginNotCompleted, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def verify_email(
+        self,
+        call: Public_contra,
+        /,
+        *,
+        body: models.LinkUse,
+    ) -> VerifyEmail204:
+        """Follow the link that was mailed to an address.
+
+        What the link was mailed for is done: the account that was registered begins, the address that an account wants becomes its own, or
+        the one that it has is known to be. A link works once, within 30 minutes. The account of a registration has no username when another
+        has taken it meanwhile.
+
+        Source: POST /api/v1/auth/email/verify
+        Raises: LinkRefused, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3075,25 +3234,6 @@ class MembersOperations(Protocol[Call_contra]):
         """
         ...
 
-    async def add_member(
-        self,
-        call: Call_contra,
-        /,
-        *,
-        organization_id: models.OrganizationIdParameter,
-        body: models.MemberAdd,
-    ) -> AddMember201:
-        """Add a member to an organization.
-
-        The account with this e-mail becomes a member, with the role `member` when none is sent. An address that no active
-        account has is `404`. Admins add members and admins; only owners add owners. There are 1,000 members at most, unless
-        the operator says otherwise (`quota_exceeded`).
-
-        Source: POST /api/v1/organizations/{organization_id}/members
-        Raises: MalformedBodyOrHeader, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, MemberNotAdded, ContentTooLarge, UriTooLong, UnsupportedMediaType, CreationRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
-        """
-        ...
-
     async def get_member(
         self,
         call: Call_contra,
@@ -3108,6 +3248,25 @@ class MembersOperations(Protocol[Call_contra]):
 
         Source: GET /api/v1/organizations/{organization_id}/members/{user_id}
         Raises: InvalidHeader, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def place_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        user_id: models.UserIdParameter,
+        body: models.MemberPlacement,
+    ) -> PlaceMember201:
+        """Put an account into a team.
+
+        For superusers, who make accounts for others: the account is a member at once, without an invitation, and with the role
+        `member` when none is sent. Who is a member already stays as is (`already_member`). Others are invited (`inviteMember`).
+
+        Source: PUT /api/v1/organizations/{organization_id}/members/{user_id}
+        Raises: MalformedBody, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, InvitationConflict, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3146,6 +3305,139 @@ class MembersOperations(Protocol[Call_contra]):
 
         Source: PATCH /api/v1/organizations/{organization_id}/members/{user_id}
         Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, NotFound, RequestTimeout, MemberConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
+class InvitationsOperations(Protocol[Call_contra]):
+    """Who was asked to join an organization, and has not answered yet."""
+
+    async def list_organization_invitations(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListOrganizationInvitations200:
+        """List the open invitations of an organization.
+
+        One page of those that were neither accepted nor declined nor revoked and have not expired, newest first.
+
+        Source: GET /api/v1/organizations/{organization_id}/invitations
+        Raises: InvalidCursor, Unauthorized, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def invite_member(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        body: models.InvitationCreate,
+    ) -> InviteMember201:
+        """Invite somebody to an organization.
+
+        Somebody is a member only after saying yes. Name an e-mail address or the id of a user, who need not have an account: the answer
+        is the same whether there is one. The role is `member` when none is sent; owners are made of those who are members. An
+        invitation is open for 14 days; whom you remove or make a mere member takes the own open invitations along.
+
+        Who has an account with that id, or with that address and `email_verified`, finds the invitation in `listInvitations`. Where
+        the server has mail, it is mailed with a link; where it has none, the answer to an address has the `url`, once, to be handed on.
+        Who opens the link signs in, or registers first, and redeems its token (`redeemInvitation`).
+
+        An address or user that has an open invitation here is `already_invited`: revoke that first. Members and open invitations
+        together are 1,000 at most, unless the operator says otherwise (`quota_exceeded`).
+
+        Source: POST /api/v1/organizations/{organization_id}/invitations
+        Raises: MalformedBody, Unauthorized, ForbiddenOrQuotaExceeded, NotFound, RequestTimeout, InvitationConflict, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def revoke_invitation(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        organization_id: models.OrganizationIdParameter,
+        invitation_id: models.InvitationIdParameter,
+    ) -> RevokeInvitation204:
+        """Revoke an invitation.
+
+        Its link and its place in the list of the invited end.
+
+        Source: DELETE /api/v1/organizations/{organization_id}/invitations/{invitation_id}
+        Raises: Unauthorized, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def list_invitations(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListInvitations200:
+        """List the own invitations.
+
+        One page of the open invitations to teams, newest first: those by the id of the account, and those by its e-mail address,
+        if `email_verified`.
+
+        Source: GET /api/v1/invitations
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def redeem_invitation(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        body: models.LinkUse,
+    ) -> RedeemInvitation201:
+        """Accept an invitation by its link.
+
+        The caller becomes a member of the team, whatever the address is that was invited: who has the link is whom the inviter means.
+        An invitation of a user by id is for that user alone. A link that the server mailed also verifies the address, if the account
+        has it. A link works once.
+
+        Source: POST /api/v1/invitations/redeem
+        Raises: LinkRefused, Unauthorized, QuotaExceeded, RequestTimeout, AlreadyMember, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def accept_invitation(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        invitation_id: models.InvitationIdParameter,
+    ) -> AcceptInvitation201:
+        """Accept an invitation.
+
+        The caller becomes a member of the team. It is one of `listInvitations`.
+
+        Source: POST /api/v1/invitations/{invitation_id}/accept
+        Raises: Unauthorized, QuotaExceeded, NotFound, RequestTimeout, AlreadyMember, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def decline_invitation(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        invitation_id: models.InvitationIdParameter,
+    ) -> DeclineInvitation204:
+        """Decline an invitation.
+
+        It is gone. The team may invite again.
+
+        Source: POST /api/v1/invitations/{invitation_id}/decline
+        Raises: Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3192,16 +3484,33 @@ class ProfileOperations(Protocol[Call_contra]):
         *,
         if_match: EntityTags | MISSING,
         body: models.ProfilePatch,
-    ) -> UpdateMyProfile200:
+    ) -> UpdateMyProfile200 | UpdateMyProfile202:
         """Change the own profile.
 
         A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
         cannot send `null` has `replaceUser`. A patch that changes nothing
         leaves `version` and `ETag` alone. Another e-mail address or username needs a sign-in of the last
-        10 minutes (`reauthentication_required`); another e-mail address also ends all other sessions.
+        10 minutes (`reauthentication_required`); another e-mail address also ends all other sessions. Where the server has mail,
+        another e-mail address answers `202` without a body, whoever has it: it is that of the account when the link is followed
+        that is mailed there (`verifyEmail`), and all sessions end then.
 
         Source: PATCH /api/v1/users/me
         Raises: MalformedBodyOrHeader, RecentLoginNeeded, InsufficientScope, RequestTimeout, AccountConflict, PreconditionFailed, ContentTooLarge, UriTooLong, UnsupportedPatchType, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def request_email_verification(
+        self,
+        call: Call_contra,
+        /,
+    ) -> RequestEmailVerification202:
+        """Have a link mailed to the own address.
+
+        The answer is the same when the address is verified already; nothing is mailed then. Where the server has no mail this is
+        `feature_disabled`: a superuser says that the address is the account's (`updateUser`).
+
+        Source: POST /api/v1/users/me/email/verification
+        Raises: Unauthorized, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -3393,7 +3702,7 @@ class UsersOperations(Protocol[Call_contra]):
         user_id: models.UserIdParameter,
         if_match: EntityTags | MISSING,
         body: models.UserReplace,
-    ) -> ReplaceUser200:
+    ) -> ReplaceUser200 | ReplaceUser202:
         """Replace a user.
 
         `username` and `full_name` become null when they are not sent; `is_active` and `is_superuser` stay as they are.
@@ -3433,7 +3742,7 @@ class UsersOperations(Protocol[Call_contra]):
         user_id: models.UserIdParameter,
         if_match: EntityTags | MISSING,
         body: models.UserPatch,
-    ) -> UpdateUser200:
+    ) -> UpdateUser200 | UpdateUser202:
         """Change a user.
 
         A JSON Merge Patch (RFC 7396): a member left out keeps its value, `null` clears it; who
@@ -3807,6 +4116,7 @@ class Handlers(Generic[Public_contra, Optional_contra, Call_contra]):
     tasks: TasksOperations[Call_contra]
     organizations: OrganizationsOperations[Call_contra]
     members: MembersOperations[Call_contra]
+    invitations: InvitationsOperations[Call_contra]
     profile: ProfileOperations[Call_contra]
     users: UsersOperations[Call_contra]
     audit: AuditOperations[Call_contra]
@@ -4141,6 +4451,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     ),
                 ),
             ),
+            Reply(
+                RegisterUser202,
+                None,
+                (),
+                (),
+            ),
         ),
         problems=(
             MalformedBody,
@@ -4249,6 +4565,46 @@ OPERATIONS: tuple[Operation, ...] = (
             UnsupportedMediaType,
             ValidationFailed,
             TooManyAttempts,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="verifyEmail",
+        tag="auth",
+        name="verify_email",
+        method="POST",
+        path="/api/v1/auth/email/verify",
+        extensions={"x-rate-limit": "link"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.LinkUse,
+                    schema="#/paths/~1api~1v1~1auth~1email~1verify/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                VerifyEmail204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            LinkRefused,
+            RequestTimeout,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
             HeaderFieldsTooLarge,
             InternalError,
             ServiceUnavailable,
@@ -5273,6 +5629,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     ),
                 ),
             ),
+            Reply(
+                UpdateMyProfile202,
+                None,
+                (),
+                (),
+            ),
         ),
         problems=(
             MalformedBodyOrHeader,
@@ -5284,6 +5646,35 @@ OPERATIONS: tuple[Operation, ...] = (
             ContentTooLarge,
             UriTooLong,
             UnsupportedPatchType,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="requestEmailVerification",
+        tag="profile",
+        name="request_email_verification",
+        method="POST",
+        path="/api/v1/users/me/email/verification",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "password"},
+        replies=(
+            Reply(
+                RequestEmailVerification202,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            Unauthorized,
+            InsufficientScope,
+            FeatureDisabled,
+            RequestTimeout,
+            UriTooLong,
             ValidationFailed,
             TooManyRequests,
             HeaderFieldsTooLarge,
@@ -5632,6 +6023,12 @@ OPERATIONS: tuple[Operation, ...] = (
                     ),
                 ),
             ),
+            Reply(
+                ReplaceUser202,
+                None,
+                (),
+                (),
+            ),
         ),
         problems=(
             MalformedBodyOrHeader,
@@ -5761,6 +6158,12 @@ OPERATIONS: tuple[Operation, ...] = (
                         "#/paths/~1api~1v1~1users~1{user_id}/patch/responses/200/content/application~1json/schema",
                     ),
                 ),
+            ),
+            Reply(
+                UpdateUser202,
+                None,
+                (),
+                (),
             ),
         ),
         problems=(
@@ -7200,85 +7603,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
-        id="addMember",
-        tag="members",
-        name="add_member",
-        method="POST",
-        path="/api/v1/organizations/{organization_id}/members",
-        security=({"bearer": ("owner", "admin")}, {"accessToken": ("members:write",)}, {"password": ()}),
-        extensions={"x-rate-limit": "sensitive"},
-        parameters=(
-            Parameter(
-                name="organization_id",
-                where="path",
-                argument="organization_id",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/OrganizationId/schema"),
-                type=models.OrganizationIdParameter,
-                schema="#/components/parameters/OrganizationId/schema",
-                required=True,
-            ),
-            Parameter(
-                name="Idempotency-Key",
-                where="header",
-                argument="idempotency_key",
-                shape=Scalar(kinds=("string",), schema="#/components/parameters/RequestKey/schema"),
-                type=models.IdempotencyKey,
-                schema="#/components/parameters/RequestKey/schema",
-                role="idempotency_key",
-            ),
-        ),
-        body=Body(
-            contents=(
-                Content(
-                    media_type="application/json",
-                    kind="json",
-                    type=models.MemberAdd,
-                    schema="#/paths/~1api~1v1~1organizations~1{organization_id}~1members/post/requestBody/content/application~1json/schema",
-                ),
-            ),
-            required=True,
-            largest=65536,
-        ),
-        replies=(
-            Reply(
-                AddMember201,
-                "#/paths/~1api~1v1~1organizations~1{organization_id}~1members/post/responses/201/content/application~1json/schema",
-                (
-                    SetHeader("Location", "location", "#/components/headers/Location/schema", required=True),
-                    SetHeader("ETag", "etag", "#/components/headers/ETag/schema", required=True),
-                    SetHeader(
-                        "Idempotency-Replayed",
-                        "idempotency_replayed",
-                        "#/components/headers/IdempotencyReplayed/schema",
-                    ),
-                ),
-                (
-                    Representation(
-                        "application/json",
-                        models.Member,
-                        "#/paths/~1api~1v1~1organizations~1{organization_id}~1members/post/responses/201/content/application~1json/schema",
-                    ),
-                ),
-            ),
-        ),
-        problems=(
-            MalformedBodyOrHeader,
-            Unauthorized,
-            ForbiddenOrQuotaExceeded,
-            NotFound,
-            RequestTimeout,
-            MemberNotAdded,
-            ContentTooLarge,
-            UriTooLong,
-            UnsupportedMediaType,
-            CreationRefused,
-            TooManyRequests,
-            HeaderFieldsTooLarge,
-            InternalError,
-            ServiceUnavailable,
-        ),
-    ),
-    Operation(
         id="getMember",
         tag="members",
         name="get_member",
@@ -7337,6 +7661,80 @@ OPERATIONS: tuple[Operation, ...] = (
             NotFound,
             RequestTimeout,
             UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="placeMember",
+        tag="members",
+        name="place_member",
+        method="PUT",
+        path="/api/v1/organizations/{organization_id}/members/{user_id}",
+        security=({"bearer": ("superuser",)}, {"accessToken": ("members:write", "admin")}, {"password": ()}),
+        extensions={"x-rate-limit": "admin"},
+        parameters=(
+            Parameter(
+                name="organization_id",
+                where="path",
+                argument="organization_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/OrganizationId/schema"),
+                type=models.OrganizationIdParameter,
+                schema="#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                name="user_id",
+                where="path",
+                argument="user_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/UserId/schema"),
+                type=models.UserIdParameter,
+                schema="#/components/parameters/UserId/schema",
+                required=True,
+            ),
+        ),
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.MemberPlacement,
+                    schema="#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/put/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                PlaceMember201,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/put/responses/201/content/application~1json/schema",
+                (
+                    SetHeader("Location", "location", "#/components/headers/Location/schema", required=True),
+                    SetHeader("ETag", "etag", "#/components/headers/ETag/schema", required=True),
+                ),
+                (
+                    Representation(
+                        "application/json",
+                        models.Member,
+                        "#/paths/~1api~1v1~1organizations~1{organization_id}~1members~1{user_id}/put/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            Unauthorized,
+            ForbiddenOrQuotaExceeded,
+            NotFound,
+            RequestTimeout,
+            InvitationConflict,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
             ValidationFailed,
             TooManyRequests,
             HeaderFieldsTooLarge,
@@ -7493,6 +7891,181 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
     ),
     Operation(
+        id="listOrganizationInvitations",
+        tag="invitations",
+        name="list_organization_invitations",
+        method="GET",
+        path="/api/v1/organizations/{organization_id}/invitations",
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("invitations:read",)}, {"password": ()}),
+        extensions={"x-rate-limit": "default"},
+        parameters=(
+            Parameter(
+                name="organization_id",
+                where="path",
+                argument="organization_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/OrganizationId/schema"),
+                type=models.OrganizationIdParameter,
+                schema="#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                name="limit",
+                where="query",
+                argument="limit",
+                shape=Scalar(kinds=("integer",), schema="#/components/parameters/Limit/schema"),
+                type=models.LimitParameter,
+                schema="#/components/parameters/Limit/schema",
+                default=50,
+            ),
+            Parameter(
+                name="cursor",
+                where="query",
+                argument="cursor",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/Cursor/schema"),
+                type=models.CursorParameter,
+                schema="#/components/parameters/Cursor/schema",
+            ),
+        ),
+        replies=(
+            Reply(
+                ListOrganizationInvitations200,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1invitations/get/responses/200/content/application~1json/schema",
+                (SetHeader("Link", "link", "#/components/headers/Link/schema"),),
+                (
+                    Representation(
+                        "application/json",
+                        models.InvitationPage,
+                        "#/paths/~1api~1v1~1organizations~1{organization_id}~1invitations/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="inviteMember",
+        tag="invitations",
+        name="invite_member",
+        method="POST",
+        path="/api/v1/organizations/{organization_id}/invitations",
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("invitations:write",)}, {"password": ()}),
+        extensions={"x-rate-limit": "sensitive"},
+        parameters=(
+            Parameter(
+                name="organization_id",
+                where="path",
+                argument="organization_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/OrganizationId/schema"),
+                type=models.OrganizationIdParameter,
+                schema="#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+        ),
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.InvitationCreate,
+                    schema="#/paths/~1api~1v1~1organizations~1{organization_id}~1invitations/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                InviteMember201,
+                "#/paths/~1api~1v1~1organizations~1{organization_id}~1invitations/post/responses/201/content/application~1json/schema",
+                (),
+                (
+                    Representation(
+                        "application/json",
+                        models.NewInvitation,
+                        "#/paths/~1api~1v1~1organizations~1{organization_id}~1invitations/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            MalformedBody,
+            Unauthorized,
+            ForbiddenOrQuotaExceeded,
+            NotFound,
+            RequestTimeout,
+            InvitationConflict,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="revokeInvitation",
+        tag="invitations",
+        name="revoke_invitation",
+        method="DELETE",
+        path="/api/v1/organizations/{organization_id}/invitations/{invitation_id}",
+        security=({"bearer": ("owner", "admin")}, {"accessToken": ("invitations:write",)}, {"password": ()}),
+        extensions={"x-rate-limit": "default"},
+        parameters=(
+            Parameter(
+                name="organization_id",
+                where="path",
+                argument="organization_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/OrganizationId/schema"),
+                type=models.OrganizationIdParameter,
+                schema="#/components/parameters/OrganizationId/schema",
+                required=True,
+            ),
+            Parameter(
+                name="invitation_id",
+                where="path",
+                argument="invitation_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/InvitationId/schema"),
+                type=models.InvitationIdParameter,
+                schema="#/components/parameters/InvitationId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                RevokeInvitation204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
         id="listOrganizationAuditLogs",
         tag="audit",
         name="list_organization_audit_logs",
@@ -7594,6 +8167,203 @@ OPERATIONS: tuple[Operation, ...] = (
             InvalidCursor,
             Unauthorized,
             Forbidden,
+            NotFound,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listInvitations",
+        tag="invitations",
+        name="list_invitations",
+        method="GET",
+        path="/api/v1/invitations",
+        security=({"bearer": ("user",)}, {"accessToken": ("invitations:read",)}, {"password": ()}),
+        extensions={"x-rate-limit": "default"},
+        parameters=(
+            Parameter(
+                name="limit",
+                where="query",
+                argument="limit",
+                shape=Scalar(kinds=("integer",), schema="#/components/parameters/Limit/schema"),
+                type=models.LimitParameter,
+                schema="#/components/parameters/Limit/schema",
+                default=50,
+            ),
+            Parameter(
+                name="cursor",
+                where="query",
+                argument="cursor",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/Cursor/schema"),
+                type=models.CursorParameter,
+                schema="#/components/parameters/Cursor/schema",
+            ),
+        ),
+        replies=(
+            Reply(
+                ListInvitations200,
+                "#/paths/~1api~1v1~1invitations/get/responses/200/content/application~1json/schema",
+                (SetHeader("Link", "link", "#/components/headers/Link/schema"),),
+                (
+                    Representation(
+                        "application/json",
+                        models.ReceivedInvitationPage,
+                        "#/paths/~1api~1v1~1invitations/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            InsufficientScope,
+            RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="redeemInvitation",
+        tag="invitations",
+        name="redeem_invitation",
+        method="POST",
+        path="/api/v1/invitations/redeem",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive"},
+        body=Body(
+            contents=(
+                Content(
+                    media_type="application/json",
+                    kind="json",
+                    type=models.LinkUse,
+                    schema="#/paths/~1api~1v1~1invitations~1redeem/post/requestBody/content/application~1json/schema",
+                ),
+            ),
+            required=True,
+            largest=65536,
+        ),
+        replies=(
+            Reply(
+                RedeemInvitation201,
+                "#/paths/~1api~1v1~1invitations~1redeem/post/responses/201/content/application~1json/schema",
+                (
+                    SetHeader("Location", "location", "#/components/headers/Location/schema", required=True),
+                    SetHeader("ETag", "etag", "#/components/headers/ETag/schema", required=True),
+                ),
+                (
+                    Representation(
+                        "application/json",
+                        models.Member,
+                        "#/paths/~1api~1v1~1invitations~1redeem/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            LinkRefused,
+            Unauthorized,
+            QuotaExceeded,
+            RequestTimeout,
+            AlreadyMember,
+            ContentTooLarge,
+            UriTooLong,
+            UnsupportedMediaType,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="acceptInvitation",
+        tag="invitations",
+        name="accept_invitation",
+        method="POST",
+        path="/api/v1/invitations/{invitation_id}/accept",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "default"},
+        parameters=(
+            Parameter(
+                name="invitation_id",
+                where="path",
+                argument="invitation_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/InvitationId/schema"),
+                type=models.InvitationIdParameter,
+                schema="#/components/parameters/InvitationId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                AcceptInvitation201,
+                "#/paths/~1api~1v1~1invitations~1{invitation_id}~1accept/post/responses/201/content/application~1json/schema",
+                (
+                    SetHeader("Location", "location", "#/components/headers/Location/schema", required=True),
+                    SetHeader("ETag", "etag", "#/components/headers/ETag/schema", required=True),
+                ),
+                (
+                    Representation(
+                        "application/json",
+                        models.Member,
+                        "#/paths/~1api~1v1~1invitations~1{invitation_id}~1accept/post/responses/201/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            Unauthorized,
+            QuotaExceeded,
+            NotFound,
+            RequestTimeout,
+            AlreadyMember,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="declineInvitation",
+        tag="invitations",
+        name="decline_invitation",
+        method="POST",
+        path="/api/v1/invitations/{invitation_id}/decline",
+        security=({"bearer": ("user",)}, {"password": ()}),
+        extensions={"x-signed-in-only": True, "x-rate-limit": "default"},
+        parameters=(
+            Parameter(
+                name="invitation_id",
+                where="path",
+                argument="invitation_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/InvitationId/schema"),
+                type=models.InvitationIdParameter,
+                schema="#/components/parameters/InvitationId/schema",
+                required=True,
+            ),
+        ),
+        replies=(
+            Reply(
+                DeclineInvitation204,
+                None,
+                (),
+                (),
+            ),
+        ),
+        problems=(
+            Unauthorized,
+            InsufficientScope,
             NotFound,
             RequestTimeout,
             UriTooLong,

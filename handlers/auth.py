@@ -30,13 +30,15 @@ from generated.operations import (
     RefreshTokens200,
     RefreshTokens204,
     RegisterUser201,
+    RegisterUser202,
     RequestPasswordReset202,
     ResetPassword204,
     RevokeSession204,
     SessionNotFound,
     TokenRefused,
+    VerifyEmail204,
 )
-from handlers.accounts import links, lockout, registration, second_factor
+from handlers.accounts import addresses, links, lockout, registration, second_factor
 from handlers.accounts.own_password import prove_password, wrong_password
 from handlers.accounts.updates import demand_recent_sign_in
 from handlers.shared import audit_trail, pagination, refresh_cookie
@@ -87,16 +89,29 @@ class WrongPassword(Exception):  # noqa: N818 - it says what is the case
     """The identifier, the password or both are wrong, or the account changed while it was looked at."""
 
 
-async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201:
+async def register_user(call: PublicCall, /, *, body: models.UserRegister) -> RegisterUser201 | RegisterUser202:
     await call.count_changes(body.model_fields_set)
     try:
         account = await registration.new(body, call.passwords, call.now)
     except password_strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
+    if call.process.mail.is_on:
+        await registration.await_link(call, account)
+        return RegisterUser202()
     async with call.db.transaction() as db:
         user = await users.insert(db, account)
         await record(db, call, AuditAction.auth_registered, SUCCESS, target=audit_trail.user(user.id))
     return RegisterUser201(body=user, location=f"/api/v1/users/{user.id}", etag=etag(user))
+
+
+async def verify_email(call: PublicCall, /, *, body: models.LinkUse) -> VerifyEmail204:
+    hashed = hash_token(body.token)
+    found = await one_time_tokens.find(call.db, hashed, "email_verification", now=call.now)
+    if found is None:
+        await registration.confirm(call, hashed)
+    else:
+        await addresses.confirm(call, body.token, found)
+    return VerifyEmail204()
 
 
 async def login(call: PublicCall, /, *, body: models.LoginRequest) -> Login200:

@@ -8,23 +8,23 @@ from contract.types import EntityTags, Json
 from generated import models
 from generated.models import AuditAction, AuditOutcome, OrganizationKind, OrganizationRole
 from generated.operations import (
-    AddMember201,
     GetMember200,
+    InvitationConflict,
     ListMembers200,
     MemberConflict,
-    QuotaExceeded,
+    PlaceMember201,
     RemoveMember204,
     UpdateMember200,
 )
-from handlers.shared import audit_trail, pagination
+from handlers.shared import audit_trail, joining, pagination
 from handlers.shared.audit_trail import record
-from handlers.shared.call import Call, NoSuchAccount
+from handlers.shared.call import Call
 from handlers.shared.permissions import Action, permit
 from handlers.shared.preconditions import guard, write_etag
 from persistence.authorization import NotVisible
 from persistence.engine.pool import Database
-from persistence.queries import members, organizations
-from persistence.queries.accounts.users import key
+from persistence.queries import invitations, members, organizations
+from persistence.queries.accounts import user_lists
 from persistence.queries.members import Found, Standing
 
 OWNER = OrganizationRole.owner
@@ -39,24 +39,17 @@ async def list_members(call: Call, /, *, organization_id: UUID, limit: int, curs
     return ListMembers200(body=body, link=listing.link(following, limit))
 
 
-async def add_member(call: Call, /, *, organization_id: UUID, body: models.MemberAdd) -> AddMember201:
+async def place_member(
+    call: Call, /, *, organization_id: UUID, user_id: UUID, body: models.MemberPlacement
+) -> PlaceMember201:
     role = OrganizationRole.member if body.role is MISSING else body.role
     async with call.db.transaction() as db:
+        await user_lists.demand_superuser(db, by=call.caller)
         await organizations.lock(db, organization_id)
-        place = await organizations.find(db, organization_id, by=call.caller)
-        action = Action.manage_owners if role == OWNER else Action.manage_members
-        permit(place.role, action, may_imply=place.may_imply)
-        refuse_personal(place.organization.kind)
-        most = call.process.quotas.members
-        if place.organization.member_count >= most:
-            raise QuotaExceeded("quota_exceeded", "The organization has as many members as it may have.", limit=most)
-        try:
-            added = await members.insert(db, organization_id, key(body.email), role, by=call.caller)
-        except NotVisible:
-            raise NoSuchAccount(detail="No active account has this e-mail address.") from None
-        await noted(db, call, AuditAction.organization_member_added, organization_id, added)
-    where = f"/api/v1/organizations/{organization_id}/members/{added.member.user.id}"
-    return AddMember201(body=added.member, location=where, etag=etag(added))
+        refuse_invitation(await organizations.find_kind(db, organization_id))
+        conflict = InvitationConflict("already_member")
+        joined = await joining.join(db, call, organization_id, user_id, role, conflict=conflict)
+    return PlaceMember201(body=joined.body, location=joined.location, etag=joined.etag)
 
 
 async def get_member(call: Call, /, *, organization_id: UUID, user_id: UUID) -> GetMember200:
@@ -79,6 +72,8 @@ async def update_member(
             return UpdateMember200(body=before.member, etag=etag(before))
         keep_an_owner(before)
         after = await members.set_role(db, organization_id, user_id, body.role)
+        if body.role == OrganizationRole.member:
+            await invitations.revoke_of(db, organization_id, user_id)
         await noted(db, call, AuditAction.organization_member_updated, organization_id, after)
     return UpdateMember200(body=after.member, etag=etag(after))
 
@@ -96,6 +91,7 @@ async def remove_member(
         guard(if_match, before.member.version, etag(before))
         keep_an_owner(before)
         removed = await members.delete(db, organization_id, user_id)
+        await invitations.revoke_of(db, organization_id, user_id)
         await noted(db, call, AuditAction.organization_member_removed, organization_id, removed)
     return RemoveMember204()
 
@@ -108,6 +104,14 @@ def etag(found: Found) -> str:
 def refuse_personal(kind: str) -> None:
     if kind == OrganizationKind.personal:
         raise MemberConflict("personal_organization")
+
+
+def refuse_invitation(kind: str | None) -> None:
+    """Raises NotVisible when there is no such organization, InvitationConflict when it is a personal one."""
+    if kind is None:
+        raise NotVisible
+    if kind == OrganizationKind.personal:
+        raise InvitationConflict("personal_organization")
 
 
 def keep_an_owner(standing: Standing) -> None:

@@ -14,9 +14,12 @@ from generated.operations import (
     DeleteTotp204,
     ExportMyData200,
     FactorConflict,
+    FeatureDisabled,
     GetMyProfile200,
     PasswordRefused,
+    RequestEmailVerification202,
     UpdateMyProfile200,
+    UpdateMyProfile202,
     WrongCode,
 )
 from handlers.accounts import data_export, lockout, second_factor
@@ -26,6 +29,7 @@ from handlers.accounts.updates import change, demand_recent_login, demand_recent
 from handlers.shared import audit_trail, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
+from handlers.shared.mail import post
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
 from persistence.engine.pool import Database
@@ -40,12 +44,23 @@ async def get_my_profile(call: Call, /) -> GetMyProfile200:
 
 async def update_my_profile(
     call: Call, /, *, if_match: EntityTags | MISSING, body: models.ProfilePatch
-) -> UpdateMyProfile200:
+) -> UpdateMyProfile200 | UpdateMyProfile202:
     patch = models.UserPatch(
         email=body.email, username=body.username, full_name=body.full_name, time_zone=body.time_zone
     )
     user = await change(call, call.caller.id, patch, if_match)
+    if user is None:
+        return UpdateMyProfile202()
     return UpdateMyProfile200(body=user, etag=etag(user))
+
+
+async def request_email_verification(call: Call, /) -> RequestEmailVerification202:
+    me = await users.find_me(call.db, by=call.caller)
+    if not call.process.mail.is_written:
+        raise FeatureDisabled(detail="This server mails nothing. A superuser says that the address is yours.")
+    async with call.db.transaction() as db:
+        await post(db, call, "email_verification", me.email or "", subject_id=me.id)
+    return RequestEmailVerification202()
 
 
 async def delete_my_account(call: Call, /, *, if_match: EntityTags | MISSING) -> DeleteMyAccount204:

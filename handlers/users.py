@@ -24,10 +24,12 @@ from generated.operations import (
     NotFound,
     PasswordRefused,
     ReplaceUser200,
+    ReplaceUser202,
     ResetTotp204,
     RevokeUserSessions204,
     UnlockUser204,
     UpdateUser200,
+    UpdateUser202,
     UserConflict,
 )
 from handlers.accounts import links, lockout, registration
@@ -98,7 +100,8 @@ async def create_user(call: Call, /, *, body: models.UserCreate) -> CreateUser20
 
 async def new_account(call: Call, body: models.UserCreate) -> NewUser:
     try:
-        return await registration.new(body, call.passwords, call.now, is_superuser=body.is_superuser is True)
+        is_superuser = body.is_superuser is True
+        return await registration.new(body, call.passwords, call.now, is_superuser=is_superuser, is_verified=True)
     except password_strength.PasswordRefused as refused:
         raise PasswordRefused(refused.code, refused.detail) from None
 
@@ -121,7 +124,7 @@ async def get_user(call: Call, /, *, user_id: UUID) -> GetUser200:
 
 async def replace_user(
     call: Call, /, *, user_id: UUID, if_match: EntityTags | MISSING, body: models.UserReplace
-) -> ReplaceUser200:
+) -> ReplaceUser200 | ReplaceUser202:
     whole = models.UserPatch(
         email=body.email,
         username=None if body.username is MISSING else body.username,
@@ -129,13 +132,17 @@ async def replace_user(
         time_zone=None if body.time_zone is MISSING else body.time_zone,
     )
     user = await change(call, user_id, whole, if_match)
+    if user is None:
+        return ReplaceUser202()
     return ReplaceUser200(body=user, etag=etag(user))
 
 
 async def update_user(
     call: Call, /, *, user_id: UUID, if_match: EntityTags | MISSING, body: models.UserPatch
-) -> UpdateUser200:
+) -> UpdateUser200 | UpdateUser202:
     user = await change(call, user_id, body, if_match)
+    if user is None:
+        return UpdateUser202()
     return UpdateUser200(body=user, etag=etag(user))
 
 

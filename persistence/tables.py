@@ -16,11 +16,13 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    UniqueConstraint,
+    false,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INET, TSVECTOR
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 ONE = text("1")
 
@@ -71,6 +73,11 @@ class User(Row):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email: Mapped[str | None] = mapped_column(String(254))
     email_key: Mapped[str | None] = mapped_column(unique=True)
+    verified_email_key: Mapped[str | None] = mapped_column()
+    """The key of the address that is known to be theirs: another address is not, whoever changes it."""
+    email_verified: Mapped[bool] = column_property(
+        func.coalesce(verified_email_key.column == email_key.column, false()).label("email_verified")  # type: ignore[attr-defined]
+    )
     username: Mapped[str | None] = mapped_column(String(64))
     username_key: Mapped[str | None] = mapped_column(unique=True)
     full_name: Mapped[str | None] = mapped_column(String(255))
@@ -199,6 +206,25 @@ class RecoveryCode(Row):
     created_at: Mapped[datetime]
 
 
+class Registration(Row):
+    """An account that begins when a mailed link is followed."""
+
+    __tablename__ = "registrations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """That of the account, too."""
+    email: Mapped[str] = mapped_column(String(254))
+    email_key: Mapped[str] = mapped_column(index=True)
+    username: Mapped[str | None] = mapped_column(String(64))
+    full_name: Mapped[str | None] = mapped_column(String(255))
+    hashed_password: Mapped[str] = mapped_column(String(255))
+    key: Mapped[bytes | None] = mapped_column(unique=True)
+    """The hash of the token that was mailed."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    """Until it is mailed, when it is forgotten; then when the link expires."""
+
+
 class LoginThrottle(Row):
     """Wrong passwords, by a keyed hash of the account or of an identifier that no account has.
 
@@ -256,6 +282,35 @@ class Member(Row):
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class Invitation(Row):
+    """Somebody who was asked to join a team and has not answered: by an address, or as a user, who need not exist."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        CheckConstraint("role IN ('admin', 'member')", name="role"),
+        CheckConstraint("(email IS NULL) = (email_key IS NULL)", name="email_key"),
+        CheckConstraint("(email IS NULL) <> (user_id IS NULL)", name="invited"),
+        UniqueConstraint("organization_id", "email_key"),
+        UniqueConstraint("organization_id", "user_id"),
+        Index("ix_invitations_created_at", "organization_id", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"))
+    email: Mapped[str | None] = mapped_column(String(254))
+    email_key: Mapped[str | None] = mapped_column(index=True)
+    user_id: Mapped[UUID | None] = mapped_column(index=True)
+    """It refers to nothing: who invites is not told whether it is anybody's."""
+    role: Mapped[str] = mapped_column(String(8))
+    invited_by: Mapped[UUID | None] = mapped_column(ForeignKey(User.id, ondelete="SET NULL"), index=True)
+    key: Mapped[bytes | None] = mapped_column(unique=True)
+    """The hash of the token that was told to who invites."""
+    mailed_key: Mapped[bytes | None] = mapped_column(unique=True)
+    """The hash of the token that was mailed to the address."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Task(Row):

@@ -29,12 +29,21 @@ CALLERS = ("outsider", "member", "admin", "owner", "superuser", EXTERNAL)
 YES, FORBIDDEN, UNSEEN, PERSONAL = "yes", "permission_denied", "not_found", "personal_organization"
 DISABLED = "feature_disabled"
 ANYWHERE, OWN, TEAM, SELF, OTHERS = "-", "own", "team", "oneself in a team", "another's"
-NOT_OF_PERSONAL = {"deleteOrganization", "addMember", "updateMember", "removeMember"}
+NOT_OF_PERSONAL = {"deleteOrganization", "inviteMember", "updateMember", "removeMember"}
 WITHOUT_TOKEN = {"getMetrics": UNSEEN}
 """What takes a credential of its own, which nobody here has."""
 OF_OTHERS = {"removeMember": Action.manage_members}
 """What it takes to do to others what everybody may do to himself."""
-THINGS = {"organization_id", "task_id", "user_id", "session_id", "access_token_id", "audit_log_id", "code"}
+THINGS = {
+    "organization_id",
+    "task_id",
+    "user_id",
+    "session_id",
+    "access_token_id",
+    "audit_log_id",
+    "invitation_id",
+    "code",
+}
 
 
 class Undecided(Exception):  # noqa: N818 - it says what is the case

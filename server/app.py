@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, SCHEMES, TITLE, VERSION, Handlers
-from handlers import access_tokens, audit, auth, members, meta, organizations, profile, tasks, users
+from handlers import access_tokens, audit, auth, invitations, members, meta, organizations, profile, tasks, users
 from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas, SessionLife
 from persistence.engine.pool import Database
 from security.access_tokens import AccessTokens
@@ -63,6 +63,7 @@ HANDLERS: Handlers[PublicCall, PublicCall, Call] = Handlers(
     users=users,
     organizations=organizations,
     members=members,
+    invitations=invitations,
     tasks=tasks,
     audit=audit,
 )

@@ -12,7 +12,6 @@ from generated.operations import (
     AccountConflict,
     Forbidden,
     InsufficientScope,
-    MemberNotAdded,
     NotFound,
     OrganizationConflict,
     PreconditionFailed,
@@ -70,7 +69,7 @@ CONSTRAINTS: dict[str, Callable[[], Problem]] = {
     "uq_users_email_key": lambda: AccountConflict("email_already_registered"),
     "uq_users_username_key": lambda: AccountConflict("username_taken"),
     "uq_organizations_slug": lambda: OrganizationConflict("slug_taken"),
-    "pk_organization_members": lambda: MemberNotAdded("already_member"),
+    "fk_invitations_invited_by": lambda: unauthorized("token_revoked"),
     "fk_organization_members_user_id": lambda: unauthorized("token_revoked"),
     "fk_tasks_organization_id": NotFound,  # deleted in the meantime
     "fk_tasks_user_id": lambda: unauthorized("token_revoked"),

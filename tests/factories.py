@@ -22,6 +22,7 @@ from persistence.search.vectors import write_tagged_vector
 from persistence.tables import (
     AccessToken,
     AuditLog,
+    Invitation,
     Member,
     OneTimeToken,
     Organization,
@@ -101,6 +102,8 @@ class Factory:
             "hashed_password": hashed_password(),
         } | values
         keys = {f"{name}_key": account[name] and key(account[name]) for name in ("email", "username")}
+        if account.pop("email_verified", False):
+            keys["verified_email_key"] = keys["email_key"]
         found_by = words(account["email"], account["username"], account.get("full_name"))
         await self.row(User, {"id": user_id, "words": found_by} | account | keys)
         await self.row(Organization, {"id": user_id, "kind": "personal", "name": "Personal"})
@@ -116,6 +119,15 @@ class Factory:
             Session, {"id": session_id, "user_id": user_id, "expires_at": NOW + timedelta(days=7)} | moments | values
         )
         return session_id
+
+    async def invitation(self, organization_id: UUID, *, token: str | None = None, **values: Any) -> UUID:
+        """An open invitation, to an address if nothing else is said; `token` is that of its link."""
+        invitation_id = uuid4()
+        email = None if "user_id" in values else values.get("email", f"{invitation_id.hex}@example.com")
+        invited = {"email": email, "email_key": email and key(email), "key": token and hash_token(token)}
+        plain = {"id": invitation_id, "role": "member", "expires_at": datetime.now(UTC) + timedelta(days=14)}
+        await self.row(Invitation, {"organization_id": organization_id} | plain | invited | values)
+        return UUID(str(values.get("id", invitation_id)))
 
     async def one_time_token(self, user_id: UUID, *, token: str | None = None, **values: Any) -> str:
         """What stands behind the `#` of a link that sets a password, or of another purpose."""

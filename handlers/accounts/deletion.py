@@ -13,7 +13,7 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.task_deletion import delete_tasks
 from persistence.engine.pool import Database, allow_long
-from persistence.queries import members, organizations
+from persistence.queries import invitations, members, organizations
 from persistence.queries.accounts import deletions, identities
 
 
@@ -37,6 +37,7 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
         await identities.bury(db, graves_of(call.process.keys, issuer, subject)[0], now=call.now)
     await lockout.forget_passwords(call.process.keys, db, user.id)
     await lockout.forget_codes(call.process.keys, db, user.id)
+    await invitations.forget(db, user.id)
     await organizations.delete(db, user.id)
     await deletions.delete(db, user.id)
     target, deleted = audit_trail.user(user.id), AuditAction.user_deleted

@@ -13,6 +13,7 @@ from generated.operations import RecentLoginNeeded, UserConflict
 from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
+from handlers.shared.mail import post
 from handlers.shared.preconditions import versions
 from handlers.shared.time_zones import demand_zone
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
@@ -20,12 +21,18 @@ from persistence.engine.pool import Database
 from persistence.queries.accounts import access_tokens, one_time_tokens, sessions, users
 from persistence.queries.accounts.users import Changes, Held, key, words
 
+ADMINISTERED = {"is_active", "is_superuser", "email_verified"}
+"""What only superusers change."""
 RECENT = timedelta(minutes=10)
 CHALLENGE = f'Bearer error="insufficient_user_authentication", max_age={RECENT.seconds}'  # RFC 9470, 3
 
 
-async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: EntityTags | MISSING) -> models.User:
+async def change(
+    call: Call, user_id: UUID, patch: models.UserPatch, if_match: EntityTags | MISSING
+) -> models.User | None:
     """The account as it now is. What is as it was leaves version and sessions alone.
+
+    None where another address of the own is asked for by mail: it is that of the account when its link is followed.
 
     Raises SessionOver, NotVisible, NotAllowed, Stale, RecentLoginNeeded, UserConflict, TooManyRequests,
     ValidationFailed.
@@ -41,6 +48,10 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         if not changed:
             return held.user
         await call.count_changes(changed)
+        if "email" in changed and is_mailed(call, user_id, patch):
+            await post(db, call, "email_change", str(patch.email), subject_id=user_id)
+            await change_rest(call, db, held.user, patch)
+            return None
         if takes_away and await is_last_superuser(call, db, held.user, superusers):
             raise UserConflict("last_superuser", "This is the only active superuser.")
         user = await users.update(db, user_id, changes(held.user, patch))
@@ -54,6 +65,21 @@ async def change(call: Call, user_id: UUID, patch: models.UserPatch, if_match: E
         updated, target = AuditAction.user_updated, audit_trail.user(user_id)
         await record(db, call, updated, AuditOutcome.success, target=target, changes=changed)
     return user
+
+
+def is_mailed(call: Call, user_id: UUID, patch: models.UserPatch) -> bool:
+    """Whether the address changes by a mailed link: the own, unless a superuser says that it is verified."""
+    return call.process.mail.is_on and user_id == call.caller.id and patch.email_verified is MISSING
+
+
+async def change_rest(call: Call, db: Database, user: models.User, patch: models.UserPatch) -> None:
+    """Change what else the patch says of the own account, which is held."""
+    rest = patch.model_copy(update={"email": MISSING})
+    changed = [name for name, value in given(rest).items() if getattr(user, name) != value]
+    if changed:
+        await users.update(db, user.id, changes(user, rest))
+        target = audit_trail.user(user.id)
+        await record(db, call, AuditAction.user_updated, AuditOutcome.success, target=target, changes=changed)
 
 
 async def hold(call: Call, db: Database, user_id: UUID) -> Held:
@@ -75,7 +101,7 @@ def demand_version(user: models.User, if_match: EntityTags | MISSING) -> None:
 
 def demand_right(call: Call, held: Held, patch: models.UserPatch, changed: Collection[str]) -> None:
     """Raises NotAllowed, RecentLoginNeeded, UserConflict."""
-    administers = patch.is_active is not MISSING or patch.is_superuser is not MISSING
+    administers = any(name in ADMINISTERED for name in given(patch))
     if administers and not held.by_superuser:
         raise NotAllowed
     if held.user.id != call.caller.id:
@@ -111,6 +137,15 @@ def given(patch: models.UserPatch) -> dict[str, object]:
     return {name: value for name, value in patch.__dict__.items() if value is not MISSING}
 
 
+def verified_key(user: models.User, patch: models.UserPatch) -> str | MISSING | None:
+    """The key of the address that is known to be the account's: none of a new one, unless a superuser says so."""
+    email = user.email if patch.email is MISSING else patch.email
+    if patch.email_verified is True and email is not None:
+        return key(email)
+    is_same = email is None or user.email is None or key(email) == key(user.email)
+    return MISSING if is_same and patch.email_verified is MISSING else None
+
+
 def changes(user: models.User, patch: models.UserPatch) -> Changes:
     """The patch of a user, with what the account is found by."""
     email, username, full_name = (
@@ -120,6 +155,7 @@ def changes(user: models.User, patch: models.UserPatch) -> Changes:
     return Changes(
         email=patch.email,
         email_key=MISSING if patch.email is MISSING else key(patch.email),
+        verified_email_key=verified_key(user, patch),
         username=patch.username,
         username_key=key(patch.username) if isinstance(patch.username, str) else patch.username,
         full_name=patch.full_name,

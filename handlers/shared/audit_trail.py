@@ -103,5 +103,9 @@ def task(task_id: UUID) -> AuditTarget:
     return AuditTarget(type=AuditTargetType.task, id=task_id)
 
 
+def invitation(invitation_id: UUID) -> AuditTarget:
+    return AuditTarget(type=AuditTargetType.invitation, id=invitation_id)
+
+
 def organization(organization_id: UUID) -> AuditTarget:
     return AuditTarget(type=AuditTargetType.organization, id=organization_id)

@@ -12,7 +12,7 @@ from pydantic import MISSING
 
 from contract.types import Text
 from generated.models import Environment
-from generated.operations import GetHealth200, GetHealth503, NotFound
+from generated.operations import GetHealth200, GetHealth503
 from handlers.shared.health_check import Glance
 from persistence.authorization import Caller, Room
 from persistence.engine.pool import Database
@@ -166,10 +166,6 @@ class Aside(Exception):  # noqa: N818 - it says what is the case
     def __init__(self, work: Work[object]) -> None:
         super().__init__()
         self.work = work
-
-
-class NoSuchAccount(NotFound):
-    """No active account is what the body names. Who is told so may do it: this is no matter of permission."""
 
 
 @dataclass(slots=True)  # to be frozen would cost each request as much as all the rest of it

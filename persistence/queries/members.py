@@ -79,17 +79,22 @@ def list_in(organization_id: UUID, *, by: Caller, after: After | MISSING, limit:
 
 
 @query(found)
-def insert(organization_id: UUID, email_key: str, role: OrganizationRole, *, by: Caller) -> Sql:
-    """The active account with this e-mail as a member. Raises NotVisible when there is none.
+def insert(organization_id: UUID, user_id: UUID, role: OrganizationRole, *, by: Caller) -> Sql:
+    """The active account as a member. Raises NotVisible when there is none.
 
     Its version begins where no member's has been, so that who comes again has no tag of before.
     """
     version = select(Organization.version + 1).where(Organization.id == organization_id).scalar_subquery()
     values = {"organization_id": organization_id, "user_id": User.id, "role": role, "version": version}
     columns = typed(Member, values | {"created_at": by.now, "updated_at": by.now})
-    account = select(*columns.values()).where(User.email_key == email_key, User.is_active)
+    account = select(*columns.values()).where(User.id == user_id, User.is_active)
     account = account.with_for_update(of=User, read=True, key_share=True)  # who goes at this moment is waited for
     return changing(insert_into(Member).from_select([*columns], account), organization_id)
+
+
+@query(lambda records: int(records[0][0]))
+def count(organization_id: UUID) -> Sql:
+    return select(func.count()).select_from(Member).where(Member.organization_id == organization_id)
 
 
 @query(found)

@@ -25,7 +25,7 @@ from persistence.authorization import (
     seen_with_role,
 )
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Sql, given, query, trusted, typed
+from persistence.engine.statements import Sql, given, one, query, trusted, typed
 from persistence.tables import Member, Organization, Task
 
 NAMES = tuple(models.Organization.model_fields)
@@ -108,6 +108,12 @@ def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by
 def lock(organization_id: UUID) -> Sql:
     """Nobody else changes the organization or its members before the transaction ends: what is read next stays true."""
     return select(Organization.id).where(Organization.id == organization_id).with_for_update(key_share=True)
+
+
+@query(one(lambda record: str(record[0])))
+def find_kind(organization_id: UUID) -> Sql:
+    """What kind of organization it is, whoever asks: for superusers."""
+    return select(Organization.kind).where(Organization.id == organization_id)
 
 
 @query(lambda records: whole(records[0]))

@@ -130,6 +130,7 @@ def account(user_id: UUID, name: Name, joined: datetime) -> models.User:
     return models.User(
         id=user_id,
         email=f"{name.handle}@{DOMAIN}",
+        email_verified=True,
         username=name.handle,
         full_name=name.full,
         is_active=True,

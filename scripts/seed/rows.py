@@ -18,7 +18,9 @@ def users(everybody: Sequence[Person], hashed_password: str) -> Rows:
         user = person.user
         keys = {"email_key": user.email and key(user.email), "username_key": user.username and key(user.username)}
         found_by = words(user.email, user.username, user.full_name)
-        yield user.model_dump() | keys | {"hashed_password": hashed_password, "words": found_by}
+        keys["verified_email_key"] = keys["email_key"]
+        stored = user.model_dump(exclude={"email_verified"})
+        yield stored | keys | {"hashed_password": hashed_password, "words": found_by, "mfa_enabled": False}
 
 
 def personal(everybody: Sequence[Person]) -> Rows:

@@ -19,8 +19,10 @@ from persistence.tables import (
     AuditLog,
     DeletedIdentity,
     IdempotencyKey,
+    Invitation,
     LoginThrottle,
     OneTimeToken,
+    Registration,
     Session,
 )
 from server.database import success
@@ -41,6 +43,8 @@ def kept(settings: Settings) -> list[Kept]:
         Kept(AccessToken.expires_at, timedelta(days=30)),
         Kept(LoginThrottle.updated_at, timedelta(days=1)),
         Kept(IdempotencyKey.created_at, LIFE),
+        Kept(Registration.expires_at, timedelta(days=1)),
+        Kept(Invitation.expires_at, timedelta(days=1)),
         Kept(OneTimeToken.expires_at, timedelta(days=1)),
         Kept(AuditLog.occurred_at, timedelta(days=settings.audit_retention_days)),
         Kept(DeletedIdentity.deleted_at, timedelta(days=settings.audit_retention_days)),

@@ -135,7 +135,8 @@ async def account(settings: Settings, email: str, password: str) -> users.NewUse
         raise CommandError(f"The superuser's {fault.pointer.strip('/')}: {fault.detail}")
     passwords = Passwords(rounds=settings.bcrypt_cost, threads=1, composition=settings.password_composition)
     try:
-        return await registration.new(models.UserRegister(**wanted), passwords, datetime.now(UTC), is_superuser=True)
+        register, now = models.UserRegister(**wanted), datetime.now(UTC)
+        return await registration.new(register, passwords, now, is_superuser=True, is_verified=True)
     except PasswordRefused as refused:
         raise CommandError(f"The superuser's password: {refused.detail}") from None
     finally:

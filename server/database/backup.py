@@ -27,7 +27,7 @@ from server.database.programs import PIECE, find_program, lend_socket
 SEAL = 64  # bytes at the end of the file: a SHA-256 in hexadecimal digits
 ZIP = b"PK\x03\x04"  # how the backups of 0.1.0 begin
 VERSIONS = "alembic_version"
-DELIVERIES = ("outbox",)  # what waits to be sent is sent by the database that has it, and by no copy
+DELIVERIES = ("outbox", "registrations")  # what waits for a mail does so in the database that has it, and in no copy
 LEFT_OUT = ("jobs", *DELIVERIES)  # jobs are about the database itself, when it was backed up for one
 PATIENCE = "10min"  # for a migration that has a table; who waits to read it is in nobody's way
 UNBOUNDED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"

@@ -4,11 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
+from uuid import UUID
 
-from handlers.accounts.links import make_link
+from handlers.accounts import links
 from persistence.engine.pool import Database
-from persistence.queries.accounts import one_time_tokens, users
+from persistence.queries import invitations
+from persistence.queries.accounts import one_time_tokens, registrations, users
+from persistence.queries.accounts.users import key
 from persistence.queries.outbox import ClaimedMail
+from security.one_time_tokens import hash_token, make_token
+from server.delivery.rendering import quote_name
+
+PAGE = links.PAGES["email_verification"]
 
 OPEN_LINKS = 5  # of an account, that were mailed and can still be used
 
@@ -40,16 +47,85 @@ async def write_test(desk: Desk, _mail: ClaimedMail) -> Letter:
 
 async def write_password_reset(desk: Desk, mail: ClaimedMail) -> Letter | None:
     """A link that sets a password, to the address as the account has it: what was asked for may only look like it."""
-    user = await users.find_by_email(desk.db, users.key(mail.recipient))
+    user = await users.find_by_email(desk.db, key(mail.recipient))
     if user is None or user.email is None or not user.is_active:
         return None
     if await one_time_tokens.count_mailed(desk.db, user.id, "password_reset", now=datetime.now(UTC)) >= OPEN_LINKS:
         return None
-    link = await make_link(
+    link = await links.make_link(
         desk.db, user.id, "password_reset", base=desk.public_url, now=datetime.now(UTC), email=user.email
     )
     return Letter("password_reset", {"url": link.url}, user.email)
 
 
-WRITERS: dict[str, Writer] = {"test": write_test, "password_reset": write_password_reset}
+async def write_invitation(desk: Desk, mail: ClaimedMail) -> Letter | None:
+    """An invitation that is still open, with a new link, which ends the one before."""
+    token = make_token()
+    found = mail.subject_id and await invitations.set_mailed_key(desk.db, mail.subject_id, hash_token(token))
+    if not found:
+        return None
+    values = {
+        "organization": quote_name(found.organization),
+        "inviter": quote_name(found.inviter or "Somebody"),
+        "role": found.role,
+        "url": f"{desk.public_url}/invitation#token={token}",
+        "expires": f"{found.expires_at:%Y-%m-%d}",
+    }
+    return Letter("invitation", values, found.email)
+
+
+async def write_registration(desk: Desk, mail: ClaimedMail) -> Letter | None:
+    """The link by which an account begins, or to who has the address that it has an account."""
+    email_key, token, now = key(mail.recipient), make_token(), datetime.now(UTC)
+    known = await users.find_by_email(desk.db, email_key)
+    if known is not None:
+        await registrations.forget(desk.db, email_key)
+        return Letter("email_known", {"url": desk.public_url}, known.email)
+    hashed, until = hash_token(token), now + links.LIFE
+    if mail.subject_id is None or not await registrations.open_link(
+        desk.db, mail.subject_id, key=hashed, now=now, until=until
+    ):
+        return None
+    return Letter("registration", {"url": f"{desk.public_url}/{PAGE}#token={token}"})
+
+
+async def write_verification(desk: Desk, mail: ClaimedMail) -> Letter | None:
+    """The link by which an account shows that its address is its own."""
+    account = mail.subject_id and await users.find_address(desk.db, mail.subject_id)
+    if not account or account.is_verified or account.email != mail.recipient:
+        return None
+    return await write_link(desk, account.id, mail.recipient, "email_verification")
+
+
+async def write_change(desk: Desk, mail: ClaimedMail) -> Letter | None:
+    """The link by which an account gets another address, or to who has that, that it has an account."""
+    account = mail.subject_id and await users.find_address(desk.db, mail.subject_id)
+    if not account:
+        return None
+    other = await users.find_by_email(desk.db, key(mail.recipient))
+    if other is not None and other.id != account.id:
+        return Letter("email_known", {"url": desk.public_url}, other.email)
+    return await write_link(desk, account.id, mail.recipient, "email_change")
+
+
+async def write_link(desk: Desk, user_id: UUID, email: str, template: str) -> Letter:
+    now = datetime.now(UTC)
+    link = await links.make_link(desk.db, user_id, "email_verification", base=desk.public_url, now=now, email=email)
+    return Letter(template, {"url": link.url})
+
+
+async def write_changed(_desk: Desk, _mail: ClaimedMail) -> Letter:
+    """To an address of before: the account has another one."""
+    return Letter("email_changed", {})
+
+
+WRITERS: dict[str, Writer] = {
+    "test": write_test,
+    "password_reset": write_password_reset,
+    "invitation": write_invitation,
+    "registration": write_registration,
+    "email_verification": write_verification,
+    "email_change": write_change,
+    "email_changed": write_changed,
+}
 """By the kind of a row of the outbox."""

@@ -14,7 +14,7 @@ from contract.exchange import Exchange
 from contract.response_encoding import text_of
 from contract.types import Json, Operation, Problem, Result
 from generated.operations import QuotaExceeded
-from handlers.shared.call import Aside, Call, NoSuchAccount
+from handlers.shared.call import Aside, Call
 from persistence.engine.pool import Database
 from persistence.queries import idempotency
 from persistence.queries.idempotency import LIFE, Kept
@@ -82,14 +82,13 @@ def declared(operation: Operation, status: int, code: str, *headers: tuple[str, 
 async def rehearse(call: Call, handler: Again) -> None:
     """Do it once more and undo it: whoever would be refused is. That it conflicts with itself does not matter.
 
-    Nor does that what it names is gone, that there is no room for it again, or what takes long: whoever gets so far may
-    do it.
+    Nor does that there is no room for it again, or what takes long: whoever gets so far may do it.
     """
     try:
         async with call.db.transaction() as db:
             await handler(replace(call, db=db))
             raise Undone  # noqa: TRY301 - only an exception rolls back
-    except (Undone, Aside, NoSuchAccount, QuotaExceeded):
+    except (Undone, Aside, QuotaExceeded):
         return
     except Exception as error:
         problem = problem_of(error)

@@ -161,6 +161,13 @@ answer = await send();""",
   body: JSON.stringify({ role }),
 });""",
     ),
+    "already_invited": Remedy(
+        "Wait for the answer, or revoke the invitation and invite again.",
+        """answer = await fetch(`/api/v1/organizations/${id}/invitations/${invitationId}`, {
+  method: "DELETE",
+  headers,
+});""",
+    ),
     "personal_organization": Remedy(
         "Make a team for what others shall share.",
         """answer = await fetch("/api/v1/organizations", {

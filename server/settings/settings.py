@@ -326,7 +326,7 @@ class Settings(BaseSettings):
         by_default = self.is_development and self.database_pooler is None
         return self.url is None or (by_default if self.auto_migrate is None else self.auto_migrate)
 
-    @cached_property
+    @property
     def mail_server(self) -> MailServer | None:
         """Where mails go."""
         return None if self.smtp_url is None else mail_server_of(self.smtp_url.get_secret_value())

@@ -86,7 +86,7 @@ class Prober:
     async def send(self, operation: Operation, **request: Any) -> httpx.Response:
         """The answer: one that the contract allows, a problem, without the canary."""
         known = {"task_id": self.task_id, "code": "not_found"}
-        made_up = ("audit_log_id", "session_id", "access_token_id", "user_id", "organization_id")
+        made_up = ("audit_log_id", "session_id", "access_token_id", "user_id", "organization_id", "invitation_id")
         named = {**dict.fromkeys(made_up, uuid4()), **known}
         path = re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), operation.path)
         query = with_required(operation, request.pop("query", ""))

@@ -27,7 +27,13 @@ from tests.client import DOCUMENT, ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, SEED, Factory, SignedIn
 
-BY_SUPERUSERS = {"users", "audit", "organizations", "members"}  # the tags of what the superuser asks; Ada asks the rest
+BY_SUPERUSERS = {
+    "users",
+    "audit",
+    "organizations",
+    "members",
+    "invitations",
+}  # the tags of what the superuser asks; Ada asks the rest
 BEFORE_ADA = {"registerUser", "createUser"}  # which make those whom the others find
 BY_COOKIE = {("refreshTokens", "cookie")}
 OF_FACTORS = dict.fromkeys(("completeLogin", "deleteTotp", "createRecoveryCodes", "resetTotp"), NOW)
@@ -111,8 +117,18 @@ async def people(make: Factory, example: Example) -> World:
         team = UUID(PATHS["organization_id"])
         await make.row(Organization, {"id": team, "kind": "team", "name": "Team", "slug": "team"})
         await make.member(team, (await make.user()).id, "owner")
-        await make.member(team, ada.id, "member")
+        if example.operation.id != "placeMember":
+            await make.member(team, ada.id, "member")
+        await invite(make, example, team, superuser)
     return World(ada, superuser)
+
+
+async def invite(make: Factory, example: Example, team: UUID, superuser: SignedIn) -> None:
+    """The invitation of the examples: of the superuser, who asks."""
+    if example.operation.id == "redeemInvitation":
+        await make.invitation(team, token=body_of("redeemInvitation")["token"])
+    elif "invitation_id" in example.operation.parameters:
+        await make.invitation(team, id=UUID(PATHS["invitation_id"]), user_id=superuser.id)
 
 
 def body_of(operation: str) -> dict[str, Any]:

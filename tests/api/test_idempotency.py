@@ -48,7 +48,6 @@ USER = {"email": "grace@example.com", "password": PASSWORD}
     ("path", "body"),
     [
         ("/organizations", {"name": "Engines", "slug": "engines"}),
-        ("/organizations/{team}/members", {"email": "bob@example.com"}),
         ("/users", USER),
     ],
 )
@@ -166,24 +165,6 @@ async def test_who_may_not_do_it_any_more_is_not_told_what_was_answered(
     await make.db.fetch(lost, [ada.id])
 
     await with_key(api, ada).post("/tasks", body, expect=status)
-
-
-@pytest.mark.parametrize(
-    "lost", ["email = 'cat@elsewhere.example', email_key = 'cat@elsewhere.example'", "is_active = false"]
-)
-async def test_who_was_added_by_an_address_of_then_was_added(api: ApiClient, make: Factory, lost: str) -> None:
-    ada, cat = await make.user(), await make.user(email="cat@example.com")
-    path, body = f"/organizations/{await make.team(owner=ada)}/members", {"email": "cat@example.com"}
-    first = await with_key(api, ada).post(path, body)
-    await make.db.fetch(f"UPDATE users SET {lost} WHERE id = $1", [cat.id])  # noqa: S608 - ours
-
-    again = await with_key(api, ada).post(path, body)
-
-    assert again.content == first.content
-    assert again.headers["idempotency-replayed"] == "true"
-    await with_key(api, ada, "another").post(path, body, expect=404)
-    await make.db.fetch("UPDATE organization_members SET role = 'member' WHERE user_id = $1", [ada.id])
-    await with_key(api, ada).post(path, body, expect=403)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,18 @@ PEOPLE = {"owner": "owner", "other": "owner", "admin": "admin", "second": "admin
 class Team:
     """A team with two owners, two admins and a member."""
 
-    def __init__(self, api: ApiClient, team_id: UUID, people: Mapping[str, Caller]) -> None:
-        self.api, self.id, self.people = api, team_id, people
+    def __init__(self, api: ApiClient, root: Caller, team_id: UUID, people: Mapping[str, Caller]) -> None:
+        self.api, self.root, self.id, self.people = api, root, team_id, dict(people)
 
     async def change(self, who: str, whom: str, role: str, expect: int = 200) -> Answer:
         return await self.api.as_(self.people[who]).patch(self.path(whom), {"role": role}, expect=expect)
 
     async def remove(self, who: str, whom: str, expect: int = 204) -> Answer:
         return await self.api.as_(self.people[who]).delete(self.path(whom), expect=expect)
+
+    async def place(self, whom: str, role: str = "member", expect: int = 201) -> Answer:
+        """A superuser puts somebody into the team."""
+        return await self.api.as_(self.root).put(self.path(whom), {"role": role}, expect=expect)
 
     async def get(self, whom: str) -> Answer:
         return await self.api.as_(self.people["owner"]).get(self.path(whom))
@@ -38,7 +42,7 @@ class Team:
 
 @pytest.fixture
 async def team(api: ApiClient, make: Factory) -> Team:
-    return Team(api, *await make.organization(PEOPLE))
+    return Team(api, await make.user(is_superuser=True), *await make.organization(PEOPLE))
 
 
 async def entries(db: Bench) -> list[tuple[Any, ...]]:
@@ -75,13 +79,10 @@ class TestReading:
 
     async def test_a_tag_of_a_member_who_left_is_not_that_of_the_same_one_later(self, team: Team) -> None:
         owner, path = team.api.as_(team.people["owner"]), team.path("member")
-        email = (await owner.get(path))["user"]["email"]
         await team.change("owner", "member", "admin")
         seen = (await owner.get(path)).headers["etag"]
         await owner.delete(path)
-        again = {"email": email, "role": "member"}
-
-        added = await owner.post(f"/organizations/{team.id}/members", again)
+        added = await team.place("member")
 
         assert seen == '"2.1"'
         assert (await owner.with_headers(If_None_Match=seen).get(path))["role"] == "member"
@@ -98,48 +99,44 @@ class TestReading:
             await team.api.as_(ada).get(path, expect=404)
 
 
-class TestAdding:
-    @pytest.mark.parametrize(("who", "role"), [("owner", "owner"), ("owner", "admin"), ("admin", "admin")])
-    async def test_who_is_added_is_a_member_at_once(
-        self, team: Team, make: Factory, db: Bench, who: str, role: str
+class TestPlacing:
+    @pytest.mark.parametrize("role", ["owner", "admin", "member"])
+    async def test_whom_a_superuser_puts_there_is_a_member_at_once(
+        self, team: Team, make: Factory, db: Bench, role: str
     ) -> None:
-        ada = await make.user(email="ada@example.com")
-        body = {"email": "ADA@example.com", "role": role}
+        team.people["ada"] = ada = await make.user(email="ada@example.com")
 
-        added = await team.api.as_(team.people[who]).post(f"/organizations/{team.id}/members", body)
+        placed = await team.place("ada", role)
 
-        assert (added["role"], added["user"]["email"], added.headers["etag"]) == (role, "ada@example.com", '"2.1"')
-        assert added.headers["location"] == f"/api/v1/organizations/{team.id}/members/{ada.id}"
+        assert (placed["role"], placed["user"]["email"], placed.headers["etag"]) == (role, "ada@example.com", '"2.1"')
+        assert placed.headers["location"] == f"/api/v1{team.path('ada')}"
         found = await team.api.as_(ada).get(f"/organizations/{team.id}")
         assert (found["member_count"], found["my_role"], found["version"]) == (6, role, 2)
         assert await entries(db) == [("organization.member_added", ada.id, ["role"])]
 
-    async def test_an_admin_adds_no_owner_and_a_member_nobody(self, team: Team, make: Factory) -> None:
-        await make.user(email="ada@example.com")
-        path = f"/organizations/{team.id}/members"
+    async def test_nobody_else_puts_anybody_anywhere(self, team: Team, make: Factory) -> None:
+        team.people["ada"] = await make.user()
 
-        await team.api.as_(team.people["admin"]).post(path, {"email": "ada@example.com", "role": "owner"}, expect=403)
-        await team.api.as_(team.people["member"]).post(path, {"email": "ada@example.com"}, expect=403)
-        await team.api.as_(await make.user()).post(path, {"email": "ada@example.com"}, expect=404)
+        for who in ("owner", "admin", "member", "ada"):
+            await team.api.as_(team.people[who]).put(team.path("ada"), {}, expect=403)
         assert await team.version() == 1
 
-    async def test_an_unknown_or_inactive_account_is_not_found(self, team: Team, make: Factory) -> None:
-        await make.user(email="gone@example.com", is_active=False)
-        owner = team.api.as_(team.people["owner"])
+    async def test_an_unknown_or_inactive_account_or_team_is_not_found(self, team: Team, make: Factory) -> None:
+        root = team.api.as_(team.root)
+        gone = await make.user(is_active=False)
 
-        for email in ("gone@example.com", "nobody@example.com"):
-            problem = await owner.post(f"/organizations/{team.id}/members", {"email": email}, expect=404)
-            assert problem["detail"] == "No active account has this e-mail address."
+        for user_id in (gone.id, uuid4()):
+            await root.put(f"/organizations/{team.id}/members/{user_id}", {}, expect=404)
+        await root.put(f"/organizations/{uuid4()}/members/{team.root.id}", {}, expect=404)
         assert await team.version() == 1
 
-    async def test_nobody_is_added_twice(self, team: Team, make: Factory) -> None:
-        await make.user(email="ada@example.com")
-        owner, path = team.api.as_(team.people["owner"]), f"/organizations/{team.id}/members"
-        await owner.post(path, {"email": "ada@example.com", "role": "admin"})
+    async def test_nobody_is_there_twice_and_a_personal_organization_has_one(self, team: Team) -> None:
+        problem = await team.place("member", "admin", expect=409)
+        personal = f"/organizations/{team.root.id}/members/{team.people['member'].id}"
+        other = await team.api.as_(team.root).put(personal, {}, expect=409)
 
-        problem = await owner.post(path, {"email": "ada@example.com"}, expect=409)
-
-        assert (problem["code"], await team.version()) == ("already_member", 2)
+        assert (problem["code"], other["code"]) == ("already_member", "personal_organization")
+        assert ((await team.get("member"))["role"], await team.version()) == ("member", 1)
 
 
 class TestRoles:

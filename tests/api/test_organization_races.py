@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("patient")
 ROUNDS, MANY = 5, 10
 TYPE: dict[str, dict[str, str]] = {
     "POST": {"Content-Type": "application/json"},
+    "PUT": {"Content-Type": "application/json"},
     "PATCH": {"Content-Type": "application/merge-patch+json"},
     "DELETE": {},
 }
@@ -94,14 +95,13 @@ async def test_of_an_owner_who_leaves_and_one_who_deletes_his_account_one_stays(
 
 
 async def test_who_is_going_is_made_an_owner_of_nothing(live: ApiClient, commit: Factory, fresh: Pool) -> None:
-    team, people = await commit.organization({"ada": "owner"})
-    bob = await commit.user(email="bob@example.com")
-    body = {"email": "bob@example.com", "role": "owner"}
+    team, _ = await commit.organization({"ada": "owner"})
+    bob, root = await commit.user(), await commit.user(is_superuser=True)
     async with fresh.transaction() as going:
         await deletions.hold(going, bob.id)
         await deletions.hold_teams(going, bob.id)
         addition = asyncio.create_task(
-            statuses(live, [(people["ada"], "POST", f"/organizations/{team}/members", body)])
+            statuses(live, [(root, "PUT", f"/organizations/{team}/members/{bob.id}", {"role": "owner"})])
         )
         await somebody_waits(fresh)
         assert not await deletions.is_sole_owner(going, bob.id)
@@ -115,11 +115,10 @@ async def test_who_is_going_is_made_an_owner_of_nothing(live: ApiClient, commit:
 async def everybody_goes(apis: Sequence[ApiClient], commit: Factory, fresh: Pool, dice: random.Random) -> Counter[int]:
     """The answers to the owners of a team who go at once, by every way there is, while one more comes and goes."""
     team, people = await commit.organization({str(number): "owner" for number in range(4)})
-    email = f"{team.hex}@example.com"
-    guest = await commit.user(email=email)
+    guest, root = await commit.user(), await commit.user(is_superuser=True)
     members = f"/organizations/{team}/members"
     calls: list[tuple[Caller, str, str, object]] = [
-        (people["0"], "POST", members, {"email": email, "role": "owner"}),
+        (root, "PUT", f"{members}/{guest.id}", {"role": "owner"}),
         (guest, "DELETE", "/users/me", None),
     ]
     for who in people.values():
@@ -155,12 +154,11 @@ async def test_however_the_owners_go_one_stays(pair: Sequence[ApiClient], commit
 async def test_a_team_that_takes_in_somebody_who_is_going_is_left_only_when_it_is_held(
     live: ApiClient, commit: Factory, fresh: Pool
 ) -> None:
-    team, people = await commit.organization({"ada": "owner"})
-    bob = await commit.user(email="bob@example.com")
-    body = {"email": "bob@example.com", "role": "owner"}
+    team, _ = await commit.organization({"ada": "owner"})
+    bob, root = await commit.user(), await commit.user(is_superuser=True)
     async with fresh.transaction() as going:
         held = await deletions.hold_teams(going, bob.id)
-        await live.as_(people["ada"]).post(f"/organizations/{team}/members", body)
+        await live.as_(root).put(f"/organizations/{team}/members/{bob.id}", {"role": "owner"}, expect=201)
         assert held == await deletions.leave_teams(going, bob.id, held) == []
         assert await deletions.hold_teams(going, bob.id) == [team]
 
@@ -210,7 +208,7 @@ async def test_a_deletion_that_waits_for_a_team_keeps_nobody_waiting_there(
         task = {"title": "The last one", "organization_id": str(team)}
         assert await statuses(live, [(bob, "POST", "/tasks", task)]) == {201: 1}
         with pytest.raises(asyncpg.UniqueViolationError):
-            await members.insert(adding, team, "bob@example.com", OrganizationRole.member, by=people["ada"])
+            await members.insert(adding, team, bob.id, OrganizationRole.member, by=people["ada"])
 
     assert await going == {204: 1}
     [left] = await fresh.fetch("SELECT user_id, version FROM tasks WHERE organization_id = $1", [team])
@@ -253,11 +251,11 @@ async def test_a_slug_is_given_to_one_of_many(live: ApiClient, commit: Factory, 
 
 
 async def test_a_member_is_added_once(live: ApiClient, commit: Factory, fresh: Pool) -> None:
-    team, people = await commit.organization({"ada": "owner"})
+    team, _ = await commit.organization({"ada": "owner"})
+    root = await commit.user(is_superuser=True)
     for number in range(ROUNDS):
-        email = f"{uuid4().hex}@example.com"
-        await commit.user(email=email)
-        add = (people["ada"], "POST", f"/organizations/{team}/members", {"email": email})
+        guest = await commit.user()
+        add: tuple[Caller, str, str, object] = (root, "PUT", f"/organizations/{team}/members/{guest.id}", {})
 
         assert await statuses(live, [add] * MANY) == {201: 1, 409: MANY - 1}
         assert await version(fresh, team) == number + 2

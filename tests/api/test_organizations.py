@@ -203,7 +203,7 @@ class TestPersonal:
             await me.patch(home, {"slug": "home"}, expect=409),
             await me.patch(home, {"description": None}, expect=409),
             await me.delete(home, expect=409),
-            await me.post(f"{home}/members", {"email": "bob@example.com"}, expect=409),
+            await me.post(f"{home}/invitations", {"email": "bob@example.com"}, expect=409),
             await me.patch(f"{home}/members/{ada.id}", {"role": "member"}, expect=409),
             await me.delete(f"{home}/members/{ada.id}", expect=409),
         ]

@@ -62,7 +62,8 @@ BODIES: dict[str, dict[str, Any]] = {  # what their examples say is for superuse
     "updateMyProfile": {"full_name": "Ada"},
     "createAccessToken": {"name": "Command line", "scopes": ["tasks:read"]},
 }
-GRACE = "grace@example.com"  # whom the example of addMember names
+GRACE = "grace@example.com"  # whom the example of inviteMember names
+OF_INVITED = {"acceptInvitation", "declineInvitation", "redeemInvitation"}
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +121,21 @@ async def world(make: Factory, cell: Cell) -> World:
     await make.one_time_token(other.id, token=example("/api/v1/auth/password-reset/confirm", "POST")["token"])
     waiting, bound_to = example("/api/v1/auth/login/totp", "POST")["challenge"], hash_token(hashed_password())
     await make.one_time_token(other.id, token=waiting, purpose="sign_in", bound_to=bound_to)
+    await invite(make, cell, made)
     return made
+
+
+async def invite(make: Factory, cell: Cell, made: World) -> None:
+    """What there is to accept, to decline and to revoke; and whom a superuser puts into a team."""
+    if cell.operation.id in OF_INVITED:
+        whom = made.caller if cell.place == OWN else made.other
+        token = example("/api/v1/invitations/redeem", "POST")["token"]
+        elsewhere = await make.team(owner=await make.user())
+        made.ids["invitation_id"] = await make.invitation(elsewhere, user_id=whom.id, token=token)
+    elif cell.operation.id == "placeMember":
+        made.ids |= {"organization_id": await make.team(owner=made.other), "user_id": (await make.user()).id}
+    elif "{invitation_id}" in cell.operation.path:
+        made.ids["invitation_id"] = await make.invitation(UUID(str(made.ids["organization_id"])))
 
 
 async def answer(api: ApiClient, settings: Settings, cell: Cell, there: World) -> httpx.Response:

@@ -232,7 +232,7 @@ class TestOrganizations:
         ada = (await start(quota_organizations=1)).as_(caller)
         team = await ada.post("/organizations", team_named("mine"))
         members = f"/organizations/{team['id']}/members"
-        await ada.post(members, {"email": "bob@example.com", "role": "owner"})
+        await make.member(UUID(team["id"]), other.id, "owner")
         await ada.delete(f"{members}/{caller.id}")
 
         assert refused(await ada.post("/organizations", team_named("another"), expect=403), 1)
@@ -244,7 +244,7 @@ class TestOrganizations:
         api = await start()
         ada = api.as_(caller)
         team = await ada.post("/organizations", team_named("mine"))
-        await ada.post(f"/organizations/{team['id']}/members", {"email": "bob@example.com", "role": "owner"})
+        await make.member(UUID(team["id"]), other.id, "owner")
         await ada.delete("/users/me")
 
         await api.as_(other).get(f"/organizations/{team['id']}")
@@ -267,32 +267,34 @@ class TestOrganizations:
 class TestMembers:
     @pytest.mark.proves("ASVS 5.0 2.3.2", "An organization has so many members and no more")
     async def test_an_organization_has_so_many(self, start: Start, make: Factory) -> None:
-        caller, bob = await make.user(), await make.user(email="bob@example.com")
-        await make.user(email="eve@example.com")
+        caller, bob, eve = await make.user(), await make.user(), await make.user()
         team_id = await make.team(owner=caller)
-        ada, members = (await start(quota_members=2)).as_(caller), f"/organizations/{team_id}/members"
-        await ada.post(members, {"email": "bob@example.com"})
+        api = await start(quota_members=2)
+        ada, path = api.as_(caller), f"/organizations/{team_id}/invitations"
+        invitation = await ada.post(path, {"user_id": str(bob.id)})
 
-        assert refused(await ada.post(members, {"email": "eve@example.com"}, expect=403), 2)
+        assert refused(await ada.post(path, {"user_id": str(eve.id)}, expect=403), 2)
+        await api.as_(bob).send("POST", f"/invitations/{invitation['id']}/accept", expect=201)
+        assert refused(await ada.post(path, {"user_id": str(eve.id)}, expect=403), 2)
 
-        await ada.delete(f"{members}/{bob.id}")
-        await ada.post(members, {"email": "eve@example.com"})
+        await ada.delete(f"/organizations/{team_id}/members/{bob.id}")
+        await ada.post(path, {"user_id": str(eve.id)})
+
+    async def test_who_accepts_when_it_is_full_by_now_is_refused(self, start: Start, make: Factory) -> None:
+        caller, bob = await make.user(), await make.user()
+        team_id = await make.team(owner=caller)
+        invitation = await make.invitation(team_id, user_id=bob.id)
+        await make.member(team_id, (await make.user()).id, "member")
+        api = await start(quota_members=2)
+
+        assert refused(await api.as_(bob).send("POST", f"/invitations/{invitation}/accept", expect=403), 2)
+        await api.as_(caller).get(f"/organizations/{team_id}/members/{bob.id}", expect=404)
 
     async def test_who_may_not_add_one_is_told_nothing_of_it(self, start: Start, make: Factory) -> None:
         owner, member = await make.user(), await make.user()
         team_id = await make.team(owner=owner, member=member)
         api, body = await start(quota_members=1), {"email": "eve@example.com"}
 
-        answer = await api.as_(member).post(f"/organizations/{team_id}/members", body, expect=403)
+        answer = await api.as_(member).post(f"/organizations/{team_id}/invitations", body, expect=403)
 
         assert answer["code"] == "permission_denied"
-
-    async def test_a_request_that_was_answered_is_answered_again(self, start: Start, make: Factory) -> None:
-        caller, _ = await make.user(), await make.user(email="bob@example.com")
-        team_id = await make.team(owner=caller)
-        ada = (await start(quota_members=2)).as_(caller).with_headers(Idempotency_Key="once")
-        first = await ada.post(f"/organizations/{team_id}/members", {"email": "bob@example.com"})
-
-        again = await ada.post(f"/organizations/{team_id}/members", {"email": "bob@example.com"})
-
-        assert again.body == first.body

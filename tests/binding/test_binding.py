@@ -33,6 +33,7 @@ from tests.factories import NOW
 ADA = models.User(
     id=uuid4(),
     email="ada@example.com",
+    email_verified=False,
     username=None,
     full_name=None,
     is_active=True,

@@ -70,7 +70,8 @@ def insert(arrival: Arrival) -> Sql:
         case((is_free, type_coerce(given, User.email.type))) for given in (arrival.email, arrival.email_key)
     )
     found_by = [type_coerce(words, User.words.type) for words in (arrival.words, arrival.words_without_email)]
-    account: dict[str, Any] = {"email": email, "email_key": email_key, "full_name": arrival.full_name}
+    known = {"email": email, "email_key": email_key, "verified_email_key": email_key}  # the issuer says that it is
+    account: dict[str, Any] = known | {"full_name": arrival.full_name}
     account |= {"is_superuser": arrival.is_superuser, "words": case((is_free, found_by[0]), else_=found_by[1])}
     owner = first.c.user_id
     return select(owner).add_cte(

@@ -72,7 +72,7 @@ def list_all(
         vector = func.array_to_tsvector(func.string_to_array(User.words, " "))
         found = select(User).where(vector.op("@@")(cast(cast(filters.words, Text), TSQUERY)))
         source = aliased(User, found.offset(literal_column("0")).subquery("found"))  # else an index may be walked
-    rows = select(*[getattr(source, column.key) for column in USER]).where(
+    rows = select(*[getattr(source, column.key).label(column.key) for column in USER]).where(
         when(filters.created_after, lambda moment: source.created_at >= moment),
         when(filters.created_before, lambda moment: source.created_at < moment),
         when(is_active, lambda yes: source.is_active if yes else ~source.is_active),

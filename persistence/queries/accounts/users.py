@@ -10,7 +10,7 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, Update, exists, func, or_, select
+from sqlalchemy import ColumnElement, Update, exists, func, or_, select, type_coerce
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 from sqlalchemy.orm import aliased
@@ -66,6 +66,7 @@ class NewUser:
     organization_name: str
     words: str
     is_active: bool = True
+    verified_email_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Changes:
 
     email: str | MISSING
     email_key: str | MISSING
+    verified_email_key: str | MISSING | None
     username: str | MISSING | None
     username_key: str | MISSING | None
     full_name: str | MISSING | None
@@ -132,6 +134,7 @@ def insert(user: NewUser) -> Sql:
             is_active=user.is_active,
             is_superuser=user.is_superuser,
             words=user.words,
+            verified_email_key=user.verified_email_key,
             **when,
         )
         .returning(*USER)
@@ -263,6 +266,20 @@ class Owner:
     full_name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The address of an active account."""
+
+    id: UUID
+    email: str | None
+    is_verified: bool
+
+
+@query(one(lambda record: Address(*record)))
+def find_address(user_id: UUID) -> Sql:
+    return select(User.id, User.email, User.email_verified).where(User.id == user_id, User.is_active)
+
+
 @query(one(lambda record: Owner(*record)))
 def find_owner(user_id: UUID) -> Sql:
     return select(User.email, User.username, User.full_name).where(User.id == user_id)
@@ -279,6 +296,23 @@ def set_password(user_id: UUID, *, hashed: str, now: datetime) -> Sql:
     """Another password for an account, which is locked. No token of another issuer counts that was issued until now."""
     values = {"hashed_password": hashed, "version": User.version + 1, "updated_at": func.clock_timestamp()}
     return update_of(User).where(User.id == user_id).values(values | {"tokens_valid_from": now})
+
+
+@query(lambda _: None)
+def set_email(user_id: UUID, *, email: str, email_key: str, words: str) -> Sql:
+    """Another address for an account, which is locked: one that is known to be its own."""
+    values: dict[str, Any] = {"email": email, "email_key": email_key, "verified_email_key": email_key, "words": words}
+    values |= {"version": User.version + 1, "updated_at": func.clock_timestamp()}
+    return update_of(User).where(User.id == user_id).values(values)
+
+
+@query(bool)
+def verify_email(user_id: UUID, email: str) -> Sql:
+    """Whether this is the address of the account, as written but for case, which is known to be its own from now on."""
+    same = func.lower(User.email) == func.lower(type_coerce(email, User.email.type))
+    changed = {"verified_email_key": User.email_key, "version": User.version + 1, "updated_at": func.clock_timestamp()}
+    unverified = User.verified_email_key.is_distinct_from(User.email_key)
+    return update_of(User).where(User.id == user_id, same, unverified).values(changed).returning(User.id)
 
 
 @query(lambda _: None)
