@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Judge the code without running it: format, lint, types, the direction of imports, and whether generated/ is fresh.
+# Judge the code without running it: format, lint, types, the direction of imports, the chain of migrations, and whether
+# generated/ is fresh.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -9,4 +10,13 @@ python=$(scripts/setup.sh requirements-dev.txt)
 "$python" -m mypy --no-error-summary
 imports=$("$python" -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-logo) ||
   { echo "$imports"; exit 1; }
+"$python" - <<'END'
+import sys
+from server.complaints import CommandError
+from server.database.revision import known
+try:
+    known()
+except CommandError as error:
+    sys.exit(str(error))
+END
 scripts/regen.sh --check
