@@ -146,6 +146,10 @@ class InvalidCursorCode(StrEnum):
     malformed_request = "malformed_request"
 
 
+FeedExpiredCode = TypeAliasType("FeedExpiredCode", Literal["feed_expired"])
+"""The `code` of `FeedExpiredProblem`. More may be added."""
+
+
 class UnauthorizedCode(StrEnum):
     """The `code` of `UnauthorizedProblem`. More may be added."""
 
@@ -1818,6 +1822,150 @@ class AuditLog(BaseModel):
     """How many tasks were deleted with the account or the organization; null of anything else."""
 
 
+class ChangeType(StrEnum):
+    """What happened. More may be added."""
+
+    task_created = "task.created"
+    task_updated = "task.updated"
+    task_moved = "task.moved"
+    task_deleted = "task.deleted"
+    organization_created = "organization.created"
+    organization_updated = "organization.updated"
+    organization_joined = "organization.joined"
+    organization_left = "organization.left"
+    organization_deleted = "organization.deleted"
+    member_created = "member.created"
+    member_updated = "member.updated"
+    member_deleted = "member.deleted"
+
+
+class ChangeSubjectType(StrEnum):
+    """What kind of thing changed. More may be added."""
+
+    task = "task"
+    organization = "organization"
+    member = "member"
+
+
+class ChangeActorType(StrEnum):
+    """Who changed it; `system` is an operator, or the release before this one. More may be added."""
+
+    user = "user"
+    system = "system"
+
+
+class ChangeSubject(BaseModel):
+    """What changed."""
+
+    type: ChangeSubjectType
+    id: UUID
+    """The id of the thing; of a member, that of the user."""
+
+
+class ChangeActor(BaseModel):
+    """Who changed it."""
+
+    type: ChangeActorType
+    id: UUID | None
+    """The id of the user, who may be gone; null for any other."""
+
+
+class TaskChange(BaseModel):
+    """A task as it was then. It is a `Task` without its `author`, of whom `user_id` tells."""
+
+    id: UUID
+    """The id of the task."""
+    organization_id: UUID
+    """The organization it lived in."""
+    user_id: UUID | None
+    """The author: who created it; null when that account is gone."""
+    title: str
+    """What is to be done, in one line."""
+    description: str | None
+    """All there is to say about it."""
+    status: TaskStatus
+    priority: TaskPriority
+    due_date: AwareDatetime | None
+    """The instant at which it is due; null with `due_on`."""
+    due_on: date | None
+    """The day on which it is due, without a time and the same in every zone; null with `due_date`."""
+    completed: bool
+    """Whether `status` is `completed`."""
+    completed_at: AwareDatetime | None
+    """When it was completed."""
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change."""
+    created_at: AwareDatetime
+    """When it was created."""
+    updated_at: AwareDatetime
+    """When its last change was written."""
+
+
+class OrganizationChange(BaseModel):
+    """An organization as it was then, without what depends on who asks."""
+
+    id: UUID
+    """The id of the organization."""
+    kind: OrganizationKind
+    name: str | None
+    """What people call it; null of a personal one."""
+    slug: str | None
+    """Its name for addresses; null only for a personal one."""
+    description: str | None
+    """What it is for."""
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change of it and of its members."""
+    created_at: AwareDatetime
+    """When it was created."""
+    updated_at: AwareDatetime
+    """When it or its members last changed."""
+
+
+class MemberChange(BaseModel):
+    """A member as it was then, by the id of the user."""
+
+    user_id: UUID
+    """The id of the user."""
+    role: OrganizationRole
+    version: Annotated[int, Field(ge=1)]
+    """Grows with every change of the role."""
+    created_at: AwareDatetime
+    """When the user joined."""
+    updated_at: AwareDatetime
+    """When the role last changed."""
+
+
+class Change(BaseModel):
+    """Something that changed."""
+
+    id: UUID
+    """The id of the change, the same however often it is read."""
+    type: ChangeType
+    occurred_at: AwareDatetime
+    """When it was written."""
+    organization_id: UUID | None
+    """The organization in which it happened; null where it concerns the caller alone."""
+    subject: ChangeSubject
+    version: Annotated[int | None, Field(ge=1)]
+    """The version that the subject has by it; of a deletion the one after its last; null where it concerns the caller alone and it ends."""
+    actor: ChangeActor
+    request_id: str | None
+    """The `X-Request-ID` of the request that did it, as in audit logs; null where it was none."""
+    data: TaskChange | OrganizationChange | MemberChange | None
+    """The subject as it was then, by `type`; null where it is no more."""
+
+
+class ChangePage(BaseModel):
+    """A page of changes."""
+
+    items: list[Change]
+    """The changes of this page, in order."""
+    next_cursor: str
+    """Where to go on, also when nothing came."""
+    has_more: bool
+    """Whether there is more at once."""
+
+
 class AuditLogPage(BaseModel):
     """A page of audit logs."""
 
@@ -1857,6 +2005,18 @@ LimitParameter = TypeAliasType("LimitParameter", Annotated[int, Field(ge=1, le=2
 
 
 CursorParameter = TypeAliasType("CursorParameter", Annotated[str, Field(max_length=2400, min_length=1)])
+
+
+ChangesLimitParameter = TypeAliasType("ChangesLimitParameter", Annotated[int, Field(ge=1, le=200)])
+
+
+ChangesCursorParameter = TypeAliasType("ChangesCursorParameter", Annotated[str, Field(max_length=2400, min_length=1)])
+
+
+ChangesOrganizationParameter = TypeAliasType("ChangesOrganizationParameter", UUID)
+
+
+WaitParameter = TypeAliasType("WaitParameter", Annotated[int, Field(ge=0, le=25)])
 
 
 SearchTextParameter = TypeAliasType(
@@ -2043,6 +2203,12 @@ class InvalidCursorProblem(Problem):
     """The cursor cannot be read."""
 
     code: InvalidCursorCode
+
+
+class FeedExpiredProblem(Problem):
+    """What came after the cursor is not all there any more."""
+
+    code: FeedExpiredCode
 
 
 class UnauthorizedProblem(Problem):

@@ -187,6 +187,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Method not allowed",
         "The path has no such method; `Allow` names those it has.",
     ),
+    "feed_expired": ProblemType(
+        410,
+        "Feed expired",
+        "The changes after this position are not all there any more, or it is of another database. Take a new cursor, list everything, and follow again.",
+    ),
     "request_timeout": ProblemType(
         408,
         "Request timeout",
@@ -344,6 +349,7 @@ EXTENSIONS: dict[str, Any] = {
         "admin": {"user": {"limit": 60, "window": 60}},
         "bulk": {"user": {"limit": 10, "window": 60}},
         "audit": {"user": {"limit": 30, "window": 60}},
+        "changes": {"user": {"limit": 300, "window": 60}},
     },
     "x-problems": {
         "malformed_request": {
@@ -477,6 +483,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 405,
             "title": "Method not allowed",
             "description": "The path has no such method; `Allow` names those it has.",
+        },
+        "feed_expired": {
+            "status": 410,
+            "title": "Feed expired",
+            "description": "The changes after this position are not all there any more, or it is of another database. Take a new cursor, list everything, and follow again.",
         },
         "request_timeout": {
             "status": 408,
@@ -1768,6 +1779,23 @@ class AlreadyMember(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class FeedExpired(Problem):
+    """410: What came after the cursor is not all there any more."""
+
+    status: ClassVar[int] = 410
+    codes = ("feed_expired",)
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["feed_expired"] = "feed_expired",
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 # Requests: bodies of several media types, and forms with files.
 
 
@@ -2566,6 +2594,17 @@ class DeclineInvitation204(Result):
     """Declined."""
 
     status: ClassVar[int] = 204
+
+
+@dataclass(slots=True, kw_only=True)
+class ListChanges200(Result):
+    """A page of changes."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.ChangePage | Json[models.ChangePage]
+    link: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -3846,6 +3885,54 @@ class UsersOperations(Protocol[Call_contra]):
         ...
 
 
+class ChangesOperations(Protocol[Call_contra]):
+    """What has changed, for those who keep a copy or wait for something.
+
+    **Following.** Take a cursor (`listChanges` without one), list everything, then follow: each page goes on from the
+    `next_cursor` before, which is always there. Nothing is missed and nothing comes twice, deletions included; what
+    the lists had already comes again with the version that they had. The changes of one subject come in the order of
+    its versions. A change comes once it is committed and so are all that began to be written before it, which is at
+    once, or after the longest of these.
+
+    **What is told** is what happened in the organizations that the caller is a member of, since the caller joined,
+    and what concerns the caller alone: `organization.joined`, `.left` and `.deleted`, whose `organization_id` is null.
+    After `joined` list that organization; after the other two forget it, with all that was in it: its tasks are not
+    told one by one.
+
+    | `type` | `data` |
+    |---|---|
+    | `task.created`, `task.updated`, `task.moved` | `TaskChange` |
+    | `organization.created`, `organization.updated`, `organization.joined` | `OrganizationChange` |
+    | `member.created`, `member.updated` | `MemberChange` |
+    | `task.deleted`, `member.deleted`, `organization.left`, `organization.deleted` | null |
+
+    A task that moves is `task.moved` for who sees both organizations, and otherwise `task.deleted` in the one or
+    `task.created` in the other. `data` has no names and no addresses of people: `member.updated` also comes when those
+    change, and `getMember` tells them. A position that is too old, or from before the server was restored, is `410`
+    `feed_expired`: begin again. Types may be added."""
+
+    async def list_changes(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        limit: models.ChangesLimitParameter,
+        cursor: models.ChangesCursorParameter | MISSING,
+        organization_id: models.ChangesOrganizationParameter | MISSING,
+        wait: models.WaitParameter,
+    ) -> ListChanges200:
+        """List changes.
+
+        One page of what changed after the cursor, the oldest first, in all organizations of the caller or in the one that
+        is named. Without a cursor: no items, and a cursor of now. With `wait` the answer comes as soon as there is
+        something, or after so many seconds.
+
+        Source: GET /api/v1/changes
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, FeedExpired, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+
 class AuditOperations(Protocol[Call_contra]):
     """What happened, and who did it."""
 
@@ -4119,6 +4206,7 @@ class Handlers(Generic[Public_contra, Optional_contra, Call_contra]):
     invitations: InvitationsOperations[Call_contra]
     profile: ProfileOperations[Call_contra]
     users: UsersOperations[Call_contra]
+    changes: ChangesOperations[Call_contra]
     audit: AuditOperations[Call_contra]
     meta: MetaOperations[Public_contra, Optional_contra]
 
@@ -8366,6 +8454,79 @@ OPERATIONS: tuple[Operation, ...] = (
             InsufficientScope,
             NotFound,
             RequestTimeout,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listChanges",
+        tag="changes",
+        name="list_changes",
+        method="GET",
+        path="/api/v1/changes",
+        security=({"bearer": ("user",)}, {"accessToken": ("changes:read",)}, {"password": ()}),
+        extensions={"x-rate-limit": "changes"},
+        parameters=(
+            Parameter(
+                name="limit",
+                where="query",
+                argument="limit",
+                shape=Scalar(kinds=("integer",), schema="#/components/parameters/ChangesLimit/schema"),
+                type=models.ChangesLimitParameter,
+                schema="#/components/parameters/ChangesLimit/schema",
+                default=50,
+            ),
+            Parameter(
+                name="cursor",
+                where="query",
+                argument="cursor",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ChangesCursor/schema"),
+                type=models.ChangesCursorParameter,
+                schema="#/components/parameters/ChangesCursor/schema",
+            ),
+            Parameter(
+                name="organization_id",
+                where="query",
+                argument="organization_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ChangesOrganization/schema"),
+                type=models.ChangesOrganizationParameter,
+                schema="#/components/parameters/ChangesOrganization/schema",
+            ),
+            Parameter(
+                name="wait",
+                where="query",
+                argument="wait",
+                shape=Scalar(kinds=("integer",), schema="#/components/parameters/Wait/schema"),
+                type=models.WaitParameter,
+                schema="#/components/parameters/Wait/schema",
+                default=0,
+            ),
+        ),
+        replies=(
+            Reply(
+                ListChanges200,
+                "#/paths/~1api~1v1~1changes/get/responses/200/content/application~1json/schema",
+                (SetHeader("Link", "link", "#/components/headers/Link/schema"),),
+                (
+                    Representation(
+                        "application/json",
+                        models.ChangePage,
+                        "#/paths/~1api~1v1~1changes/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            InsufficientScope,
+            NotFound,
+            RequestTimeout,
+            FeedExpired,
             UriTooLong,
             ValidationFailed,
             TooManyRequests,

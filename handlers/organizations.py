@@ -25,7 +25,7 @@ from handlers.shared.preconditions import etag, guard
 from handlers.shared.task_deletion import delete_tasks
 from persistence.authorization import Full
 from persistence.engine.pool import Database, allow_long
-from persistence.queries import members, organizations
+from persistence.queries import event_log, members, organizations
 
 SUCCESS = AuditOutcome.success
 
@@ -84,6 +84,7 @@ async def delete_organization(
 ) -> DeleteOrganization204:
     async with call.db.transaction() as db:
         await managed(db, call, organization_id, if_match, personal=False)
+        await event_log.end_feed(db, organization_id)
         await members.delete_all(db, organization_id)
         allow_long(db)
         task_count = await delete_tasks(db, organization_id)  # takes long when there are many

@@ -224,14 +224,14 @@ async def changed(
     if destination is MISSING:
         return await found(call.db, task_id, by, partial(tasks.update, **given))
     async with call.db.transaction() as db:
-        task, before = await found(db, task_id, by, partial(tasks.update_and_keep, **given))
+        task = await found(db, task_id, by, partial(tasks.update_to_move, destination=destination, **given))
         if task.organization_id == destination:
             return task
         source, target, moved = task.organization_id, audit_trail.task(task_id), AuditAction.task_moved
         left = entry_of(db, call, moved, SUCCESS, target=target, organization_id=source)
         arrived = entry_of(db, call, moved, SUCCESS, target=target, organization_id=destination)
         move = partial(tasks.move, db, task_id, source=source, destination=destination, by=by, roles=WRITERS)
-        return await placed(call, destination, partial(move, version=before + 1, left=left, arrived=arrived))
+        return await placed(call, destination, partial(move, version=task.version + 1, left=left, arrived=arrived))
 
 
 async def toggle_task_completion(

@@ -58,6 +58,11 @@ def is_comparable(item: SchemaItem, _name: str | None, _kind: str, _reflected: b
     return other is None or not isinstance(item, Index) or len(item.columns) == len(item.expressions)
 
 
+def is_declared(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether Alembic shall look for it. The days of the event log come and go by themselves."""
+    return kind != "table" or re.fullmatch(r"events_\d{8}", name or "") is None
+
+
 class Statements:
     """Makes sure that a migration that failed can be applied again, and waits only where that hinders nobody.
 
@@ -122,6 +127,7 @@ def migrate(connection: Connection) -> None:
         on_version_apply=context.config.attributes.get("on_version_apply"),
         process_revision_directives=spare,
         include_object=is_comparable,
+        include_name=is_declared,
     )
     with context.begin_transaction():
         context.run_migrations()

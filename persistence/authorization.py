@@ -21,14 +21,17 @@ from sqlalchemy import (
     Insert,
     Select,
     Subquery,
+    Text,
     Update,
     and_,
     any_,
     case,
+    cast,
     func,
     insert,
     literal,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -38,8 +41,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from persistence.engine import keyset
+from persistence.engine.causes import tell_cause
 from persistence.engine.keyset import After, Item, Order, Page
-from persistence.engine.statements import Rows, Sql, typed, when
+from persistence.engine.statements import PgType, Rows, Sql, typed, when
 from persistence.tables import AccessToken, Member, Organization, Row, Session, User
 
 M = TypeVar("M")
@@ -112,13 +116,20 @@ class Caller:
     """and those that it must have."""
     as_superuser: bool | MISSING = MISSING
     """True: the caller owns every team, if it is a superuser. Give it only where an audit log is written of it."""
+    request_id: str | MISSING = MISSING
+    """Of the request that changes something, for the event log."""
 
 
-def me(by: Caller) -> CTE:
-    """The caller while the session or the access token lives, and that has the scopes; no row otherwise."""
+def me(by: Caller, *, changes: bool = False) -> CTE:
+    """The caller while the session or the access token lives, and that has the scopes; no row otherwise.
+
+    `changes`: something, by this statement.
+    """
     if by.token_id is not MISSING:
-        return program(by)
+        return program(by, changes=changes)
     account = select(User.id, User.is_superuser).where(User.id == by.id, User.is_active)
+    if changes and by.request_id is not MISSING:
+        account = account.add_columns(tell_cause(User.id, by.request_id).label("told"))
     if by.session_id is MISSING:
         proved = type_coerce(by.authenticated_at, Session.authenticated_at.type).label("authenticated_at")
         unrevoked = when(
@@ -129,12 +140,14 @@ def me(by: Caller) -> CTE:
     return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
 
 
-def program(by: Caller) -> CTE:
+def program(by: Caller, *, changes: bool) -> CTE:
     """The owner of an access token: a superuser only with the scope for that, and never one who has just signed in."""
     token = AccessToken
     is_superuser = and_(User.is_superuser, literal(ADMIN) == any_(token.scopes)).label("is_superuser")
     never = type_coerce(null(), Session.authenticated_at.type).label("authenticated_at")
     account = select(User.id, is_superuser, never).join(token, token.user_id == User.id)
+    if changes and by.request_id is not MISSING:
+        account = account.add_columns(tell_cause(User.id, by.request_id).label("told"))
     live = token.revoked_at.is_(None), token.expires_at > by.now, token.secret_hash == by.secret_hash
     has_scopes = when(by.scopes, lambda wanted: token.scopes.contains(type_coerce(wanted, token.scopes.type)))
     return account.where(token.id == by.token_id, User.id == by.id, User.is_active, *live, has_scopes).cte("me")
@@ -146,6 +159,27 @@ def in_reach(organization_id: Any, by: Caller) -> ColumnElement[bool]:
         return true()
     only = select(AccessToken.organization_id).where(AccessToken.id == by.token_id).scalar_subquery()
     return or_(only.is_(None), organization_id == only)
+
+
+def followed(by: Caller, caller: CTE, organization_id: UUID | MISSING) -> CTE:
+    """The feeds that the caller may read, and since when: those where it is a member, or one of them."""
+    mine = select(Member.organization_id.label("feed_id"), Member.joined_after, Member.joined_seq)
+    mine = mine.select_from(caller.join(Member, Member.user_id == caller.c.id))
+    named = when(organization_id, lambda place: Member.organization_id == place)
+    return mine.where(named, in_reach(Member.organization_id, by)).cte("feeds")
+
+
+def concerns_alone(by: Caller) -> ColumnElement[bool]:
+    """Whether the caller is told what concerns it alone: not by an access token that is for one organization."""
+    return in_reach(null(), by)
+
+
+def heard(event: Any, feeds: Any, first_seq: ColumnElement[int]) -> ColumnElement[bool]:
+    """True for the events of this epoch that were not committed when the reader of the feed joined."""
+    transaction = cast(cast(event.transaction, Text), PgType("xid8"))
+    before = func.pg_visible_in_snapshot(transaction, cast(feeds.c.joined_after, PgType("pg_snapshot")))
+    always = or_(feeds.c.joined_seq.is_(None), feeds.c.joined_seq < first_seq)
+    return and_(event.seq > first_seq, or_(always, not_(before)))
 
 
 def role_in(organization_id: Id, by: Caller, caller: CTE, *, held: bool = False) -> ColumnElement[str | None]:
@@ -338,7 +372,7 @@ class Target:
     """
 
     def __init__(self, keys: Rows, *, within: InstrumentedAttribute[UUID], by: Caller, roles: Roles) -> None:
-        self.by, self.caller = by, me(by)
+        self.by, self.caller = by, me(by, changes=True)
         role = role_in(within, by, self.caller, held=True).label("role")
         found = keys.add_columns(role, within.label("place")).select_from(self.caller)
         self.found = found.cte("target")
@@ -396,11 +430,6 @@ def changed(records: list[Record]) -> Item:
             else Stale(records[0]["current_version"], records[0]["current_shown_version"])
         )
     return keyset.read_item(records[0])
-
-
-def changed_from(records: list[Record]) -> tuple[Item, int]:
-    """As `changed`, with the version that the row had when it was locked."""
-    return changed(records), records[0]["current_version"]
 
 
 def placed(records: list[Record]) -> Item:

@@ -282,6 +282,10 @@ class Member(Row):
     version: Mapped[int] = mapped_column(server_default=ONE)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    joined_after: Mapped[str | None] = mapped_column(Text)
+    """A pg_snapshot: which transactions were running or to come when the member joined, that one included."""
+    joined_seq: Mapped[int | None]
+    """Null: before there were events, or restored."""
 
 
 class Invitation(Row):
@@ -424,6 +428,50 @@ class AuditLog(Row):
     request_id: Mapped[str] = mapped_column(String(128))
     changes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     task_count: Mapped[int | None]
+
+
+class Event(Row):
+    """A change that was committed, for those who follow. Only triggers write here: persistence/event_triggers.py.
+
+    Feeds are read in the order of `xid`, then `seq`, up to the oldest transaction that is still running.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_subject_id", "subject_id", "seq"),
+        {"postgresql_partition_by": "RANGE (day)"},
+    )
+
+    feed_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """An organization; that of a person also tells what concerns the person alone."""
+    xid: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    transaction: Mapped[int]
+    type: Mapped[str] = mapped_column(String(32))
+    subject_id: Mapped[UUID]
+    version: Mapped[int | None]
+    occurred_at: Mapped[datetime]
+    caused_by: Mapped[str | None] = mapped_column(Text)
+    """The id of the user, a space, and the id of the request; null where it was none."""
+    data: Mapped[Any | None] = mapped_column(JSON)
+    """What else the row says, in its own form; null: it is no more."""
+
+
+class EventLog(Row):
+    """What the log is, in its only row. Another epoch, another log: a position in the one says nothing in the other."""
+
+    __tablename__ = "event_log"
+    __table_args__ = (CheckConstraint("sole", name="sole"),)
+
+    sole: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    epoch: Mapped[UUID]
+    identity: Mapped[str] = mapped_column(Text)
+    """The database that it began in, as persistence/queries/event_log.py tells it."""
+    first_seq: Mapped[int]
+    """The first number of this epoch."""
+    first_day: Mapped[date | None]
+    """The first day of which all events are there still; null: nothing was pruned."""
 
 
 class Job(Row):

@@ -13,7 +13,18 @@ from server.complaints import CommandError
 from server.settings import loading
 from server.settings.settings import Settings, SettingsError
 
-COMMANDS = ("serve", "migrate", "database", "create-superuser", "recover", "prune", "deliver", "check", "settings")
+COMMANDS = (
+    "serve",
+    "migrate",
+    "database",
+    "create-superuser",
+    "recover",
+    "prune",
+    "deliver",
+    "events",
+    "check",
+    "settings",
+)
 INTERRUPTED = 130  # as shells count SIGINT
 UNREAD = 141  # and SIGPIPE
 

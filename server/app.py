@@ -16,7 +16,19 @@ from pydantic_core import from_json
 from contract.binding import Binding
 from generated import models
 from generated.operations import OPERATIONS, SCHEMES, TITLE, VERSION, Handlers
-from handlers import access_tokens, audit, auth, invitations, members, meta, organizations, profile, tasks, users
+from handlers import (
+    access_tokens,
+    audit,
+    auth,
+    changes,
+    invitations,
+    members,
+    meta,
+    organizations,
+    profile,
+    tasks,
+    users,
+)
 from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas, SessionLife
 from persistence.engine.pool import Database
 from security.access_tokens import AccessTokens
@@ -30,6 +42,7 @@ from server.delivery.delivery import delivering
 from server.dispatch.authentication import Callers
 from server.dispatch.bulkheads import Bulkheads
 from server.dispatch.dispatcher import Calls
+from server.dispatch.news import Watch
 from server.dispatch.task_counts import TaskCounts
 from server.documentation.pages import Pages
 from server.documentation.routes import documentation
@@ -65,6 +78,7 @@ HANDLERS: Handlers[PublicCall, PublicCall, Call] = Handlers(
     members=members,
     invitations=invitations,
     tasks=tasks,
+    changes=changes,
     audit=audit,
 )
 ISSUER = AUDIENCE = "docket"
@@ -107,9 +121,10 @@ def create_app(
         async with (opened or connect.pooled(chosen, statements, lambda: process.life.ending))() as calls.db:
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
+            news = process.news.watching(calls.db)
             sending = delivering(chosen, calls.db, process.mail, metrics.count_mail)
             counting = process.quotas.tasks.counting_in(bulkheads.beside(calls.db))
-            async with measuring, counting, sending, calls.uses.writing_to(calls.db):
+            async with measuring, counting, sending, news, calls.uses.writing_to(calls.db):
                 capacity = Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)
                 yield {CAPACITY: capacity, REFUSALS: Refusals(cors.headers, root)}
             calls.outages.close()
@@ -204,6 +219,7 @@ def process_of(
         has_pages=chosen.docs,
         root=chosen.root_path,
         public_url=chosen.base_of_links,
+        news=Watch(life),
         quotas=Quotas(TaskCounts(chosen.quota_tasks), chosen.quota_organizations, chosen.quota_members),
         mail=Mail(is_on=chosen.smtp_url is not None, is_written=chosen.writes_mail),
         looks=looks,

@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -100,7 +100,8 @@ class Server:
     async def migrated(self) -> str:
         """The name of a database to copy, migrated; made anew only when migrations/ changed."""
         files = sorted((ROOT / "migrations").rglob("*.py"))
-        name = "template_" + hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        week = f"{datetime.now(UTC):%G%V}".encode()  # its event log has room for two
+        name = "template_" + hashlib.sha256(week + b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
         admin = await asyncpg.connect(self.admin)
         await admin.execute("SELECT pg_advisory_lock(hashtext('docket.template'))")
         await self.sweep(admin)

@@ -13,7 +13,7 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.task_deletion import delete_tasks
 from persistence.engine.pool import Database, allow_long
-from persistence.queries import invitations, members, organizations
+from persistence.queries import event_log, invitations, members, organizations
 from persistence.queries.accounts import deletions, identities
 
 
@@ -26,6 +26,7 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
     if await is_last_superuser(call, db, user, superusers):
         raise DeletionConflict("last_superuser", "This is the only active superuser.")
     await demand_other_owners(db, user.id)
+    await event_log.end_feed(db, user.id)
     await members.delete_all(db, user.id)  # of the personal organization, where nothing more is written
     await leave_tasks(db, user.id)  # takes long when there are many; what keeps others waiting comes afterwards
     task_count = await delete_tasks(db, user.id)
@@ -38,6 +39,7 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
     await lockout.forget_passwords(call.process.keys, db, user.id)
     await lockout.forget_codes(call.process.keys, db, user.id)
     await invitations.forget(db, user.id)
+    await event_log.forget_feed(db, user.id)
     await organizations.delete(db, user.id)
     await deletions.delete(db, user.id)
     target, deleted = audit_trail.user(user.id), AuditAction.user_deleted

@@ -1,7 +1,7 @@
 """What a handler is given besides the arguments of its operation."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -94,6 +94,18 @@ class Mail:
     """Tells who sends mails that there may be one."""
 
 
+class News(Protocol):
+    """Tells when something was written into a feed."""
+
+    async def wait(self, feeds: Sequence[UUID], xid: int, seconds: float, /) -> None:
+        """Until there is something from `xid` on in one of the feeds, for at most so many seconds."""
+        ...
+
+    def watching(self, db: Database, /) -> AbstractAsyncContextManager[None]:
+        """Ask this database, until it is closed."""
+        ...
+
+
 class Metrics(Protocol):
     """What monitoring reads."""
 
@@ -127,6 +139,7 @@ class Process:
     public_url: str
     """What links begin with."""
     quotas: Quotas
+    news: News
     mail: Mail
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""

@@ -17,6 +17,7 @@ from pydantic import MISSING, BaseModel
 from sqlalchemy import ClauseElement, ColumnElement, Select, any_, bindparam, case, false, true, type_coerce
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.types import UserDefinedType
 from typing_extensions import override
 
 from persistence.engine.pool import Database
@@ -43,6 +44,19 @@ class Dialect(PGDialect_asyncpg):
     """PostgreSQL as asyncpg speaks it."""
 
     statement_compiler = Compiler
+
+
+class PgType(UserDefinedType[Any]):
+    """A type of PostgreSQL's own, by its name."""
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @override
+    def get_col_spec(self, **_: Any) -> str:
+        return self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     case,
     func,
     literal_column,
@@ -33,7 +34,6 @@ from persistence.authorization import (
     Room,
     Target,
     changed,
-    changed_from,
     listed,
     listed_everywhere,
     listed_in,
@@ -178,15 +178,40 @@ def update(
     roles: Shape[Roles],
 ) -> Sql:
     """The task with what is given. `vector`, `title_key`: of the texts that are."""
+    return patched(target(task_id, by, roles), patch, vector, title_key, versions=versions)
+
+
+@query(changed)
+def update_to_move(
+    task_id: UUID,
+    patch: models.TaskPatch,
+    *,
+    vector: str | MISSING,
+    title_key: str | MISSING = MISSING,
+    versions: Sequence[int] | MISSING,
+    by: Caller,
+    roles: Shape[Roles],
+    destination: UUID,
+) -> Sql:
+    """As `update`, of a task that then moves to the destination, unless it is there: its version grows by the move."""
+    mine, is_there = target(task_id, by, roles), Task.organization_id == destination
+    return patched(mine, patch, vector, title_key, versions=versions, grows=is_there)
+
+
+def patched(
+    mine: Target,
+    patch: models.TaskPatch,
+    vector: str | MISSING,
+    title_key: str | MISSING,
+    *,
+    versions: Sequence[int] | MISSING,
+    grows: ColumnElement[bool] | None = None,
+) -> Sql:
     values = given(patch)
     values |= changed_due(values)
     found_by = {"search_vector": found_by_texts(values, vector)} if values.keys() & {"title", "description"} else {}
     found_by |= {} if title_key is MISSING else {"title_key": type_coerce(title_key, Task.title_key.type)}
-    return change(target(task_id, by, roles), versions, values, found_by)
-
-
-update_and_keep = query(changed_from)(update.write)
-"""As `update`, in a transaction that goes on: with the version from before."""
+    return change(mine, versions, values, found_by, grows)
 
 
 def found_by_texts(values: dict[str, Any], vector: str | MISSING) -> ColumnElement[Any]:
@@ -286,8 +311,12 @@ def change(
     versions: Sequence[int] | MISSING,
     values: dict[str, Any],
     derived: dict[str, ColumnElement[Any]] | None = None,
+    grows: ColumnElement[bool] | None = None,
 ) -> Sql:
-    """The task with these values. Its version grows when one of them is new; otherwise everything stays as it is."""
+    """The task with these values. Its version grows when one of them is new; otherwise everything stays as it is.
+
+    `grows`: only then.
+    """
     typed: dict[str, ColumnElement[Any]] = {
         name: type_coerce(value, getattr(Task, name).type) for name, value in values.items()
     }
@@ -299,7 +328,7 @@ def change(
         now = select(select(now.label("now")).cte("moment").c.now).scalar_subquery()  # one moment for both
         typed["completed_at"] = case((is_completed(typed["status"]), func.coalesce(Task.completed_at, now)))
     grown = {
-        "version": case((differs, Task.version + 1), else_=Task.version),
+        "version": case((differs if grows is None else and_(differs, grows), Task.version + 1), else_=Task.version),
         "updated_at": case((differs, now), else_=Task.updated_at),
     }
     return mine.after(

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from persistence.engine.pool import Transaction
-from persistence.queries import outbox
+from persistence.queries import event_log, outbox
 from security.jwks import Unusable, keys_of
 from server.complaints import CommandError, Finding
 from server.database import revision
@@ -106,6 +106,7 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
     found, wanted = await revision.current(url), revision.head()
     if found == wanted:
         yield Finding("ok", "migrations", f"at {wanted}")
+        yield await days(url)
         if settings.writes_mail:
             yield await waiting_mails(url)
     elif found is not None and found not in revision.known():
@@ -113,6 +114,16 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
     else:
         said = f"at {found}, the code needs {wanted}: run `python -m server migrate apply`"
         yield Finding("wrong", "migrations", said)
+
+
+async def days(url: str) -> Finding:
+    """How many days the event log has room for; where there is none for a day, nothing can be written on it."""
+    async with connected(url) as connection:
+        ahead = await event_log.days_ahead(Transaction(connection))
+    if ahead < event_log.FEWEST_AHEAD:
+        said = f"has room for {ahead} more days: start the server, or run `python -m server prune`"
+        return Finding("wrong", "event log", said)
+    return Finding("ok", "event log", f"has room for {ahead} more days")
 
 
 async def clock(connection: asyncpg.Connection) -> Finding:

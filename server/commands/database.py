@@ -160,6 +160,7 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
             counts = asyncio.run(kept.fill(found, replace=arguments.replace))
         finally:
             migrations.upgrade(found)
+            asyncio.run(connect.begin_epoch(found))
     for table, rows in counts.items():
         say(f"{table:24} {rows:>10} rows" if rows >= 0 else f"{table:24} left out, for no migration makes it")
     return say(f"Restored, from revision {kept.revision}")

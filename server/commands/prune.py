@@ -1,4 +1,4 @@
-"""Delete sessions and access tokens 30 days after they expired, what is kept for a day, and old audit records.
+"""Delete sessions and access tokens 30 days after they expired, what is kept for a day, old audit logs and events.
 
 Run it once a day. Requests are answered meanwhile: it deletes in small batches, each of which stays deleted.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import InstrumentedAttribute
 
 from persistence.engine.pool import Transaction
-from persistence.queries import retention
+from persistence.queries import event_log, retention
 from persistence.queries.idempotency import LIFE
 from persistence.tables import (
     AccessToken,
@@ -58,6 +58,7 @@ def add(_parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     with opened(settings) as url:
         asyncio.run(report(url, kept(settings)))
+        asyncio.run(prune_events(url, settings.event_retention_days))
         asyncio.run(success.note_success(url, "prune"))
     return 0
 
@@ -79,3 +80,11 @@ async def prune(url: str, tables: list[Kept]) -> AsyncIterator[tuple[str, int]]:
                     deleted = await retention.delete_batch(Transaction(connection), after, before=now - time)
                 rows += deleted
             yield after.class_.__tablename__, rows
+
+
+async def prune_events(url: str, days: int) -> None:
+    """Drop the days of the event log that are older, and make those to come."""
+    async with connected(url) as connection:
+        await event_log.make_days(Transaction(connection))
+        dropped = await event_log.drop_days(connection, datetime.now(UTC).date() - timedelta(days=days))
+    print(f"{'events':24} {dropped:>10} days dropped", flush=True)  # noqa: T201 - what the operator asked for

@@ -27,8 +27,8 @@ from server.database.programs import PIECE, find_program, lend_socket
 SEAL = 64  # bytes at the end of the file: a SHA-256 in hexadecimal digits
 ZIP = b"PK\x03\x04"  # how the backups of 0.1.0 begin
 VERSIONS = "alembic_version"
-DELIVERIES = ("outbox", "registrations")  # what waits for a mail does so in the database that has it, and in no copy
-LEFT_OUT = ("jobs", *DELIVERIES)  # jobs are about the database itself, when it was backed up for one
+DELIVERIES = ("outbox", "registrations", "events")  # what waits does so in the database that has it, and in no copy
+LEFT_OUT = ("jobs", "event_log", "events_*", *DELIVERIES)  # what is about the database itself
 PATIENCE = "10min"  # for a migration that has a table; who waits to read it is in nobody's way
 UNBOUNDED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 SCHEMA = "SELECT quote_ident(current_schema())"
@@ -57,7 +57,9 @@ class Backup(NamedTuple):
         """
         try:
             async with connected(url) as connection, connection.transaction():
-                await connection.execute(f"{UNBOUNDED}; SET LOCAL lock_timeout = '10s'")
+                await connection.execute(
+                    f"{UNBOUNDED}; SET LOCAL lock_timeout = '10s'; SET LOCAL docket.restore = 'on'"
+                )
                 there = await tables_of(connection)
                 kept = [name for name in (*self.tables, *DELIVERIES) if name in there]
                 await make_room(connection, kept, replace=replace)

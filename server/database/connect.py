@@ -10,8 +10,10 @@ from sqlalchemy import make_url
 
 from persistence.embedded.server import Embedded
 from persistence.engine.hosts import NoHostAnswers, connect_to_first, place_of, split_hosts
-from persistence.engine.pool import Database, Pool, Watch
+from persistence.engine.pool import Database, Pool, Transaction, Watch
+from persistence.queries import event_log
 from server.complaints import CommandError
+from server.database.event_keeping import looking_after
 from server.settings.settings import Settings
 
 
@@ -55,7 +57,8 @@ def pooled(
         lent = settings.database_pooler is not None
         pool = Pool(url, size=settings.pool_size, lent=lent, watch=watch)
         try:
-            yield pool
+            async with looking_after(pool):
+                yield pool
         finally:
             await pool.close()
             if embedded is not None:
@@ -92,6 +95,12 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
     except (OSError, UnicodeError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         kind = Unreachable if isinstance(error, OSError) else CommandError
         raise kind(complaint(url, error)) from error
+
+
+async def begin_epoch(url: str) -> None:
+    """Let no position in the event log of before count any more. Raises CommandError."""
+    async with connected(url) as connection:
+        await event_log.renew(Transaction(connection))
 
 
 def complaint(url: str, error: Exception) -> str:

@@ -7,6 +7,7 @@ import asyncpg
 from sqlalchemy import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
+from persistence.event_triggers import EVENT_TRIGGERS
 from persistence.tables import TRIGGERS, Row
 from server.database.connect import connected
 
@@ -15,7 +16,7 @@ WRITTEN_DOWN = """
 WITH tables AS (
     SELECT oid, relname FROM pg_class
     WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
-        AND relkind IN ('r', 'p') AND relname <> 'alembic_version'
+        AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'
 )
 SELECT 'column ' || relname || '.' || attname || ' ' || format_type(atttypid, atttypmod)
     || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END
@@ -62,4 +63,6 @@ def declared() -> str:
     for table in Row.metadata.sorted_tables:
         statements += [CreateTable(table), *map(CreateIndex, table.indexes)]
     made = [str(statement.compile(dialect=dialect)) for statement in statements]
-    return ";\n".join([*made, TRIGGERS.replace("FUNCTION ", "FUNCTION pg_temp.")])  # PostgreSQL finds no others there
+    return ";\n".join(
+        [*made, (TRIGGERS + EVENT_TRIGGERS).replace("FUNCTION ", "FUNCTION pg_temp.")]
+    )  # PostgreSQL finds no others there

@@ -13,6 +13,7 @@ from generated.operations import CrossSite, ServiceUnavailable
 from handlers.accounts import provisioning
 from handlers.shared.call import Call, Process, PublicCall
 from persistence.authorization import Caller
+from persistence.engine.causes import Caused
 from security.access_tokens import PREFIX, Program
 from security.external_tokens import KeysUnavailable, Outsider, Outsiders
 from security.tokens import ExpiredToken, InvalidToken
@@ -133,5 +134,9 @@ class Callers:
                 del self.known[next(iter(self.known))]
             self.known[token] = user_id
         guest.user_id = user_id
-        caller = Caller(user_id, MISSING, call.now, outsider.authenticated_at, outsider.issued_at)
-        return Call(call.db, call.now, call.process, call.client, caller, count_changes=call.count_changes)
+        request_id = call.client.request_id
+        caller = Caller(
+            user_id, MISSING, call.now, outsider.authenticated_at, outsider.issued_at, request_id=request_id
+        )
+        db = Caused(call.db, f"{user_id} {request_id}")
+        return Call(db, call.now, call.process, call.client, caller, count_changes=call.count_changes)

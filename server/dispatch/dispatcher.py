@@ -34,6 +34,7 @@ from handlers.shared import refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
 from persistence.authorization import Caller, InsufficientScope, NotAllowed, OwnershipImplied, SessionOver
+from persistence.engine.causes import Caused
 from persistence.engine.pool import Database
 from persistence.queries.accounts import access_tokens, user_lists
 from persistence.queries.accounts.users import key
@@ -238,7 +239,11 @@ class Calls(binding.Server):
         caller = caller_of(principal, exchange, now) if needs_caller(exchange) else None
         if caller is None:
             return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))
-        return Call(self.db, now, self.process, client, caller, count_changes=self.counting(exchange))
+        if exchange.method in SAFE:
+            return Call(self.db, now, self.process, client, caller, count_changes=self.counting(exchange))
+        caller.request_id = exchange.request_id
+        db = Caused(self.db, f"{caller.id} {caller.request_id}")
+        return Call(db, now, self.process, client, caller, count_changes=self.counting(exchange))
 
     def counting(self, exchange: Exchange) -> Callable[[Collection[str]], Awaitable[None]]:
         """How the handler counts a request by what it changes, once however often the handler runs."""

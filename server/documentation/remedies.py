@@ -69,6 +69,12 @@ REMEDIES: Mapping[str, Remedy] = {
 first.searchParams.delete("cursor");
 answer = await fetch(first, { headers });""",
     ),
+    "feed_expired": Remedy(
+        "Take a new cursor, list everything once more, and follow from that cursor.",
+        """const fresh = new URL(answer.url);
+fresh.searchParams.delete("cursor");
+const { next_cursor } = await (await fetch(fresh, { headers })).json(); // list everything, then go on from here""",
+    ),
     "authentication_required": Remedy("Sign in, and send the access token with each request.", SIGN_IN_AGAIN),
     "invalid_token": Remedy("Fetch another access token once and repeat the request; if that fails, sign in.", RENEW),
     "token_expired": Remedy("Fetch another access token once and repeat the request.", RENEW),

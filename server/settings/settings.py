@@ -187,6 +187,12 @@ class Settings(BaseSettings):
     audit_retention_days: int = Field(
         365, ge=1, le=36_500, description="Days after which `prune` deletes an audit log."
     )
+    event_retention_days: int = Field(
+        30,
+        ge=1,
+        le=3_650,
+        description="Days after which `prune` deletes events, and clients that were away begin anew.",
+    )
     rate_limits_enabled: bool = Field(True, description="Whether requests are counted; off for load tests.")
     rate_limit_default: int | None = Field(
         None, ge=1, le=HIGHEST_LIMIT, description="Requests a minute of an address, class `default`."

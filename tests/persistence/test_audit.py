@@ -30,7 +30,7 @@ CHANGES = {
     "UPDATE by INSERT": "INSERT INTO audit_logs TABLE audit_logs ON CONFLICT (id) DO UPDATE SET reason = 'none'",
     "DELETE": "DELETE FROM audit_logs",
     "TRUNCATE": "TRUNCATE audit_logs",
-    "TRUNCATE with others": "TRUNCATE tasks, audit_logs CASCADE",
+    "TRUNCATE with others": "TRUNCATE jobs, audit_logs",
 }
 CLIENT = Client("2001:db8::7", "curl/8", "the-request", None)
 FILTERS: dict[str, Any] = {
