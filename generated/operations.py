@@ -5748,7 +5748,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users/me/email/verification",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-signed-in-only": True, "x-rate-limit": "password"},
+        extensions={"x-signed-in-only": True, "x-rate-limit": "sensitive"},
         replies=(
             Reply(
                 RequestEmailVerification202,

@@ -120,7 +120,10 @@ class Delivery:
         else:
             await self.forget(mail)
             self.count("sent" if sent else "dropped")
-            log.info("mail_sent" if sent else "mail_dropped", **about(mail))
+            if sent:
+                log.info("mail_sent", **about(mail))
+            else:
+                log.info("mail_dropped", **about(mail))
 
     async def forget(self, mail: ClaimedMail) -> None:
         """Delete a mail that was sent: it is tried hard, or the mail is sent again."""

@@ -41,7 +41,7 @@ CALLS = {"create_connection", "create_datagram_endpoint", "open_connection", "op
 PLACE = re.compile(r"URL|HOST|ENDPOINT|DSN")
 ADDRESS = re.compile(r"(^|_)(ur[il]|host|callback|webhook|redirect|endpoint|server)s?(_|$)")
 HINT = re.compile(r"hint|question|answer|remind|maiden|pet_|security_")
-PROVES = {"password", "current_password", "refresh_token", "code"}
+PROVES = {"password", "current_password", "refresh_token", "code", "token"}
 OPERATIONS: dict[str, dict[str, Any]] = {
     each["operationId"]: each
     for path in DOCUMENT["paths"].values()

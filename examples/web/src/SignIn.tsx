@@ -8,10 +8,13 @@ export function SignIn({ why, onSignedIn }: { why: string | null; onSignedIn: (u
   const [isNew, setNew] = useState(false);
   const entry = useMutation({
     mutationFn: async (account: { email: string; password: string }) => {
-      if (isNew) await said(api.POST("/api/v1/auth/register", { body: account }));
+      if (isNew) {
+        const { response } = await said(api.POST("/api/v1/auth/register", { body: account }));
+        if (response.status === 202) return undefined; // the account begins when a mailed link is followed
+      }
       return signIn(account.email, account.password);
     },
-    onSuccess: onSignedIn,
+    onSuccess: (user) => (user === undefined ? setNew(false) : onSignedIn(user)),
   });
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -30,6 +33,7 @@ export function SignIn({ why, onSignedIn }: { why: string | null; onSignedIn: (u
           Password
           <input name="password" type="password" autoComplete={isNew ? "new-password" : "current-password"} required />
         </label>
+        {entry.isSuccess && <p role="status">A mail is on its way: follow its link, then sign in.</p>}
         {entry.error && <p role="alert">{message(entry.error)}</p>}
         <button disabled={entry.isPending}>{isNew ? "Create the account" : "Sign in"}</button>
         <button type="button" className="quiet" onClick={() => setNew(!isNew)}>
