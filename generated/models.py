@@ -196,6 +196,7 @@ class CrossSiteOrInsufficientScopeCode(StrEnum):
 
     csrf_failed = "csrf_failed"
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -203,6 +204,17 @@ class InsufficientScopeCode(StrEnum):
     """The `code` of `InsufficientScopeProblem`. More may be added."""
 
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
+    https_required = "https_required"
+
+
+class NotProvedCode(StrEnum):
+    """The `code` of `NotProvedProblem`. More may be added."""
+
+    wrong_password = "wrong_password"
+    wrong_code = "wrong_code"
+    insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -211,6 +223,7 @@ class WrongPasswordCode(StrEnum):
 
     wrong_password = "wrong_password"
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -240,6 +253,7 @@ class ForbiddenCode(StrEnum):
 
     permission_denied = "permission_denied"
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -249,6 +263,7 @@ class ForbiddenOrQuotaExceededCode(StrEnum):
     permission_denied = "permission_denied"
     quota_exceeded = "quota_exceeded"
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -257,6 +272,7 @@ class QuotaExceededCode(StrEnum):
 
     quota_exceeded = "quota_exceeded"
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -265,6 +281,7 @@ class WrongCodeCode(StrEnum):
 
     wrong_code = "wrong_code"
     insufficient_scope = "insufficient_scope"
+    mfa_enrolment_required = "mfa_enrolment_required"
     https_required = "https_required"
 
 
@@ -944,12 +961,13 @@ class PasswordChange(BaseModel):
 
 
 class Reauthentication(BaseModel):
-    """What proves that the owner of a session is there."""
+    """What proves that the owner of a session is there: a password, or a code of the second factor."""
 
     model_config = ConfigDict(
         extra="forbid",
     )
-    password: Password
+    password: Password | MISSING = MISSING
+    code: Code | MISSING = MISSING
 
 
 BearerMethod = TypeAliasType("BearerMethod", Literal["header"])
@@ -2251,6 +2269,12 @@ class InsufficientScopeProblem(Problem):
     """The access token lacks a scope, or the operation takes none."""
 
     code: InsufficientScopeCode
+
+
+class NotProvedProblem(Problem):
+    """The password or the code is wrong."""
+
+    code: NotProvedCode
 
 
 class WrongPasswordProblem(Problem):

@@ -156,6 +156,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "Permission denied",
         "The caller sees the resource but may not do this with it.",
     ),
+    "mfa_enrolment_required": ProblemType(
+        403,
+        "Second factor needed",
+        "This server demands a second factor of this account, which has none yet: `createTotp` and `confirmTotp` make one. Until then `getCurrentUser`, `reauthenticate` and `logout` are all else that there is.",
+    ),
     "insufficient_scope": ProblemType(
         403,
         "Insufficient scope",
@@ -452,6 +457,11 @@ EXTENSIONS: dict[str, Any] = {
             "status": 403,
             "title": "Permission denied",
             "description": "The caller sees the resource but may not do this with it.",
+        },
+        "mfa_enrolment_required": {
+            "status": 403,
+            "title": "Second factor needed",
+            "description": "This server demands a second factor of this account, which has none yet: `createTotp` and `confirmTotp` make one. Until then `getCurrentUser`, `reauthenticate` and `logout` are all else that there is.",
         },
         "insufficient_scope": {
             "status": 403,
@@ -1099,12 +1109,15 @@ class InsufficientScope(Problem):
     """403: The access token lacks a scope, or the operation takes none."""
 
     status: ClassVar[int] = 403
-    codes = ("insufficient_scope",)
+    codes = (
+        "insufficient_scope",
+        "mfa_enrolment_required",
+    )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["insufficient_scope"] = "insufficient_scope",
+        code: Literal["insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1203,12 +1216,13 @@ class CrossSiteOrInsufficientScope(Problem):
     codes = (
         "csrf_failed",
         "insufficient_scope",
+        "mfa_enrolment_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["csrf_failed", "insufficient_scope"],
+        code: Literal["csrf_failed", "insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1222,19 +1236,21 @@ class CrossSiteOrInsufficientScope(Problem):
         )
 
 
-class WrongPassword(Problem):
-    """403: The current password is wrong."""
+class NotProved(Problem):
+    """403: The password or the code is wrong."""
 
     status: ClassVar[int] = 403
     codes = (
         "wrong_password",
+        "wrong_code",
         "insufficient_scope",
+        "mfa_enrolment_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["wrong_password", "insufficient_scope"],
+        code: Literal["wrong_password", "wrong_code", "insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1293,12 +1309,13 @@ class ForbiddenOrQuotaExceeded(Problem):
         "permission_denied",
         "quota_exceeded",
         "insufficient_scope",
+        "mfa_enrolment_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["permission_denied", "quota_exceeded", "insufficient_scope"],
+        code: Literal["permission_denied", "quota_exceeded", "insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1343,12 +1360,13 @@ class Forbidden(Problem):
     codes = (
         "permission_denied",
         "insufficient_scope",
+        "mfa_enrolment_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["permission_denied", "insufficient_scope"],
+        code: Literal["permission_denied", "insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1490,6 +1508,33 @@ class UnsupportedPatchType(Problem):
         )
 
 
+class WrongPassword(Problem):
+    """403: The current password is wrong."""
+
+    status: ClassVar[int] = 403
+    codes = (
+        "wrong_password",
+        "insufficient_scope",
+        "mfa_enrolment_required",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["wrong_password", "insufficient_scope", "mfa_enrolment_required"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            detail,
+            errors=errors,
+            headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
+        )
+
+
 class FactorConflict(Problem):
     """409: There is a second factor already, or none."""
 
@@ -1518,12 +1563,13 @@ class WrongCode(Problem):
     codes = (
         "wrong_code",
         "insufficient_scope",
+        "mfa_enrolment_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["wrong_code", "insufficient_scope"],
+        code: Literal["wrong_code", "insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -1641,12 +1687,13 @@ class QuotaExceeded(Problem):
     codes = (
         "quota_exceeded",
         "insufficient_scope",
+        "mfa_enrolment_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["quota_exceeded", "insufficient_scope"],
+        code: Literal["quota_exceeded", "insufficient_scope", "mfa_enrolment_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),
@@ -2853,11 +2900,11 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     ) -> Reauthenticate204:
         """Prove again who is there.
 
-        Proves by the own password that the owner of the session is there, as a sign-in does: for the next 10 minutes the session may do what is answered
-        `reauthentication_required` otherwise. Its tokens stay as they are. Wrong passwords count as wrong ones at sign-in do.
+        Proves by the own password, or by a code of the second factor, that the owner of the session is there, as a sign-in does: for the next 10 minutes the session may do what is answered
+        `reauthentication_required` otherwise. Its tokens stay as they are. Wrong ones count as those at sign-in do.
 
         Source: POST /api/v1/auth/reauthenticate
-        Raises: MalformedBody, Unauthorized, WrongPassword, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: MalformedBody, Unauthorized, NotProved, FeatureDisabled, RequestTimeout, ContentTooLarge, UriTooLong, UnsupportedMediaType, ValidationFailed, TooManyAttempts, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -4071,6 +4118,7 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `x-bulkhead` | an operation | When few of it run at once: `always`, or with this parameter. |
     | `x-feature` | an operation | What an operator can turn off; the operation is then `404` `feature_disabled`. |
     | `x-local` | an operation | `accounts`: `404` `feature_disabled` where the server has no accounts of its own; `session`: also for callers of another issuer. |
+    | `x-before-enrolment` | an operation | It answers an account that must have a second factor and has none; all others are `403` `mfa_enrolment_required`. |
     | `x-signed-in-only` | an operation | It takes no access token of a program: `403` `insufficient_scope`. |
     | `x-streamed` | an answer | Its body is sent while it is made. |
     | `x-request-body` | a link | The members of the next request's body. |
@@ -4859,7 +4907,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/auth/me",
         security=({"bearer": ("user",)}, {"accessToken": ("profile:read",)}, {"password": ()}),
-        extensions={"x-rate-limit": "default"},
+        extensions={"x-before-enrolment": True, "x-rate-limit": "default"},
         parameters=(
             Parameter(
                 name="If-None-Match",
@@ -4962,7 +5010,12 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/logout",
         security=({"bearer": ("user",)}, {"password": ()}, {"refreshCookie": ()}),
-        extensions={"x-signed-in-only": True, "x-rate-limit": "default", "x-local": "session"},
+        extensions={
+            "x-signed-in-only": True,
+            "x-before-enrolment": True,
+            "x-rate-limit": "default",
+            "x-local": "session",
+        },
         replies=(
             Reply(
                 Logout204,
@@ -5020,7 +5073,12 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/auth/reauthenticate",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        extensions={
+            "x-signed-in-only": True,
+            "x-before-enrolment": True,
+            "x-rate-limit": "password",
+            "x-local": "session",
+        },
         body=Body(
             contents=(
                 Content(
@@ -5044,7 +5102,7 @@ OPERATIONS: tuple[Operation, ...] = (
         problems=(
             MalformedBody,
             Unauthorized,
-            WrongPassword,
+            NotProved,
             FeatureDisabled,
             RequestTimeout,
             ContentTooLarge,
@@ -5821,7 +5879,12 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users/me/totp",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        extensions={
+            "x-signed-in-only": True,
+            "x-before-enrolment": True,
+            "x-rate-limit": "password",
+            "x-local": "session",
+        },
         replies=(
             Reply(
                 CreateTotp201,
@@ -5887,7 +5950,12 @@ OPERATIONS: tuple[Operation, ...] = (
         method="POST",
         path="/api/v1/users/me/totp/confirm",
         security=({"bearer": ("user",)}, {"password": ()}),
-        extensions={"x-signed-in-only": True, "x-rate-limit": "password", "x-local": "session"},
+        extensions={
+            "x-signed-in-only": True,
+            "x-before-enrolment": True,
+            "x-rate-limit": "password",
+            "x-local": "session",
+        },
         body=Body(
             contents=(
                 Content(

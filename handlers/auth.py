@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, cast
 from uuid import UUID, uuid4
 
 from pydantic import MISSING
@@ -38,7 +38,7 @@ from generated.operations import (
     TokenRefused,
     VerifyEmail204,
 )
-from handlers.accounts import addresses, links, lockout, registration, second_factor
+from handlers.accounts import addresses, links, lockout, own_code, registration, second_factor
 from handlers.accounts.own_password import prove_password, wrong_password
 from handlers.accounts.updates import demand_recent_sign_in
 from handlers.shared import audit_trail, pagination, refresh_cookie
@@ -164,9 +164,8 @@ async def complete_login(call: PublicCall, /, *, body: models.LoginCompletion) -
 
 async def issue_token(call: PublicCall, /, *, body: models.TokenRequest) -> IssueToken200:
     try:
-        session = await begin_session(
-            call, users.find_credentials_by_either, key(body.username), body.password, MISSING
-        )
+        find, identifier = users.find_credentials_by_either, key(body.username)
+        session = await begin_session(call, find, identifier, body.password, MISSING, enrols=False)
     except WrongPassword:
         raise TokenRefused("invalid_grant", "The username or the password is wrong.") from None
     except AccountDisabled as disabled:
@@ -253,7 +252,10 @@ async def revoke_session(call: Call, /, *, session_id: UUID) -> RevokeSession204
 
 async def reauthenticate(call: Call, /, *, body: models.Reauthentication) -> Reauthenticate204:
     again = AuditAction.auth_reauthenticated
-    me = await prove_password(call, body.password, again)
+    if body.code is not MISSING:
+        await own_code.prove_code(call, body.code, again)
+        return Reauthenticate204()
+    me = await prove_password(call, cast("str", body.password), again)  # the contract wants one of the two
     try:
         async with call.db.transaction() as db:
             await sessions.reauthenticate(db, by=call.caller, verified=me.verified)
@@ -298,9 +300,18 @@ async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> 
 
 
 async def begin_session(
-    call: PublicCall, find: Find, identifier: str, password: str, device_name: str | MISSING | None
+    call: PublicCall,
+    find: Find,
+    identifier: str,
+    password: str,
+    device_name: str | MISSING | None,
+    *,
+    enrols: bool = True,
 ) -> Standing:
-    """A new session, if the password is right and enough. Raises WrongPassword, AccountDisabled, CodeNeeded."""
+    """A new session, if the password is right and enough. Raises WrongPassword, AccountDisabled, CodeNeeded.
+
+    `enrols`: who must have a second factor and has none gets a session to make one.
+    """
     for _ in range(2):  # another login may have upgraded the hash meanwhile
         found = await find(call.db, identifier, origin=lockout.origin_of(call))
         account = None if found is None else audit_trail.user(found.id)
@@ -311,7 +322,7 @@ async def begin_session(
         if not found.is_active:
             await record(call.db, call, AuditAction.auth_login, FAILURE, target=account, reason="account_disabled")
             raise AccountDisabled(detail="This account has been deactivated.")
-        if found.mfa_enabled:
+        if found.mfa_enabled or (not enrols and second_factor.must_have_one(call, found)):
             raise CodeNeeded(found.id, hashed)
         session = new_session(call, found.id, device_name)
         async with call.db.transaction() as db:

@@ -15,6 +15,7 @@ from asyncpg import Record
 from pydantic import MISSING
 from sqlalchemy import (
     CTE,
+    Boolean,
     ColumnElement,
     Delete,
     FromClause,
@@ -114,6 +115,8 @@ class Caller:
     """the hash of its secret,"""
     scopes: Sequence[str] | MISSING = MISSING
     """and those that it must have."""
+    all_need_factor: bool | MISSING = MISSING
+    """True: a caller without a second factor is none. False: a superuser without one is none. Not of other issuers."""
     as_superuser: bool | MISSING = MISSING
     """True: the caller owns every team, if it is a superuser. Give it only where an audit log is written of it."""
     request_id: str | MISSING = MISSING
@@ -136,8 +139,17 @@ def me(by: Caller, *, changes: bool = False) -> CTE:
             by.issued_at, lambda moment: or_(User.tokens_valid_from.is_(None), User.tokens_valid_from < moment)
         )
         return account.add_columns(proved).where(unrevoked).cte("me")
-    live = Session.id == by.session_id, Session.revoked_at.is_(None), Session.expires_at > by.now
+    live = Session.id == by.session_id, Session.revoked_at.is_(None), Session.expires_at > by.now, is_enrolled(by)
     return account.add_columns(Session.authenticated_at).join(Session).where(*live).cte("me")
+
+
+def is_enrolled(by: Caller) -> ColumnElement[bool]:
+    """True for an account that has the second factor which the server demands of it."""
+
+    def has_it_or_need_not(everybody: bool) -> ColumnElement[bool]:  # noqa: FBT001 - a placeholder
+        return or_(User.mfa_enabled, not_(or_(type_coerce(everybody, Boolean), User.is_superuser)))
+
+    return when(by.all_need_factor, has_it_or_need_not)
 
 
 def program(by: Caller, *, changes: bool) -> CTE:
@@ -150,7 +162,8 @@ def program(by: Caller, *, changes: bool) -> CTE:
         account = account.add_columns(tell_cause(User.id, by.request_id).label("told"))
     live = token.revoked_at.is_(None), token.expires_at > by.now, token.secret_hash == by.secret_hash
     has_scopes = when(by.scopes, lambda wanted: token.scopes.contains(type_coerce(wanted, token.scopes.type)))
-    return account.where(token.id == by.token_id, User.id == by.id, User.is_active, *live, has_scopes).cte("me")
+    theirs = token.id == by.token_id, User.id == by.id, User.is_active, is_enrolled(by)
+    return account.where(*theirs, *live, has_scopes).cte("me")
 
 
 def in_reach(organization_id: Any, by: Caller) -> ColumnElement[bool]:

@@ -20,6 +20,7 @@ from scripts.contract_parts import body_members, codes, is_open, is_problem, ope
 from scripts.secret_rules import TOKEN, name_scopes, tell_secrets_once
 
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 1}
+YES = {"const": True}
 MAP = {"type": "object", "additionalProperties": TEXT}
 PROBLEM: Node = {"type": "object", "required": ["status", "title", "description"]}
 PROBLEM["properties"] = {"status": {"type": "integer"}, "title": TEXT, "description": TEXT, "taken": TEXT}
@@ -32,7 +33,14 @@ OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-
 OURS = Schemas(
     {
         "document": {"properties": {"x-problems": PROBLEMS, "x-rate-limits": RATE_CLASSES}},
-        "operation": {"properties": {**OF_OPERATIONS, "x-rate-limit-when": MAP, "x-signed-in-only": {"const": True}}},
+        "operation": {
+            "properties": {
+                **OF_OPERATIONS,
+                "x-rate-limit-when": MAP,
+                "x-signed-in-only": YES,
+                "x-before-enrolment": YES,
+            }
+        },
     }
 )
 """The types of what is ours in a document."""

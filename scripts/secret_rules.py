@@ -6,7 +6,7 @@ from contract.generator.reading.document import Node, Refused, child, resolve
 from scripts.contract_parts import beside, codes, is_open, is_problem, operations, parameters
 
 BEARER, TOKEN, SUPERUSER, ADMIN = "bearer", "accessToken", "superuser", "admin"
-LACKING = "insufficient_scope"
+LACKING, UNENROLLED = "insufficient_scope", "mfa_enrolment_required"
 READING = ("get", "head", "options", "trace")
 KEY = "Idempotency-Key"
 SECRETS = {"token", "url", "secret", "access_token", "refresh_token"}
@@ -30,8 +30,9 @@ def name_scopes(document: Node) -> Iterator[Refused]:
             if named[0] not in allowed or named[1:] != more:
                 wanted = f"a tag with `{allowed[0].partition(':')[2]}`" + (f", then `{ADMIN}`" if more else " alone")
                 yield Refused(place, f"has other scopes beside `{TOKEN}` than {wanted}")
-        if LACKING not in codes(document, operation):
-            yield Refused(at, f"does not declare {LACKING}")
+        for code in (LACKING, UNENROLLED):
+            if code not in codes(document, operation):
+                yield Refused(at, f"does not declare {code}")
 
 
 def tell_secrets_once(document: Node) -> Iterator[Refused]:

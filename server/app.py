@@ -211,6 +211,7 @@ def process_of(
         access_tokens=AccessTokens(keys),
         cursors=Cursors(keys),
         seeds=Encryption(keys, "totp"),
+        mfa_required=chosen.mfa_required,
         metrics=metrics,
         life=life,
         sessions=SessionLife(timedelta(days=chosen.session_days), timedelta(days=chosen.session_idle_days)),

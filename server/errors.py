@@ -113,11 +113,16 @@ def insufficient_scope(scopes: Sequence[str]) -> InsufficientScope:
     """The problem for an access token that is not for this (RFC 6750, 3.1); no scopes: no access token is."""
     if not scopes:
         detail = "This takes no access token of a program: sign in, and send the token of the session."
-        return InsufficientScope(detail=detail, www_authenticate='Bearer error="insufficient_scope"')
+        return InsufficientScope("insufficient_scope", detail, www_authenticate='Bearer error="insufficient_scope"')
     needed = " ".join(scopes)
     challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
     detail = f"The access token is not for this: it needs `{needed}`."
-    return InsufficientScope(detail=detail, www_authenticate=challenge)
+    return InsufficientScope("insufficient_scope", detail, www_authenticate=challenge)
+
+
+def enrolment_required() -> InsufficientScope:
+    """The problem for an account that must have a second factor and has none."""
+    return InsufficientScope("mfa_enrolment_required", "This account must have a second factor. Make one first.")
 
 
 def problem_of(error: Exception) -> Problem | None:

@@ -20,6 +20,8 @@ class Terms:
     """Who may call; None: anybody."""
     scopes: tuple[str, ...] = ()
     """What an access token needs; none: it takes no access token."""
+    before_enrolment: bool = False
+    """Whether it answers an account that must have a second factor and has none."""
     cookie: str | None = None
     """The cookie that may stand for an access token."""
     local: Literal["accounts", "session"] | None = None
@@ -39,6 +41,7 @@ def terms_of(operation: Operation) -> Terms:
         rate_class=said["x-rate-limit"],
         roles=roles_of(operation),
         scopes=scopes_of(operation),
+        before_enrolment=said.get("x-before-enrolment", False),
         cookie=cookie_of(operation),
         local=said.get("x-local"),
         feature=said.get("x-feature"),

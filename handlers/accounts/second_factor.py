@@ -14,6 +14,7 @@ from persistence.engine.pool import Database
 from persistence.queries.accounts import one_time_tokens, second_factors
 from persistence.queries.accounts.one_time_tokens import NewToken
 from persistence.queries.accounts.second_factors import Factor
+from persistence.queries.accounts.users import Credentials
 from security import codes
 from security.encryption import Unreadable
 from security.one_time_tokens import hash_token, make_token
@@ -28,6 +29,12 @@ class Challenged:
 
     user_id: UUID
     bound_to: bytes | None
+
+
+def must_have_one(call: PublicCall, account: Credentials) -> bool:
+    """Whether the server demands a second factor of an account."""
+    required = call.process.mfa_required
+    return required == "everybody" or (required == "superusers" and account.is_superuser)
 
 
 async def begin(call: PublicCall, db: Database, user: models.User) -> models.TotpSecret:
@@ -54,7 +61,7 @@ async def accept(call: PublicCall, db: Database, user_id: UUID, typed: str) -> b
     if not codes.is_totp(code):
         return await second_factors.accept_recovery_code(db, user_id, key=hash_token(code))
     factor = await second_factors.find(db, user_id)
-    return factor is not None and await accept_totp(call, db, factor, code)
+    return factor is not None and factor.is_confirmed and await accept_totp(call, db, factor, code)
 
 
 async def accept_totp(call: PublicCall, db: Database, factor: Factor, code: str) -> bool:

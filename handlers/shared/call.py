@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from pydantic import MISSING
@@ -126,6 +126,8 @@ class Process:
     cursors: Cursors
     seeds: Encryption
     """What keeps what codes of second factors are made of."""
+    mfa_required: Literal["nobody", "superusers", "everybody"]
+    """Who must have a second factor."""
     metrics: Metrics
     life: Life
     sessions: SessionLife

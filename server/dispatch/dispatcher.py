@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -36,7 +37,7 @@ from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
 from persistence.authorization import Caller, InsufficientScope, NotAllowed, OwnershipImplied, SessionOver
 from persistence.engine.causes import Caused
 from persistence.engine.pool import Database
-from persistence.queries.accounts import access_tokens, user_lists
+from persistence.queries.accounts import access_tokens, user_lists, users
 from persistence.queries.accounts.users import key
 from security.networks import SITE, network_of
 from security.tokens import InvalidToken
@@ -45,7 +46,7 @@ from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
 from server.dispatch.idempotency import Once
 from server.dispatch.implied_ownership import run_as_superuser, target_of
 from server.dispatch.uses import Uses
-from server.errors import MethodNotAllowed, insufficient_scope, problem_of, unauthorized
+from server.errors import MethodNotAllowed, enrolment_required, insufficient_scope, problem_of, unauthorized
 from server.observability.metrics import Metrics
 from server.observability.outages import Outages
 from server.rate_limiting.limiter import Limits
@@ -67,6 +68,7 @@ SAFE = ("GET", "HEAD")
 LONGEST_USER_AGENT = 500  # characters that are kept
 READ_METRICS = "getMetrics"
 SIGN_IN = "login"  # of which handlers/accounts/lockout.py counts the identifiers
+NEED_FACTOR: dict[str, bool | MISSING] = {"nobody": MISSING, "superusers": False, "everybody": True}
 FOR_SUPERUSERS = ("superuser",)
 FORBIDDEN = Forbidden("permission_denied")
 log = structlog.get_logger("calls")
@@ -90,6 +92,7 @@ class Calls(binding.Server):
     ) -> None:
         self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
         self.bulkheads, self.features = bulkheads, features
+        self.all_need_factor = NEED_FACTOR[process.mfa_required]
         self.once = Once(process.keys)
         self.outages = Outages()
         self.uses = Uses()
@@ -204,6 +207,8 @@ class Calls(binding.Server):
         try:
             return await self.run(call, exchange, handler, arguments)
         except SessionOver:
+            if isinstance(call, Call) and call.caller.all_need_factor is not MISSING:
+                await refuse_unenrolled(call)
             if isinstance(call, Call) and call.caller.token_id is not MISSING:
                 await take_no_program(call)
             raise
@@ -239,6 +244,8 @@ class Calls(binding.Server):
         caller = caller_of(principal, exchange, now) if needs_caller(exchange) else None
         if caller is None:
             return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))
+        if self.all_need_factor is not MISSING and not is_before_enrolment(exchange):
+            caller.all_need_factor = self.all_need_factor
         if exchange.method in SAFE:
             return Call(self.db, now, self.process, client, caller, count_changes=self.counting(exchange))
         caller.request_id = exchange.request_id
@@ -333,7 +340,18 @@ async def take_no_program(call: Call, /) -> Result:
 
 
 def without_scopes(caller: Caller) -> Caller:
-    return replace(caller, scopes=MISSING)
+    return replace(caller, scopes=MISSING, all_need_factor=MISSING)
+
+
+async def refuse_unenrolled(call: Call, /) -> None:
+    """Raises the problem of a caller who is one but for the second factor that the server demands."""
+    with suppress(SessionOver):
+        await users.find_me(call.db, by=replace(call.caller, all_need_factor=MISSING))
+        raise enrolment_required()
+
+
+def is_before_enrolment(exchange: Exchange) -> bool:
+    return exchange.operation is not None and TERMS[exchange.operation.id].before_enrolment
 
 
 def scopes_of(exchange: Exchange) -> tuple[str, ...]:

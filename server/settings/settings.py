@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     password_composition: bool = Field(
         default=False, description="Whether a password needs a lower-case and an upper-case letter, a digit and a sign."
     )
+    mfa_required: Literal["nobody", "superusers", "everybody"] = Field(
+        "nobody", description="Who must have a second factor; until one is made a session does nothing else."
+    )
     password_grant: bool | None = Field(
         None, description="Whether /api/v1/auth/token takes passwords; by default everywhere but in production."
     )

@@ -36,7 +36,7 @@ BY_SUPERUSERS = {
 }  # the tags of what the superuser asks; Ada asks the rest
 BEFORE_ADA = {"registerUser", "createUser"}  # which make those whom the others find
 BY_COOKIE = {("refreshTokens", "cookie")}
-OF_FACTORS = dict.fromkeys(("completeLogin", "deleteTotp", "createRecoveryCodes", "resetTotp"), NOW)
+OF_FACTORS = dict.fromkeys(("completeLogin", "reauthenticate", "deleteTotp", "createRecoveryCodes", "resetTotp"), NOW)
 BEGUN = {"confirmTotp": None}
 """Operations upon a second factor, and when that was confirmed."""
 RECOVERY_CODE = DOCUMENT["paths"]["/api/v1/auth/login/totp"]["post"]["requestBody"]["content"]["application/json"][

@@ -13,7 +13,8 @@ OTHER = "has other scopes beside `accessToken` than"
 
 def refusals(method: str, operation: dict[str, Any], schemes: tuple[str, ...] = ("accessToken",)) -> list[str]:
     """The reasons for which a document with this operation is refused."""
-    problem: dict[str, Any] = {"content": {"application/problem+json": {"examples": {"insufficient_scope": {}}}}}
+    examples: dict[str, Any] = {"insufficient_scope": {}, "mfa_enrolment_required": {}}
+    problem: dict[str, Any] = {"content": {"application/problem+json": {"examples": examples}}}
     document = {
         "tags": [{"name": "books"}],
         "components": {"securitySchemes": {scheme: {} for scheme in schemes}},
@@ -41,7 +42,11 @@ def demand(roles: list[dict[str, list[str]]], *scopes: str) -> dict[str, Any]:
         ("get", demand(READ, "films:read"), [f"{OTHER} a tag with `read` alone"]),
         ("get", demand(READ, "books:read", "admin"), [f"{OTHER} a tag with `read` alone"]),
         ("get", demand(ADMIN, "books:read"), [f"{OTHER} a tag with `read`, then `admin`"]),
-        ("get", demand(READ, "books:read") | {"responses": {}}, ["does not declare insufficient_scope"]),
+        (
+            "get",
+            demand(READ, "books:read") | {"responses": {}},
+            [f"does not declare {code}" for code in ("insufficient_scope", "mfa_enrolment_required")],
+        ),
     ],
 )
 def test_an_operation_names_its_scopes_or_takes_no_access_token(

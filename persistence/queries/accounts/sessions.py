@@ -178,10 +178,13 @@ def find_authenticated_at(*, by: Caller) -> Sql:
 
 
 @query(seen(lambda _: None))
-def reauthenticate(*, by: Caller, verified: str) -> Sql:
+def reauthenticate(*, by: Caller, verified: str | MISSING) -> Sql:
     """The session of the caller was signed in to just now: not when the password changed since it was verified."""
-    unchanged = exists().where(User.id == Session.user_id, User.hashed_password == verified)
-    which = Session.id == by.session_id, unchanged
+
+    def is_unchanged(hashed: str) -> ColumnElement[bool]:
+        return exists().where(User.id == Session.user_id, User.hashed_password == hashed)
+
+    which = Session.id == by.session_id, when(verified, is_unchanged)
 
     def renew(me: ColumnElement[UUID]) -> Update:
         change = update(Session).where(Session.user_id == me, *which)
