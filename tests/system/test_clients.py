@@ -142,6 +142,34 @@ def test_the_snippet_in_python(server_url: str) -> None:
     assert "/due_date: Must begin with a day and a time, like 2026-01-31T09:30:00" in wrong
 
 
+def test_the_copy_that_follows(server_url: str) -> None:
+    steps = """
+    copy = Copy()
+    copy.begin()
+    gone = call("POST", "/tasks", json={"title": "Gone"}).json()["id"]
+    team = call("POST", "/organizations", json={"name": "Team", "slug": "a-team-of-one"}).json()["id"]
+    moved = call("POST", "/tasks", json={"title": "Moved"}).json()["id"]
+    call("PATCH", f"/tasks/{moved}", json={"organization_id": team})
+    call("DELETE", f"/tasks/{gone}")
+    other = call("POST", "/organizations", json={"name": "Team", "slug": "another-team"}).json()["id"]
+    lost = call("POST", "/tasks", json={"title": "Lost", "organization_id": other}).json()["id"]
+    call("DELETE", f"/organizations/{other}")
+    last = call("POST", "/tasks", json={"title": "The last one"}).json()["id"]
+    while last not in copy.tasks:
+        copy.follow()
+    state = {task["id"]: task["version"] for task in items("/tasks", scope="all")}
+    assert {task["id"]: task["version"] for task in copy.tasks.values()} == state, copy.tasks
+    assert len(state) == 3 and moved in state
+    print("the same")
+    """
+    program = SNIPPETS["python"] + SNIPPETS["follow"] + textwrap.dedent(steps)
+
+    said = run([sys.executable, "-"], program, registered(server_url, "follower"))
+
+    assert len(SNIPPETS["follow"].splitlines()) <= 60
+    assert said.endswith("the same\n")
+
+
 def test_the_snippet_for_a_shell(server_url: str) -> None:
     said = run(["/bin/sh", "-eu"], SNIPPETS["shell"], registered(server_url, "shell"))
 
