@@ -6,6 +6,8 @@ from typing import Any
 
 import asyncpg
 
+from persistence.engine.pool import Transaction
+from persistence.queries import event_log
 from persistence.tables import AuditLog, Member, Organization, Row, Task, User
 from server.complaints import CommandError
 
@@ -66,8 +68,9 @@ class Writing:
             )
 
     async def finish(self) -> None:
-        """Tell the planner what there is now, if it is new."""
+        """Tell the planner what there is now, if it is new, and clients that follow changes to read everything."""
         if self.added:
+            await event_log.renew(Transaction(self.connection))
             await self.connection.execute(f"ANALYZE {', '.join(table.__tablename__ for table in COLUMNS)}")
 
 
@@ -75,7 +78,7 @@ class Writing:
 async def writing(connection: asyncpg.Connection) -> AsyncIterator[Writing]:
     """Everything or nothing is written."""
     async with connection.transaction():
-        await connection.execute(SETTINGS)
+        await connection.execute(f"{SETTINGS}; SET LOCAL docket.restore = 'on'")
         for table, columns in COLUMNS.items():
             like = f"SELECT {cast(columns, 'text')} FROM {table.__tablename__}"  # noqa: S608 - names of ours
             await connection.execute(
