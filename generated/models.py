@@ -1984,6 +1984,17 @@ class ChangePage(BaseModel):
     """Whether there is more at once."""
 
 
+class TaskActivityPage(BaseModel):
+    """A page of what happened to a task."""
+
+    items: list[Change]
+    """The changes of this page, newest first."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
+
+
 class AuditLogPage(BaseModel):
     """A page of audit logs."""
 

@@ -2655,6 +2655,17 @@ class ListChanges200(Result):
 
 
 @dataclass(slots=True, kw_only=True)
+class ListTaskActivity200(Result):
+    """A page of changes."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
+    body: models.TaskActivityPage | Json[models.TaskActivityPage]
+    link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class ListAuditLogs200(Result):
     """A page of audit logs."""
 
@@ -3976,6 +3987,25 @@ class ChangesOperations(Protocol[Call_contra]):
 
         Source: GET /api/v1/changes
         Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, FeedExpired, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def list_task_activity(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        task_id: models.TaskIdParameter,
+        limit: models.LimitParameter,
+        cursor: models.CursorParameter | MISSING,
+    ) -> ListTaskActivity200:
+        """List what happened to a task.
+
+        One page of the changes of the task, newest first: those in the organization where it is, since it came there and
+        since the caller joined, as long as they are kept.
+
+        Source: GET /api/v1/tasks/{task_id}/activity
+        Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -8595,6 +8625,70 @@ OPERATIONS: tuple[Operation, ...] = (
             NotFound,
             RequestTimeout,
             FeedExpired,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="listTaskActivity",
+        tag="changes",
+        name="list_task_activity",
+        method="GET",
+        path="/api/v1/tasks/{task_id}/activity",
+        security=({"bearer": ("owner", "admin", "member")}, {"accessToken": ("changes:read",)}, {"password": ()}),
+        extensions={"x-rate-limit": "changes"},
+        parameters=(
+            Parameter(
+                name="task_id",
+                where="path",
+                argument="task_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/TaskId/schema"),
+                type=models.TaskIdParameter,
+                schema="#/components/parameters/TaskId/schema",
+                required=True,
+            ),
+            Parameter(
+                name="limit",
+                where="query",
+                argument="limit",
+                shape=Scalar(kinds=("integer",), schema="#/components/parameters/Limit/schema"),
+                type=models.LimitParameter,
+                schema="#/components/parameters/Limit/schema",
+                default=50,
+            ),
+            Parameter(
+                name="cursor",
+                where="query",
+                argument="cursor",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/Cursor/schema"),
+                type=models.CursorParameter,
+                schema="#/components/parameters/Cursor/schema",
+            ),
+        ),
+        replies=(
+            Reply(
+                ListTaskActivity200,
+                "#/paths/~1api~1v1~1tasks~1{task_id}~1activity/get/responses/200/content/application~1json/schema",
+                (SetHeader("Link", "link", "#/components/headers/Link/schema"),),
+                (
+                    Representation(
+                        "application/json",
+                        models.TaskActivityPage,
+                        "#/paths/~1api~1v1~1tasks~1{task_id}~1activity/get/responses/200/content/application~1json/schema",
+                    ),
+                ),
+            ),
+        ),
+        problems=(
+            InvalidCursor,
+            Unauthorized,
+            InsufficientScope,
+            NotFound,
+            RequestTimeout,
             UriTooLong,
             ValidationFailed,
             TooManyRequests,

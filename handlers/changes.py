@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from contract.types import Json
 from generated import models
-from generated.operations import FeedExpired, InvalidCursor, ListChanges200
+from generated.operations import FeedExpired, InvalidCursor, ListChanges200, ListTaskActivity200
 from handlers.shared.call import Call
 from handlers.shared.pagination import Listing
 from persistence.queries import changes, event_log
@@ -37,6 +37,17 @@ async def list_changes(
     link = listing.link(following_cursor, limit, wait=wait or MISSING) if feed.has_more else None
     page: Json[models.ChangePage] = Json(to_json(body))
     return ListChanges200(body=page, link=link)
+
+
+async def list_task_activity(call: Call, /, *, task_id: UUID, limit: int, cursor: str | MISSING) -> ListTaskActivity200:
+    listing = Listing(f"/api/v1/tasks/{task_id}/activity", {}, call.caller.id)
+    after = listing.after(cursor, call.process.cursors)
+    before = MISSING if after is MISSING else int(after.key)
+    items, last = await changes.read_of_task(call.db, task_id, by=call.caller, before=before, limit=limit)
+    following = None if last is None else call.process.cursors.seal((str(last), ""), listing.scope)
+    body = {"items": items, "next_cursor": following, "has_more": following is not None}
+    page: Json[models.TaskActivityPage] = Json(to_json(body))
+    return ListTaskActivity200(body=page, link=listing.link(following, limit))
 
 
 async def beginning(call: Call, organization_id: UUID | MISSING) -> Feed:

@@ -37,6 +37,7 @@ OPERATIONS: dict[str, Action] = {
     "listTasks": Action.read_tasks,
     "searchTasks": Action.read_tasks,
     "getTask": Action.read_tasks,
+    "listTaskActivity": Action.read_tasks,
     "createTask": Action.write_tasks,
     "replaceTask": Action.write_tasks,
     "updateTask": Action.write_tasks,

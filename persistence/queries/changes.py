@@ -29,9 +29,9 @@ from sqlalchemy.orm import aliased
 
 from persistence.authorization import Caller, NotVisible, SessionOver, concerns_alone, followed, heard, me
 from persistence.engine.pool import Database
-from persistence.engine.statements import Sql, query
+from persistence.engine.statements import Sql, query, when
 from persistence.queries.event_log import IDENTITY
-from persistence.tables import Event, EventLog, Member
+from persistence.tables import Event, EventLog, Member, Task
 
 DAY = timedelta(days=1)  # a transaction that writes lasts less: what is untold was written no earlier than this before
 ALONE = ("organization.joined", "organization.left", "organization.deleted")
@@ -143,6 +143,43 @@ async def read(
     return Feed(
         items, position, has_more, about["epoch"], about["first_day"], bool(about["is_current"]), about["feeds"]
     )
+
+
+@query(lambda records: records)
+def find_of_task(task_id: UUID, *, by: Caller, before: int | MISSING, limit: int) -> Sql:
+    """The events of a task where it is, since it came there, newest first, and one more than `limit`."""
+    caller = me(by)
+    feeds = followed(by, caller, MISSING)
+    log = select(EventLog.first_seq).cte("log")
+    here = select(feeds).join(Task, Task.organization_id == feeds.c.feed_id).where(Task.id == task_id).cte("here")
+    came = aliased(Event, name="came")
+    mine = Event.feed_id == here.c.feed_id, Event.subject_id == task_id
+    since = select(func.max(came.seq)).where(
+        came.feed_id == here.c.feed_id, came.subject_id == task_id, came.type == "task.created"
+    )
+    shown = select(Event, false().label("moved")).where(
+        *mine,
+        heard(Event, here, log.c.first_seq),
+        Event.seq >= func.coalesce(since.correlate(here).scalar_subquery(), 0),
+        when(before, lambda seq: Event.seq < type_coerce(seq, Event.seq.type)),
+    )
+    page = shown.order_by(Event.seq.desc()).limit(limit + 1).correlate(here, log).lateral("page")
+    rows = caller.join(log, true()).outerjoin(here, true()).outerjoin(page, true())
+    return select(here.c.feed_id.label("place"), *page.c).select_from(rows).order_by(page.c.seq.desc())
+
+
+async def read_of_task(
+    db: Database, task_id: UUID, *, by: Caller, before: int | MISSING, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """What happened to the task, and what the next page goes on before. Raises SessionOver, NotVisible."""
+    records = await find_of_task(db, task_id, by=by, before=before, limit=limit)
+    if not records:
+        raise SessionOver
+    if records[0]["place"] is None:
+        raise NotVisible
+    rows = [record for record in records if record["seq"] is not None]
+    shown = rows[:limit]
+    return [change_of(row) for row in shown], shown[-1]["seq"] if len(rows) > limit else None
 
 
 async def look(db: Database, feeds: Sequence[UUID], since: date, xid: int) -> tuple[int, dict[UUID, int]]:

@@ -244,3 +244,25 @@ async def test_a_copy_of_a_database_is_followed_from_its_own_beginning(client: A
     assert await event_log.is_same(fresh)
     await Factory(fresh).task(ada.id, ada)
     assert await follower.types() == ["task.created"]
+
+
+async def test_the_activity_of_a_task_is_that_where_it_is_since_it_came(client: ApiClient, fresh: Pool) -> None:
+    make = Factory(fresh)
+    ada, bob, root = await make.user(), await make.user(), await make.user(is_superuser=True)
+    own, team = client.as_(ada), await make.team(owner=ada, member=bob)
+    task = (await own.post("/tasks", {"title": "A secret"}))["id"]
+    path = f"/tasks/{task}/activity"
+    await client.as_(bob).get(path, expect=404)
+    await own.patch(f"/tasks/{task}", {"title": "Ours", "organization_id": str(team)})
+    for title in ("One", "Two"):
+        await own.patch(f"/tasks/{task}", {"title": title})
+
+    first = await client.as_(bob).get(path, limit=2)
+    last = await client.as_(bob).get(path, limit=2, cursor=first["next_cursor"])
+
+    items = first["items"] + last["items"]
+    assert [one["version"] for one in items] == [4, 3, 2]
+    assert [one["data"]["title"] for one in items] == ["Two", "One", "Ours"]
+    assert (first["has_more"], last["has_more"], last["next_cursor"]) == (True, False, None)
+    assert "A secret" not in str(items)
+    await client.as_(root).get(path, expect=404)
