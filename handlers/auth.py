@@ -288,7 +288,9 @@ async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> 
     hashed = await call.passwords.hash(body.password)
     async with call.db.transaction() as db:
         await users.lock(db, found.user_id)
-        await links.take_link(call, db, body.token, "password_reset")
+        taken = await links.take_link(call, db, body.token, "password_reset")
+        if taken.email is not None and await users.verify_email(db, found.user_id, taken.email):
+            await addresses.take_over(call, db, found.user_id)
         await users.set_password(db, found.user_id, hashed=hashed, now=call.now)
         await sessions.end_all(db, found.user_id, now=call.now, reason="password_reset")
         await access_tokens.end_all(db, found.user_id, now=call.now, reason="password_reset")

@@ -6,13 +6,13 @@ from asyncpg import UniqueViolationError
 
 from generated.models import AuditAction, AuditOutcome
 from generated.operations import LinkRefused
-from handlers.accounts import links
+from handlers.accounts import links, lockout
 from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import PublicCall
 from handlers.shared.mail import post
 from persistence.engine.pool import Database
-from persistence.queries.accounts import one_time_tokens, sessions, users
+from persistence.queries.accounts import identities, one_time_tokens, second_factors, sessions, users
 from persistence.queries.accounts.one_time_tokens import Found
 
 SUCCESS = AuditOutcome.success
@@ -48,3 +48,15 @@ async def change(db: Database, call: PublicCall, user_id: UUID, owner: users.Own
     if owner.email is not None:
         await post(db, call, "email_changed", owner.email)
     await record(db, call, AuditAction.user_updated, SUCCESS, target=audit_trail.user(user_id), changes=["email"])
+
+
+async def take_over(call: PublicCall, db: Database, user_id: UUID) -> None:
+    """Leave nothing of who claimed the address, which another has just proved: no factor, no way in by another issuer.
+
+    The account is locked.
+    """
+    await identities.delete_of(db, user_id)
+    if await second_factors.find(db, user_id) is not None:
+        await second_factors.delete_of(db, user_id)
+        await lockout.forget_codes(call.process.keys, db, user_id)
+    await record(db, call, AuditAction.user_email_verified, SUCCESS, target=audit_trail.user(user_id))

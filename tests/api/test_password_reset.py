@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from persistence.engine.pool import Pool
+from persistence.tables import ExternalIdentity
 from security.one_time_tokens import hash_token
 from server.settings.settings import Settings
-from tests.api.conftest import serving
+from tests.api.conftest import SECRET, serving
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory, SignedIn
@@ -260,3 +261,29 @@ async def test_a_sign_in_by_the_old_password_that_races_a_reset_opens_nothing(
         [live] = await fresh.fetch("SELECT count(*) FROM sessions WHERE revoked_at IS NULL", [])
         assert live["count"] == 0
         password = following
+
+
+@pytest.mark.proves("ASVS 5.0 6.4.3", "Who claimed an address first keeps nothing when its owner resets the password")
+@pytest.mark.parametrize("known", [False, True], ids=["claimed", "verified"])
+async def test_a_mailed_link_proves_the_address(api: ApiClient, make: Factory, db: Bench, *, known: bool) -> None:
+    ada = await make.user(email=ADA, **({"verified_email_key": ADA} if known else {}))
+    await make.second_factor(ada.id, SECRET)
+    await make.row(ExternalIdentity, {"issuer": "https://issuer.example", "subject": "ada", "user_id": ada.id})
+
+    await reset(api, await make.one_time_token(ada.id, email=ADA))
+
+    [account] = await db.fetch("SELECT verified_email_key, mfa_enabled FROM users WHERE id = $1", [ada.id])
+    assert tuple(account) == (ADA, known)
+    left = [len(await db.fetch(f"SELECT FROM {table}", [])) for table in ("second_factors", "external_identities")]
+    assert left == [known, known]
+    await sign_in(api, NEW, expect=401 if known else 200)
+
+
+async def test_a_link_that_was_handed_over_proves_no_address(api: ApiClient, make: Factory, db: Bench) -> None:
+    ada = await make.user(email=ADA)
+    await make.second_factor(ada.id, SECRET)
+
+    await reset(api, await make.one_time_token(ada.id))
+
+    [account] = await db.fetch("SELECT verified_email_key, mfa_enabled FROM users WHERE id = $1", [ada.id])
+    assert tuple(account) == (None, True)

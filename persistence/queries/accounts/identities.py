@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, exists, func, select, type_coerce
+from sqlalchemy import case, delete, exists, func, select, type_coerce
 from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.postgresql import insert as upsert_into
 
@@ -85,6 +85,12 @@ def insert(arrival: Arrival) -> Sql:
 def list_of(user_id: UUID) -> Sql:
     """The issuer and the subject of each identity that an account has."""
     return select(ExternalIdentity.issuer, ExternalIdentity.subject).where(ExternalIdentity.user_id == user_id)
+
+
+@query(lambda _: None)
+def delete_of(user_id: UUID) -> Sql:
+    """No token of another issuer stands for the account any more."""
+    return delete(ExternalIdentity).where(ExternalIdentity.user_id == user_id)
 
 
 @query(lambda _: None)
