@@ -913,7 +913,7 @@ class TotpSecret(BaseModel):
     """The seed as apps read it from a QR code (`otpauth`)."""
 
 
-class RecoveryCodes(BaseModel):
+class RecoveryCodeList(BaseModel):
     """Codes that stand for those of the app, each once. They are told once."""
 
     recovery_codes: list[str]

@@ -2252,7 +2252,7 @@ class ConfirmTotp200(Result):
     status: ClassVar[int] = 200
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
-    body: models.RecoveryCodes | Json[models.RecoveryCodes]
+    body: models.RecoveryCodeList | Json[models.RecoveryCodeList]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -2262,7 +2262,7 @@ class CreateRecoveryCodes201(Result):
     status: ClassVar[int] = 201
     media_types: ClassVar[tuple[str, ...]] = ("application/json",)
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
-    body: models.RecoveryCodes | Json[models.RecoveryCodes]
+    body: models.RecoveryCodeList | Json[models.RecoveryCodeList]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -6006,7 +6006,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 (
                     Representation(
                         "application/json",
-                        models.RecoveryCodes,
+                        models.RecoveryCodeList,
                         "#/paths/~1api~1v1~1users~1me~1totp~1confirm/post/responses/200/content/application~1json/schema",
                     ),
                 ),
@@ -6045,7 +6045,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 (
                     Representation(
                         "application/json",
-                        models.RecoveryCodes,
+                        models.RecoveryCodeList,
                         "#/paths/~1api~1v1~1users~1me~1recovery-codes/post/responses/201/content/application~1json/schema",
                     ),
                 ),

@@ -139,7 +139,7 @@ async def confirm_totp(call: Call, /, *, body: models.TotpCode) -> ConfirmTotp20
         enabled, myself = AuditAction.auth_mfa_enabled, audit_trail.user(known.id)
         await record(call.db, call, enabled, AuditOutcome.failure, target=myself, reason="wrong_code")
         raise WrongCode("wrong_code", "This is not the code that the app shows just now.")
-    return ConfirmTotp200(body=models.RecoveryCodes(recovery_codes=made))
+    return ConfirmTotp200(body=models.RecoveryCodeList(recovery_codes=made))
 
 
 async def delete_totp(call: Call, /) -> DeleteTotp204:
@@ -158,7 +158,7 @@ async def create_recovery_codes(call: Call, /) -> CreateRecoveryCodes201:
         made = await second_factor.make_recovery_codes(db, call.caller.id, call.now)
         renewed, myself = AuditAction.auth_recovery_codes_created, audit_trail.user(call.caller.id)
         await record(db, call, renewed, AuditOutcome.success, target=myself)
-    return CreateRecoveryCodes201(body=models.RecoveryCodes(recovery_codes=made))
+    return CreateRecoveryCodes201(body=models.RecoveryCodeList(recovery_codes=made))
 
 
 async def hold_factor(call: Call, db: Database) -> None:

@@ -10,8 +10,8 @@ lock() {
 }
 lock pyproject.toml --output-file requirements.txt "$@"
 lock pyproject.toml --group dev --constraints requirements.txt --output-file requirements-dev.txt "$@"
-for client in openapi-generator python; do
-  lock "tests/clients/$client/requirements.in" --output-file "tests/clients/$client/requirements.txt" "$@"
+for client in tests/clients/openapi-generator tests/clients/python examples/cli; do
+  lock "$client/requirements.in" --output-file "$client/requirements.txt" "$@"
 done
 
 uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \

@@ -1,6 +1,7 @@
 """Access tokens of programs, `dkt_<id>_<secret>`: an HMAC in them tells one of ours before the database is asked."""
 
 import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 from secrets import token_bytes
@@ -15,6 +16,7 @@ UUIDS = 32  # bytes of the first part: the id of the token and that of its user
 RANDOM = 32  # bytes of the second part, before as many of an HMAC
 AT = len(PREFIX) + 43  # where the second part begins, after a `_`
 LENGTH = AT + 1 + 86
+TOKEN = re.compile(rf"{PREFIX}[\w-]+")
 
 
 class Program(NamedTuple):
@@ -68,6 +70,11 @@ def parts_of(token: str) -> tuple[bytes, bytes]:
     if len(named) != UUIDS:  # characters that are not of the alphabet are passed over
         raise InvalidToken
     return named, sealed[:RANDOM]
+
+
+def hidden(path: str) -> str:
+    """The path of a request without the access tokens that somebody has put there, in place of their ids."""
+    return TOKEN.sub(f"{PREFIX}...", path) if PREFIX in path else path
 
 
 def text(data: bytes) -> str:

@@ -397,7 +397,8 @@ def disabled(operation: Operation) -> Problem:
 def place_of(refusal: Forbidden | NotAllowed | InsufficientScope, arguments: Mapping[str, Any]) -> UUID | None:
     """The organization whose member may not do this: the one that the verdict was about, or that the path names."""
     told = refusal.organization_id if isinstance(refusal, NotAllowed) else None
-    return told or arguments.get("organization_id")
+    named = arguments.get("organization_id")
+    return told or (None if named is MISSING else named)
 
 
 def can_be_repeated(error: Exception, *, safe: bool) -> bool:

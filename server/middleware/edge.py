@@ -17,6 +17,7 @@ from contract.types import Headers, Problem, Streamed
 from generated.operations import InternalError
 from handlers.shared.call import Life
 from persistence.embedded.binaries import EmbeddedError
+from security.access_tokens import hidden
 from security.passwords import ClientLeft
 from server.complaints import CommandError
 from server.errors import MethodNotAllowed
@@ -121,7 +122,7 @@ class Edge:
             "request",
             operation=operation.id if operation else None,
             method=exchange.method,
-            path=scope.get("raw_path", b"").decode("latin-1"),
+            path=hidden(scope.get("raw_path", b"").decode("latin-1")),
             status=status,
             duration_ms=round(seconds * 1000, 3),
             user_id=str(principal.user_id) if principal and principal.user_id else None,

@@ -222,7 +222,7 @@ class TestCalling:
         ada = await make.user()
         program = with_token(api, await token_for(make, settings, ada.id, "organizations:write"))
         await program.post("/organizations", {"name": "New", "slug": "brand-new"})
-        await program.get("/organizations", expect=403)
+        await program.get("/tasks", expect=403)
 
         rows = await db.fetch("SELECT * FROM audit_logs ORDER BY id", [])
 
@@ -230,7 +230,7 @@ class TestCalling:
         told = [(row["action"], row["reason"], row["access_token_id"], row["session_id"]) for row in rows]
         assert told == [
             ("organization.created", None, token_id, None),
-            ("access.denied", "listOrganizations", token_id, None),
+            ("access.denied", "listTasks", token_id, None),
         ]
         assert {row["actor_id"] for row in rows} == {ada.id}
 

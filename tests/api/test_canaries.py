@@ -79,6 +79,22 @@ class Journey:
         [cookie] = self.canaries - before - {tokens["access_token"]}
         return cookie
 
+    async def use_an_access_token(self) -> None:
+        access = (await self.login(200, PASSWORD))["access_token"]
+        wanted = {"name": "canary program", "scopes": ["profile:read"]}
+        made = (await self.send("POST", "/access-tokens", 201, access, json=wanted)).json()
+        token = made["token"]
+        self.canaries |= {token, token[4:47], token[48:], token[48:].swapcase()}
+        await self.send("GET", "/auth/me", 200, token)
+        await self.send("GET", "/tasks", 403, token)
+        await self.send("GET", "/auth/me", 401, token.swapcase())
+        await self.send("GET", "/auth/me", 401, f"dkt_{token[4:47]}_{token[48:].swapcase()}")
+        await self.send("GET", f"/auth/me?access_token={token}", 422, token)
+        await self.send("GET", f"/access-tokens/{token}", 404, access)
+        await self.send("POST", "/auth/reauthenticate", 403, access, json={"password": WRONG})
+        await self.send("DELETE", f"/access-tokens/{made['id']}", 204, access)
+        await self.send("GET", "/auth/me", 401, token)
+
     async def change_the_password(self) -> None:
         access = (await self.login(200, PASSWORD))["access_token"]
         change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
@@ -119,6 +135,7 @@ async def told(request: pytest.FixtureRequest, tmp_path: Path, fresh_url: str) -
         assert (await http.get("/metrics", headers={"Authorization": f"Basic {METRICS}"})).status_code == 401
         await journey.sign_up_and_in()
         await journey.refresh()
+        await journey.use_an_access_token()
         await journey.change_the_password()
         await journey.show_bad_tokens()
         await journey.meet_errors(fresh_url)

@@ -232,6 +232,7 @@ class TestMethods:
     ) -> None:
         ada = await make.user(is_superuser=True)
         known = {"task_id": await make.task(ada.id, ada), "audit_log_id": await make.audit_log()}
+        known["access_token_id"] = await make.access_token(ada.id)
         url = whole(path, user_id=ada.id, organization_id=ada.id, **known)
         named = api.as_(ada).with_headers(X_Request_ID="one-for-all")
         query = {"q": "task"} if path.endswith("/search") else {}

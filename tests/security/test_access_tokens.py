@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from security.access_tokens import AccessTokens
+from security.access_tokens import AccessTokens, hidden
 from security.keys import Keys
 from security.tokens import InvalidToken
 
@@ -58,6 +58,13 @@ def test_what_has_not_the_form_is_not_ours(change: object) -> None:
     assert callable(change)
     with pytest.raises(InvalidToken):
         AccessTokens(Keys(KEY)).verify(change(made()))
+
+
+def test_a_path_is_told_without_the_tokens_in_it() -> None:
+    token = made()
+
+    assert hidden(f"/api/v1/access-tokens/{token}/x") == "/api/v1/access-tokens/dkt_.../x"
+    assert hidden("/api/v1/tasks") == "/api/v1/tasks"
 
 
 def test_only_so_many_are_remembered() -> None:
