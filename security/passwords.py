@@ -14,10 +14,12 @@ from unicodedata import normalize
 from passlib.hash import bcrypt_sha256
 
 from security import password_strength
+from security.breached_passwords import BreachedPasswords
 from security.networks import SITE, network_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+BREACHED = "This password was in a breach, so that others try it. Choose one that you have used nowhere."
 
 
 class HashingBusy(Exception):  # noqa: N818 - it says what is the case
@@ -58,10 +60,11 @@ class Passwords:
         waiting: int = 64,
         each: int | None = None,
         composition: bool = False,
+        breached: BreachedPasswords | None = None,
     ) -> None:
         self._scheme = bcrypt_sha256.using(default_rounds=rounds, min_desired_rounds=rounds)
         self._rounds = rounds
-        self._composition = composition
+        self._composition, self._breached = composition, breached
         threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords", initializer=yield_to_others)
         self._most, self._each = threads + waiting, each
@@ -96,11 +99,18 @@ class Passwords:
     async def check(self, password: str, *, email: str, names: Sequence[str]) -> None:
         """Raises PasswordRefused when the password will not do for the owner of this e-mail and these names."""
         text = readable(password)
-        await self._run(password_strength.judge, text, email=email, names=names, composition=self._composition)
+        await self._run(self._judge, text, email, names)
 
     def close(self) -> None:
         """Ends the threads once the hashes under way are done. Those in line are cancelled."""
         self._pool.shutdown(cancel_futures=True)
+        if self._breached is not None:
+            self._breached.close()
+
+    def _judge(self, password: str, email: str, names: Sequence[str]) -> None:
+        password_strength.judge(password, email=email, names=names, composition=self._composition)
+        if self._breached is not None and self._breached.has(password):
+            raise password_strength.PasswordRefused("password_too_common", BREACHED)
 
     def _verify(self, password: str, hashed: str | None) -> Verdict:
         if hashed is None:

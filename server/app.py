@@ -32,6 +32,7 @@ from handlers import (
 from handlers.shared.call import Call, Life, Look, Mail, Process, PublicCall, Quota, Quotas, SessionLife
 from persistence.engine.pool import Database
 from security.access_tokens import AccessTokens
+from security.breached_passwords import BreachedPasswords
 from security.cursors import Cursors
 from security.encryption import Encryption
 from security.keys import Keys
@@ -206,6 +207,7 @@ def process_of(
             rounds=chosen.bcrypt_cost,
             each=EACH if chosen.rate_limits_enabled else None,
             composition=chosen.password_composition,
+            breached=None if chosen.breached_passwords is None else BreachedPasswords(chosen.breached_passwords),
         ),
         tokens=Tokens(keys, ISSUER, AUDIENCE, chosen.access_lifetime),
         access_tokens=AccessTokens(keys),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+from security.breached_passwords import BreachedPasswords, UnfitList
 from server.complaints import Finding, Level
 from server.settings.external_issuers import check_issuers
 from server.settings.settings import Settings
@@ -64,6 +65,22 @@ def check_links(settings: Settings) -> Iterator[Finding]:
         yield Finding("warning", "PUBLIC_URL", "is not set: links lead to this machine; name your front end")
     elif settings.is_production and settings.base_of_links.startswith("http:"):
         yield Finding("warning", "PUBLIC_URL", "has no TLS: a link that sets a password can be read on its way")
+
+
+def check_breached_passwords(settings: Settings) -> Iterator[Finding]:
+    if settings.breached_passwords is None:
+        return
+    try:
+        listed = BreachedPasswords(settings.breached_passwords)
+    except OSError as error:
+        yield Finding("wrong", "BREACHED_PASSWORDS", f"cannot be read: {error.strerror}")
+        return
+    try:
+        listed.judge()
+    except UnfitList as unfit:
+        yield Finding("wrong", "BREACHED_PASSWORDS", str(unfit))
+    finally:
+        listed.close()
 
 
 def check_counting(settings: Settings) -> Iterator[Finding]:
@@ -175,6 +192,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     check_metrics_token,
     check_hosts,
     check_links,
+    check_breached_passwords,
     check_counting,
     check_files,
     check_transport,

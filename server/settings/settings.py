@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     password_composition: bool = Field(
         default=False, description="Whether a password needs a lower-case and an upper-case letter, a digit and a sign."
     )
+    breached_passwords: Path | None = Field(
+        None,
+        description="A sorted file of SHA-1 of breached passwords; none: only common ones are refused.",
+    )
     mfa_required: Literal["nobody", "superusers", "everybody"] = Field(
         "nobody", description="Who must have a second factor; until one is made a session does nothing else."
     )

@@ -274,3 +274,13 @@ def test_mails_without_a_place_for_their_links_are_refused(told: Told) -> None:
     _, refusal = told(SMTP_URL=f"smtps://{PUBLIC}", PUBLIC_URL="")
 
     assert refusal == "PUBLIC_URL is not set, though SMTP_URL is: mails have links, which begin with it"
+
+
+@pytest.mark.parametrize("text", [None, "no hash"], ids=["missing", "unfit"])
+def test_a_list_of_breached_passwords_is_looked_at(told: Told, tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "list").write_text(text, encoding="ascii")
+
+    found, refusal = told("development", BREACHED_PASSWORDS=str(tmp_path / "list"))
+
+    assert ("wrong", "BREACHED_PASSWORDS") in found or refusal.startswith("BREACHED_PASSWORDS")
