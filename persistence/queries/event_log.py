@@ -18,6 +18,10 @@ DAYS = """
 SELECT to_date(right(relname, 8), 'YYYYMMDD') AS day, inhdetachpending AS half_gone
 FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'events'::regclass ORDER BY day
 """
+DELAY = """
+SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0)::float AS seconds
+FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+"""
 TURN = "SELECT pg_advisory_xact_lock(hashtext('docket.events'))"
 SKIP = """
 SELECT setval('event_seq', greatest(last_value, (SELECT max(seq) FROM events), (SELECT max(joined_seq)
@@ -47,6 +51,11 @@ async def days_ahead(db: Database) -> int:
     while today() + timedelta(days=ahead + 1) in there:
         ahead += 1
     return ahead
+
+
+async def measure_delay(db: Database) -> float:
+    """For how many seconds the longest transaction that writes has kept back what is told, as far as we see it."""
+    return float((await db.fetch(DELAY, ()))[0]["seconds"])
 
 
 async def make_days(db: Database) -> int:

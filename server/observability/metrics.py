@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from contract.types import Problem, Text
 from generated.operations import OPERATIONS, VERSION, NotFound
 from persistence.engine.pool import AWAY, Database, Pool
-from persistence.queries import jobs, outbox
+from persistence.queries import event_log, jobs, outbox
 from persistence.queries.accounts import sessions
 from security.passwords import Passwords
 from server.database import revision
@@ -97,6 +97,10 @@ class Metrics:
         self.mails_waiting = self.gauge("mails_waiting", said, mode="livemostrecent")
         said = "For how long the oldest of them has waited."
         self.oldest_mail = self.gauge("mails_oldest_seconds", said, mode="livemostrecent")
+        said = "Days to come that the event log has room for."
+        self.days_ahead = self.gauge("event_days_ahead", said, mode="livemostrecent")
+        said = "For how long a transaction that writes has kept back what followers are told."
+        self.delay = self.gauge("event_delay_seconds", said, mode="livemostrecent")
         self.worker_deaths = Counter(*WORKER_DEATHS, registry=self.registry)  # their supervisor counts
         said = "Sessions used to sign in or refresh in 15 minutes."
         self.sessions = self.gauge("sessions_active", said, mode="livemostrecent")
@@ -180,7 +184,7 @@ class Metrics:
         return Text(encode(registry), media_type)
 
     async def ask(self, db: Database) -> None:
-        """Three statements, at most twice a minute. A database that is away is seen elsewhere: the old numbers stay."""
+        """Five statements, at most twice a minute. A database that is away is seen elsewhere: the old numbers stay."""
         if monotonic() - self.counted < KEPT:
             return
         self.counted = monotonic()
@@ -190,5 +194,7 @@ class Metrics:
                 waiting = await outbox.measure(db)
                 self.mails_waiting.set(waiting.mails)
                 self.oldest_mail.set(waiting.seconds)
+                self.days_ahead.set(await event_log.days_ahead(db))
+                self.delay.set(await event_log.measure_delay(db))
                 for name, moment in (await jobs.last_successes(db)).items():
                     self.successes.labels(name).set(moment.timestamp())

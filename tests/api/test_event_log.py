@@ -219,3 +219,11 @@ async def test_a_renewal_waits_for_those_who_write(fresh: Pool, fresh_url: str) 
             await event_log.renew(Transaction(connection))
     await event_log.renew(Transaction(connection))
     await connection.close()
+
+
+async def test_what_keeps_followers_waiting_is_measured(fresh: Pool) -> None:
+    assert await event_log.measure_delay(fresh) >= 0
+    async with fresh.transaction() as writing:
+        await Factory(writing).user()
+
+        assert await event_log.measure_delay(fresh) > 0
