@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from sqlalchemy import (
     ColumnElement,
     Integer,
+    and_,
     case,
     exists,
     false,
@@ -27,7 +28,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
-from persistence.authorization import Caller, NotVisible, SessionOver, concerns_alone, followed, heard, me
+from persistence.authorization import (
+    Caller,
+    NotVisible,
+    SessionOver,
+    authority,
+    concerns_alone,
+    followed,
+    heard,
+    me,
+    refusal,
+    role_in,
+)
 from persistence.engine.pool import Database
 from persistence.engine.statements import Sql, query, when
 from persistence.queries.event_log import IDENTITY
@@ -149,23 +161,30 @@ async def read(
 def find_of_task(task_id: UUID, *, by: Caller, before: int | MISSING, limit: int) -> Sql:
     """The events of a task where it is, since it came there, newest first, and one more than `limit`."""
     caller = me(by)
-    feeds = followed(by, caller, MISSING)
     log = select(EventLog.first_seq).cte("log")
-    here = select(feeds).join(Task, Task.organization_id == feeds.c.feed_id).where(Task.id == task_id).cte("here")
+    mine = and_(Member.organization_id == Task.organization_id, Member.user_id == by.id)
+    place = select(Task.organization_id.label("feed_id"), Member.joined_after, Member.joined_seq)
+    visible = role_in(Task.organization_id, by, caller).is_not(None)
+    here = (
+        place.select_from(caller.join(Task, true()).outerjoin(Member, mine))
+        .where(Task.id == task_id, visible)
+        .cte("here")
+    )
     came = aliased(Event, name="came")
-    mine = Event.feed_id == here.c.feed_id, Event.subject_id == task_id
     since = select(func.max(came.seq)).where(
         came.feed_id == here.c.feed_id, came.subject_id == task_id, came.type == "task.created"
     )
     shown = select(Event, false().label("moved")).where(
-        *mine,
+        Event.feed_id == here.c.feed_id,
+        Event.subject_id == task_id,
         heard(Event, here, log.c.first_seq),
         Event.seq >= func.coalesce(since.correlate(here).scalar_subquery(), 0),
         when(before, lambda seq: Event.seq < type_coerce(seq, Event.seq.type)),
     )
     page = shown.order_by(Event.seq.desc()).limit(limit + 1).correlate(here, log).lateral("page")
     rows = caller.join(log, true()).outerjoin(here, true()).outerjoin(page, true())
-    return select(here.c.feed_id.label("place"), *page.c).select_from(rows).order_by(page.c.seq.desc())
+    told = authority(by, caller, here.c.feed_id)
+    return select(here.c.feed_id.label("feed"), *told, *page.c).select_from(rows).order_by(page.c.seq.desc())
 
 
 async def read_of_task(
@@ -175,8 +194,8 @@ async def read_of_task(
     records = await find_of_task(db, task_id, by=by, before=before, limit=limit)
     if not records:
         raise SessionOver
-    if records[0]["place"] is None:
-        raise NotVisible
+    if records[0]["feed"] is None:
+        raise refusal(records[0], NotVisible())
     rows = [record for record in records if record["seq"] is not None]
     shown = rows[:limit]
     return [change_of(row) for row in shown], shown[-1]["seq"] if len(rows) > limit else None
