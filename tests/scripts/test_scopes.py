@@ -55,5 +55,18 @@ def test_an_operation_names_its_scopes_or_takes_no_access_token(
     assert refusals(method, operation) == reasons
 
 
+def test_a_scope_that_no_token_can_have_is_refused() -> None:
+    problem: dict[str, Any] = {"content": {"application/problem+json": {"examples": {"insufficient_scope": {}}}}}
+    document = {
+        "tags": [{"name": "books"}],
+        "components": {"securitySchemes": {"accessToken": {}}, "schemas": {"AccessTokenScope": {"enum": []}}},
+        "paths": {"/books": {"get": {"responses": {"403": problem}} | demand(READ, "books:read")}},
+    }
+
+    reasons = [refused.reason for refused in name_scopes(document)]
+
+    assert reasons == ["names books:read, which AccessTokenScope does not have"]
+
+
 def test_a_contract_without_access_tokens_need_not_name_them() -> None:
     assert refusals("get", {"security": READ}, schemes=("bearer",)) == []
