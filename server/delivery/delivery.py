@@ -184,8 +184,8 @@ def about(mail: ClaimedMail) -> dict[str, str | int]:
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long to wait after so many attempts: twice as long each time, and not for all mails the same."""
-    seconds = min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
+    """How long to wait after so many attempts: half as long again each time, and not for all mails the same."""
+    seconds = min(FIRST_PAUSE * 1.5 ** min(attempts - 1, 20), LONGEST_PAUSE)
     return timedelta(seconds=seconds * random.uniform(0.8, 1.0))  # noqa: S311 - jitter, no secret
 
 
