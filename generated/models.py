@@ -684,7 +684,7 @@ class UserCreate(BaseModel):
         extra="forbid",
     )
     email: Email
-    password: NewPassword
+    password: NewPassword | MISSING = MISSING
     username: Username | None | MISSING = MISSING
     full_name: PersonName | None | MISSING = MISSING
     is_active: bool | MISSING = MISSING

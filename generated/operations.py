@@ -3750,7 +3750,8 @@ class UsersOperations(Protocol[Call_contra]):
         """Create a user.
 
         Makes an account and its personal organization, by the rules of `registerUser`. `is_active` is true and
-        `is_superuser` false when they are not sent.
+        `is_superuser` false when they are not sent. Without a `password` nobody signs in yet: where the server has mail, the
+        address gets a link that sets one, once, within 30 minutes; `createPasswordReset` makes another.
 
         Source: POST /api/v1/users
         Raises: MalformedBodyOrHeader, Unauthorized, Forbidden, FeatureDisabled, RequestTimeout, UserNotCreated, ContentTooLarge, UriTooLong, UnsupportedMediaType, UserRefused, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.

@@ -38,6 +38,7 @@ from handlers.accounts.updates import change, demand_recent_login, demand_recent
 from handlers.shared import audit_trail, pagination
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
+from handlers.shared.mail import post
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
 from persistence.queries.accounts import access_tokens, one_time_tokens, second_factors, sessions, user_lists, users
@@ -95,6 +96,8 @@ async def create_user(call: Call, /, *, body: models.UserCreate) -> CreateUser20
         made = ["is_superuser"] if user.is_superuser else []
         target = audit_trail.user(user.id)
         await record(db, call, AuditAction.user_created, AuditOutcome.success, target=target, changes=made)
+        if body.password is MISSING:
+            await post(db, call, "password_reset", body.email)
     return CreateUser201(body=user, location=f"/api/v1/users/{user.id}", etag=etag(user))
 
 

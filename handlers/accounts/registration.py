@@ -32,11 +32,14 @@ async def new(
     is_superuser: bool = False,
     is_verified: bool = False,
 ) -> NewUser:
-    """The account. Raises security.password_strength.PasswordRefused."""
+    """The account, which has no password yet where none is sent. Raises security.password_strength.PasswordRefused."""
     username = None if wanted.username is MISSING else wanted.username
     full_name = None if wanted.full_name is MISSING else wanted.full_name
     names = [name for name in (username, full_name) if name is not None]
-    await passwords.check(wanted.password, email=wanted.email, names=names)
+    hashed = None
+    if wanted.password is not MISSING:
+        await passwords.check(wanted.password, email=wanted.email, names=names)
+        hashed = await passwords.hash(wanted.password)
     return NewUser(
         id=uuid7(),
         email=wanted.email,
@@ -45,7 +48,7 @@ async def new(
         username=username,
         username_key=None if username is None else key(username),
         full_name=full_name,
-        hashed_password=await passwords.hash(wanted.password),
+        hashed_password=hashed,
         is_superuser=is_superuser,
         created_at=now,
         words=words(wanted.email, username, full_name),

@@ -127,3 +127,16 @@ async def test_an_address_is_asked_for_five_times_an_hour_from_a_network(setting
         await ask(one, "eve@example.com")
         async with client_of(app, chosen, "198.51.100.7") as other:
             await ask(other)
+
+
+async def test_an_account_that_a_superuser_makes_without_a_password_gets_a_link(
+    mailing: ApiClient, mailbox: Mailbox, commit: Factory
+) -> None:
+    root = mailing.as_(await commit.user(is_superuser=True))
+    await root.post("/users", {"email": ADA})
+    await mailbox.wait()
+    await sign_in(mailing, NEW, expect=401)
+
+    await reset(mailing, mailbox.token_to(ADA))
+
+    await sign_in(mailing, NEW)

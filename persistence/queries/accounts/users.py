@@ -60,7 +60,7 @@ class NewUser:
     username: str | None
     username_key: str | None
     full_name: str | None
-    hashed_password: str
+    hashed_password: str | None
     is_superuser: bool
     created_at: datetime
     organization_name: str
