@@ -993,6 +993,7 @@ class AccessTokenScope(StrEnum):
     """What a program may do, as `accessToken` of each operation names it. More may be added."""
 
     audit_read = "audit:read"
+    changes_read = "changes:read"
     invitations_read = "invitations:read"
     invitations_write = "invitations:write"
     members_read = "members:read"
@@ -1015,7 +1016,7 @@ class AccessTokenCreate(BaseModel):
         extra="forbid",
     )
     name: AccessTokenName
-    scopes: Annotated[list[AccessTokenScope], Field(max_length=14, min_length=1)]
+    scopes: Annotated[list[AccessTokenScope], Field(max_length=15, min_length=1)]
     """What it may do."""
     organization_id: UUID | None = None
     """The organization that it sees, of those of the caller; null: all of them."""

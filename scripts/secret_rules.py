@@ -30,6 +30,9 @@ def name_scopes(document: Node) -> Iterator[Refused]:
             if named[0] not in allowed or named[1:] != more:
                 wanted = f"a tag with `{allowed[0].partition(':')[2]}`" + (f", then `{ADMIN}`" if more else " alone")
                 yield Refused(place, f"has other scopes beside `{TOKEN}` than {wanted}")
+        known = document["components"].get("schemas", {}).get("AccessTokenScope", {}).get("enum", named)
+        if missing := [scope for scope in named if scope not in known]:
+            yield Refused(place, f"names {', '.join(missing)}, which AccessTokenScope does not have")
         for code in (LACKING, UNENROLLED):
             if code not in codes(document, operation):
                 yield Refused(at, f"does not declare {code}")
