@@ -97,8 +97,8 @@ class Metrics:
         self.mails_waiting = self.gauge("mails_waiting", said, mode="livemostrecent")
         said = "For how long the oldest of them has waited."
         self.oldest_mail = self.gauge("mails_oldest_seconds", said, mode="livemostrecent")
-        said = "Days to come that the event log has room for."
-        self.days_ahead = self.gauge("event_days_ahead", said, mode="livemostrecent")
+        said = "For how long to come the event log has room, in whole days."
+        self.event_room = self.gauge("event_room_seconds", said, mode="livemostrecent")
         said = "For how long a transaction that writes has kept back what followers are told."
         self.delay = self.gauge("event_delay_seconds", said, mode="livemostrecent")
         self.worker_deaths = Counter(*WORKER_DEATHS, registry=self.registry)  # their supervisor counts
@@ -194,7 +194,7 @@ class Metrics:
                 waiting = await outbox.measure(db)
                 self.mails_waiting.set(waiting.mails)
                 self.oldest_mail.set(waiting.seconds)
-                self.days_ahead.set(await event_log.days_ahead(db))
+                self.event_room.set(await event_log.days_ahead(db) * 86_400)
                 self.delay.set(await event_log.measure_delay(db))
                 for name, moment in (await jobs.last_successes(db)).items():
                     self.successes.labels(name).set(moment.timestamp())

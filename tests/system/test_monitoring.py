@@ -45,7 +45,7 @@ FAULTS = {
     "DocketBackupOld": ('docket_last_success_timestamp_seconds{command="backup"}', "-129600x20"),  # time begins at 0
     "DocketPruneOld": ('docket_last_success_timestamp_seconds{command="prune"}', "-129600x20"),
     "DocketMailWaits": ("docket_mails_oldest_seconds", "1000x20"),
-    "DocketEventDaysFew": ("docket_event_days_ahead", "6x20"),
+    "DocketEventDaysFew": ("docket_event_room_seconds", "518400x20"),  # six days
     "DocketEventsLate": ("docket_event_delay_seconds", "61x20"),
     "DocketMailGivenUp": ('docket_mails_total{outcome="given_up"}', "0x5 10x15"),
 }
