@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 from playwright.async_api import Browser, Page, Request, Route, ViewportSize, expect
 
@@ -107,10 +109,14 @@ def faults_of(window: Window) -> list[str]:
     return [fault for fault in window.faults if not fault.endswith("net::ERR_ABORTED")]
 
 
-async def sign_in(page: Page, email: str, button: str = "Sign in") -> None:
+async def give_password(page: Page, email: str, button: str = "Sign in") -> None:
     await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name=button).click()
+
+
+async def sign_in(page: Page, email: str, button: str = "Sign in") -> None:
+    await give_password(page, email, button)
     await expect(page.get_by_label("New task")).to_be_visible()
 
 
@@ -240,6 +246,45 @@ async def test_a_session_that_is_over_leads_to_the_form(chromium: Browser, site:
         await expect(window.page.get_by_text("Your session is over. Sign in again.")).to_be_visible()
         await sign_in(window.page, person.email)
         await expect(window.page.get_by_text("Nothing here.")).to_be_visible()
+
+
+async def test_an_account_with_a_second_factor_is_asked_for_a_code(
+    chromium: Browser, site: str, person: Person
+) -> None:
+    app = pyotp.TOTP((await person.call("POST", "/users/me/totp"))["secret"])
+    spent = app.now()
+    to_recover_by = (await person.call("POST", "/users/me/totp/confirm", {"code": spent}))["recovery_codes"][0]
+    async with looking(chromium, site) as window:
+        page, code = window.page, window.page.get_by_label("Code")
+        await give_password(page, person.email)
+        await expect(code).to_be_focused()
+        await code.fill(spent)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("This is not the code of this moment. Each works once.")
+        await code.fill(app.at(int(time.time()) + app.interval))
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("New task")).to_be_visible()
+        await page.reload()
+        await page.get_by_role("button", name="Sign out").click()
+
+        await give_password(page, person.email)
+        await code.fill(to_recover_by)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_label("New task")).to_be_visible()
+
+
+async def test_a_challenge_that_is_over_leads_to_the_password(chromium: Browser, site: str, person: Person) -> None:
+    app = pyotp.TOTP((await person.call("POST", "/users/me/totp"))["secret"])
+    await person.call("POST", "/users/me/totp/confirm", {"code": app.now()})
+    async with looking(chromium, site) as window:
+        await give_password(window.page, person.email)
+        await window.page.get_by_label("Code").fill(app.at(int(time.time()) + app.interval))
+        await person.call("DELETE", "/users/me/totp")
+
+        await window.page.get_by_role("button", name="Sign in").click()
+
+        await expect(window.page.get_by_role("alert")).to_have_text("That took too long. Type your password again.")
+        await sign_in(window.page, person.email)
 
 
 async def test_an_access_token_that_is_over_is_renewed_without_a_word(

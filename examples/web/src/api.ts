@@ -18,6 +18,7 @@ export class Failure extends Error {
     detail: string,
     readonly fields: Record<string, string> = {},
     readonly retryAfter: number | null = null,
+    readonly challenge: string | null = null,
   ) {
     super(detail);
   }
@@ -57,6 +58,7 @@ export async function said<T>(
     problem?.detail ?? "",
     Object.fromEntries(fields),
     wait ? Number(wait) : null,
+    problem?.challenge ?? null,
   );
 }
 
@@ -70,9 +72,15 @@ export function resume(): Promise<User | null> {
   return renewing;
 }
 
+/** Sign in. Where a code of a second factor is needed too, the Failure is `mfa_required` and has the challenge. */
 export async function signIn(email: string, password: string): Promise<User | null> {
   const body = { email, password, token_transport: "cookie" } as const;
   return keep((await said(api.POST("/api/v1/auth/login", { body }))).data);
+}
+
+export async function completeSignIn(challenge: string, code: string): Promise<User | null> {
+  const body = { challenge, code, token_transport: "cookie" } as const;
+  return keep((await said(api.POST("/api/v1/auth/login/totp", { body }))).data);
 }
 
 export async function signOut(): Promise<void> {

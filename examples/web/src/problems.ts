@@ -3,6 +3,8 @@ import { Failure } from "./api";
 
 const MESSAGES: Record<string, string> = {
   invalid_credentials: "No account has this e-mail and this password.",
+  invalid_code: "This is not the code of this moment. Each works once.",
+  invalid_challenge: "That took too long. Type your password again.",
   email_already_registered: "There is an account with this e-mail already. Sign in instead.",
   password_too_weak: "This password is too easy to guess. Make it longer.",
   password_too_common: "This password is among the first that anyone would try.",
