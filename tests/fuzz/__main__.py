@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -20,6 +20,8 @@ import httpx
 
 from tests.fuzz import statuses
 from tests.fuzz.people import METRICS_TOKEN, SUPERUSER, Account
+from tests.ports import free_port
+from tests.statuses import declared
 
 SETTINGS = {
     "ENVIRONMENT": "staging",  # which reads no .env, where a database may be named
@@ -35,6 +37,8 @@ PARTS = (
     ["--phases=examples,coverage,fuzzing"],
     ["--phases=stateful", "--max-time=60"],  # repeated for so long, since by chance it ends soon
 )
+MAIL = PARTS[0]  # of what answers 202 where the server has mail
+BY_MAIL = "verifyEmail"  # needs what was mailed
 EVERY_ANSWER = (  # passes these, whatever the data
     "not_a_server_error",
     "status_code_conformance",
@@ -58,12 +62,11 @@ def main(options: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that the server ends too
     folder = Path(tempfile.mkdtemp(prefix="docket-fuzz-"))
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
-    log = folder / "log"
     look = look_plainly if "--plain" in options else look_closely
     try:
-        with served(folder, log) as url:
+        with served(folder / "plain", SETTINGS) as url:
             wrong = look(url, folder, [option for option in options if option != "--plain"])
-        lines = log.read_text(encoding="utf-8").splitlines()
+        lines = [line for log in sorted(folder.glob("*/log")) for line in log.read_text(encoding="utf-8").splitlines()]
         wrong += errors(lines)
         if wrong:
             say("The end of the server's log:", *lines[-LAST:], *(f"fuzz: {one}" for one in wrong))
@@ -77,6 +80,9 @@ def look_closely(url: str, folder: Path, options: Sequence[str]) -> list[str]:
     runs = {folder / f"{number}.ndjson": part for number, part in enumerate(parts(options))}
     status = max([fuzz(url, report, part) for report, part in runs.items()])
     status = max(status, 0 if options else stray(url, folder, STRAY))
+    if not is_partial(options):
+        runs[folder / "mail.ndjson"] = [*MAIL, *options]
+        status = max(status, fuzz_mail(folder, folder / "mail.ndjson", options))
     return [*(["schemathesis found what is above"] if status else []), *missing(runs, options)]
 
 
@@ -96,10 +102,26 @@ def parts(options: Sequence[str]) -> list[list[str]]:
     return [[*part, *options] for part in PARTS]
 
 
-def fuzz(url: str, report: Path, options: Sequence[str]) -> int:
+def fuzz(url: str, report: Path, options: Sequence[str], **told: str) -> int:
     """Run schemathesis. What comes back is its exit status."""
     command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.yaml", "--url", url]
-    return subprocess.run([*command, f"--report-ndjson-path={report}", *options], check=False).returncode
+    command += [f"--report-ndjson-path={report}", *options]
+    return subprocess.run(command, env={**os.environ, **told}, check=False).returncode
+
+
+def fuzz_mail(folder: Path, report: Path, options: Sequence[str]) -> int:
+    """Fuzz what answers otherwise where the server has mail; the exit status comes back."""
+    port = str(free_port())
+    mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "PUBLIC_URL": "https://app.fuzz.example"}
+    operations = [name for name, answers in declared().items() if "202" in answers]
+    included = [f"--include-operation-id={name}" for name in (*operations, BY_MAIL)]
+    with served(folder / "mail", {**SETTINGS, **mail}) as url:
+        return fuzz(url, report, [*MAIL, *included, *options], FUZZ_MAIL_PORT=port)
+
+
+def is_partial(options: Sequence[str]) -> bool:
+    """Whether they have but a part fuzzed."""
+    return any(option.startswith(("--include-", "--exclude-", "--phases")) for option in options)
 
 
 def stray(url: str, folder: Path, options: Sequence[str]) -> int:
@@ -124,12 +146,15 @@ def stray(url: str, folder: Path, options: Sequence[str]) -> int:
 
 
 @contextmanager
-def served(folder: Path, log: Path) -> Iterator[str]:
-    """The URL of a server, which ends afterwards, with a database in the folder."""
+def served(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
+    """The URL of a server, which ends afterwards, with a database and its log in the folder."""
+    folder.mkdir()
+    folder.chmod(0o755)  # for the account that runs PostgreSQL for root
+    log = folder / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"],
-            env={"PATH": os.environ["PATH"], **SETTINGS, "SECRET_KEY": token_hex(), "DATA_DIR": str(folder / "data")},
+            env={"PATH": os.environ["PATH"], **settings, "SECRET_KEY": token_hex(), "DATA_DIR": str(folder / "data")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -160,7 +185,7 @@ def missing(reports: Iterable[Path], options: Sequence[str]) -> list[str]:
     """Say what was answered. What comes back are the successes that were not, unless only a part was asked for."""
     seen = sum(map(statuses.seen, reports), statuses.Seen())
     say(statuses.table(seen))
-    if any(option.startswith(("--include-", "--exclude-")) for option in options):
+    if is_partial(options):
         return []
     return [f"{success} was never answered" for success in statuses.without_success(seen)]
 

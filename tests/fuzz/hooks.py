@@ -1,6 +1,7 @@
 """What schemathesis cannot read in the contract: who calls, what belongs to somebody else, what only works once."""
 
 import re
+from collections.abc import Callable
 from itertools import cycle, repeat
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from server.terms import TERMS
 from tests.fuzz.people import (
     API,
     CALLER,
+    GUARDED,
     KNOWN,
     KNOWN_PASSWORD,
     LEAVER,
@@ -26,6 +28,7 @@ from tests.fuzz.people import (
     STRANGER,
     SUPERUSER,
     Account,
+    mailed_link,
     new_email,
     register,
 )
@@ -38,13 +41,25 @@ CURSOR = re.compile(r"(?s).{1,2000}")
 ENTITY_TAGS = r'(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*'
 BY_COOKIE = {"logout": cycle((False, True)), "refreshTokens": repeat(True)}  # whether the next call is
 FOR_SUPERUSERS = {operation.id for operation in OPERATIONS if TERMS[operation.id].roles == ("superuser",)}
-LEAVER_IS = "leaver"
-CALLERS: dict[str, Account] = {MINE: CALLER, "superuser": SUPERUSER, LEAVER_IS: LEAVER}
+LEAVER_IS, GUARDED_IS = "leaver", "guarded"
+CALLERS: dict[str, Account] = {MINE: CALLER, "superuser": SUPERUSER, LEAVER_IS: LEAVER, GUARDED_IS: GUARDED}
 WHO = cycle(("superuser", "superuser", "superuser", MINE))  # calls them next
-ENDING = {"deleteMyAccount", "deleteUser", "revokeUserSessions"}  # the account of LEAVER, or its sessions
+ENDING = {"deleteMyAccount", "deleteUser", "revokeUserSessions", "resetPassword"}  # the account of LEAVER, its sessions
+OF_LEAVER = {*ENDING, "createPasswordReset"}
+FACTORS: dict[str, Callable[[str], object]] = {  # what there is before GUARDED calls them
+    "createTotp": GUARDED.unguard,
+    "confirmTotp": GUARDED.unguard,
+    "createRecoveryCodes": GUARDED.guard,
+    "deleteTotp": GUARDED.guard,
+}
+MISTYPED = cycle((False, False, False, True))  # whether the next code is; five in a row would lock
 LAST_CALLS = {"logout", "logoutAll", "revokeSession"}  # which end the session
 RENAMED = {"updateMyProfile", "replaceUser", "updateUser"}  # which may change the address to sign in by
-LOST = {"changeMyPassword": "account_locked", "refreshTokens": "refresh_token_reused"}  # the account, the session
+LOST = {  # the account, or the session
+    "changeMyPassword": "account_locked",
+    "reauthenticate": "account_locked",
+    "refreshTokens": "refresh_token_reused",
+}
 NAMED = {"replaceTask": "organization_id", "updateTask": "organization_id"}  # in their bodies
 TAKEN: set[str] = set()  # the names of those who were registered
 
@@ -62,6 +77,7 @@ def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> Non
     refreshes["body"]["value"]["refresh_token"] = MINE
     refreshes["none"] = {"value": {"refresh_token": "none", "optional": True}}  # there is no session, which is fine
     examples(raw_schema, "/api/v1/users/me/password", "put")["change"]["value"]["current_password"] = MINE
+    examples(raw_schema, "/api/v1/auth/reauthenticate", "post")["password"]["value"]["password"] = MINE
     for link in links_of(raw_schema):
         if body := link.get("x-request-body"):
             link["requestBody"] = body
@@ -84,11 +100,11 @@ def examples(raw_schema: dict[str, Any], path: str, method: str) -> Any:
 
 @schemathesis.hook
 def after_load_schema(_context: HookContext, schema: BaseSchema) -> None:
+    SUPERUSER.settle_in(schema.get_base_url())
     STRANGER.settle(schema.get_base_url())
     for email in KNOWN:
         register(STRANGER.http, email, KNOWN_PASSWORD)
-    with httpx.Client(timeout=30, base_url=schema.get_base_url()) as http:
-        SUPERUSER.sign_in(http)
+    with SUPERUSER.client(schema.get_base_url()) as http:
         logs = http.get(f"{API}/audit-logs", params={"target_id": STRANGER.ids["target_id"]}).raise_for_status()
     for who in (CALLER, STRANGER):
         who.ids["audit_log_id"] = logs.json()["items"][0]["id"]
@@ -101,6 +117,8 @@ class SignedIn:
     def get(self, case: Case[Any], _context: AuthContext) -> str:
         if name_of(case) == "deleteMyAccount":
             return LEAVER_IS
+        if name_of(case) in FACTORS:
+            return GUARDED_IS
         return next(WHO) if name_of(case) in FOR_SUPERUSERS else MINE
 
     def set(self, case: Case[Any], data: str, context: AuthContext) -> None:
@@ -116,14 +134,18 @@ class SignedIn:
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
     """Put in what only those who call know, sign them in where they are not, and renew what can be deleted once."""
     url = case.operation.schema.get_base_url()
-    for name, who in CALLERS.items():
+    for who in CALLERS.values():
         who.settle_in(url)
+    renew_path(case, url)
+    renew_secrets(case, url)
+    for name, who in CALLERS.items():
         if case.headers.get("Authorization") == f"Bearer {name}":
             case.headers["Authorization"] = f"Bearer {who.token}"
     if case.cookies.get(COOKIE) == MINE:
         case.cookies[COOKIE] = CALLER.refresh_token
     if isinstance(case.body, dict):
-        known = {"refresh_token": CALLER.refresh_token, "current_password": CALLER.password}
+        own = dict.fromkeys(("current_password", "password"), CALLER.password)
+        known = {"refresh_token": CALLER.refresh_token, **own}
         mine = {name: value for name, value in known.items() if case.body.get(name) == MINE}
         case.body = {**case.body, **mine} if mine else case.body
     if name_of(case) in {"listTasks", "searchTasks"}:
@@ -132,23 +154,82 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any])
         case.headers["Idempotency-Key"] = uuid4().hex
     if name_of(case) == "deleteMyAccount" and is_valid(case, TestPhase.FUZZING):
         case.headers.pop("If-Match", None)  # a made-up one never is the current one
-    renew_path(case, url)
+    if name_of(case) == "listChanges" and is_valid(case, *TestPhase) and case.query.get("wait"):
+        case.query["wait"] = 1
+
+
+def renew_secrets(case: Case[Any], url: str) -> None:
+    """Send the code, challenge or token that the server has told somebody just now."""
+    name = name_of(case)
+    if not is_valid(case, *TestPhase):
+        return
+    if name in FACTORS:
+        FACTORS[name](url)
+    if not isinstance(case.body, dict):
+        return
+    if name == "confirmTotp":
+        case.body = {**case.body, "code": typed(GUARDED.begin(url))}
+    elif is_valid(case, TestPhase.STATEFUL):
+        return
+    elif name == "completeLogin":
+        asked = GUARDED.challenge(url)
+        case.body = {**case.body, **asked, "code": typed(asked["code"])}
+    elif name == "resetPassword":
+        LEAVER.settle_in(url)
+        case.body = {**case.body, "token": SUPERUSER.another_link(url, LEAVER.ids["user_id"])}
+    elif name == "redeemInvitation":
+        _, invitation = SUPERUSER.another_invitation(url, email=new_email())
+        case.body = {**case.body, "token": invitation["url"].partition("#token=")[2]}
+    elif name == "verifyEmail" and is_valid(case, TestPhase.EXAMPLES, TestPhase.COVERAGE):
+        case.body = {**case.body, **mailed_link(url)}
+
+
+def typed(code: str) -> str:
+    """The code as GUARDED types it, sometimes wrong."""
+    return code[::-1] if next(MISTYPED) else code
 
 
 def renew_path(case: Case[Any], url: str) -> None:
     """Name something that was made just now, where the caller's own would be gone afterwards."""
     name, path = name_of(case), case.path_parameters
-    ours = path.get("organization_id") == CALLER.ids["organization_id"]
-    if name == "deleteTask" and is_valid(case, TestPhase.COVERAGE):
+    ours = {member for member, value in path.items() if value == CALLER.ids.get(member)}
+    is_first = is_valid(case, TestPhase.COVERAGE, TestPhase.EXAMPLES)
+    if (name == "deleteTask" and is_valid(case, TestPhase.COVERAGE)) or (name == "listTaskActivity" and is_first):
         path["task_id"] = CALLER.another_task(url)
-    elif name == "deleteOrganization" and ours:
+    elif name == "deleteOrganization" and "organization_id" in ours:
         path["organization_id"] = CALLER.another_team(url)
-    elif name in ENDING and path.get("user_id") in {who.ids["user_id"] for who in (CALLER, STRANGER, SUPERUSER)}:
+    elif name in OF_LEAVER and path.get("user_id") in {who.ids["user_id"] for who in (*CALLERS.values(), STRANGER)}:
         path["user_id"] = LEAVER.ids["user_id"]
-    elif name == "replaceUser" and is_valid(case, TestPhase.EXAMPLES, TestPhase.COVERAGE):
+    elif name == "resetTotp" and is_valid(case, TestPhase.EXAMPLES, TestPhase.COVERAGE, TestPhase.FUZZING):
+        GUARDED.guard(url)
+        path["user_id"] = GUARDED.ids["user_id"]
+    elif name == "replaceUser" and is_first:
         path["user_id"], case.body = CALLER.ids["user_id"], {"email": new_email()}
-    elif name in {"updateMember", "removeMember"} and (ours or is_valid(case, TestPhase.COVERAGE, TestPhase.EXAMPLES)):
+    elif name in {"updateMember", "removeMember"} and ("organization_id" in ours or is_first):
         path["organization_id"], path["user_id"] = CALLER.another_member(url)
+    elif name in {"getAccessToken", "revokeAccessToken"} and ("access_token_id" in ours or is_first):
+        path["access_token_id"] = CALLER.another_access_token(url)
+    else:
+        renew_membership(case, url)
+
+
+def renew_membership(case: Case[Any], url: str) -> None:
+    """Name an invitation or a team that was made just now, and have the stranger be put nowhere."""
+    name, path = name_of(case), case.path_parameters
+    is_first = is_valid(case, TestPhase.COVERAGE, TestPhase.EXAMPLES)
+    if name == "placeMember" and (is_first or STRANGER.ids.items() & path.items()):
+        path["organization_id"], path["user_id"] = SUPERUSER.another_team(url), CALLER.ids["user_id"]
+    elif name in {"acceptInvitation", "declineInvitation"} and (is_first or is_valid(case, TestPhase.FUZZING)):
+        _, invitation = SUPERUSER.another_invitation(url, user_id=CALLER.ids["user_id"])
+        path["invitation_id"] = invitation["id"]
+    elif name == "revokeInvitation" and is_first:
+        path["organization_id"], invitation = CALLER.another_invitation(url, email=new_email())
+        path["invitation_id"] = invitation["id"]
+    elif name == "inviteMember" and isinstance(case.body, dict):
+        if is_first:
+            path["organization_id"] = CALLER.another_team(url)
+        if case.body.get("user_id") == STRANGER.ids["user_id"]:
+            case.body = {**case.body, "user_id": str(uuid4())}  # the answer would name it
 
 
 @schemathesis.hook
@@ -161,7 +242,7 @@ def after_call(_context: HookContext, case: Case[Any], response: Response) -> No
         LEAVER.leave()
     elif done and name == "refreshTokens" and response.status_code == httpx.codes.OK:
         CALLER.go_on(response.json(), response.headers.get("set-cookie", []))
-    elif done and name in RENAMED:
+    elif name in RENAMED and response.status_code == httpx.codes.OK:
         CALLER.email = response.json()["email"]
     elif done and name == "changeMyPassword" and isinstance(case.body, dict):
         CALLER.password = str(case.body["new_password"])

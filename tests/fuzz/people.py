@@ -1,17 +1,24 @@
-"""Who takes part in the fuzzing: who calls, a superuser, a stranger, and those whose passwords are tried."""
+"""Who takes part in the fuzzing: who calls, a superuser, a stranger, and those whose passwords and codes are tried."""
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pyotp
+from aiosmtpd.controller import Controller
 from typing_extensions import override
+
+from tests.mail import Mailbox
 
 API = "/api/v1"
 PASSWORD = "nine lives of a lighthouse"
 KNOWN = ["ada@example.com", *(f"ada.{number}@example.com" for number in range(1, 6))]  # as in schemathesis.toml
 METRICS_TOKEN = "what monitoring sends"
 KNOWN_PASSWORD = "correct horse battery staple"
+RECENT = 300  # seconds for which a sign-in is surely one of the last 10 minutes
 
 
 class Account:
@@ -26,10 +33,11 @@ class Account:
         self.token: str | None = None
         self.refresh_token = ""
         self.ids: dict[str, str] = {}
+        self.since = 0.0
 
     def settle_in(self, url: str) -> None:
-        """Begin a session, unless one goes on."""
-        if self.token is None:
+        """Begin a session, unless one goes on that began recently."""
+        if self.token is None or time.monotonic() - self.since > RECENT:
             with httpx.Client(timeout=30, base_url=url) as http:
                 self.sign_in(http)
 
@@ -40,11 +48,12 @@ class Account:
             self.email, self.password = new_email(), PASSWORD
             register(http, self.email, self.password)
             answer = self.ask_in(http).raise_for_status()
-        tokens = answer.json()
+        tokens, self.since = answer.json(), time.monotonic()
         self.token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
         http.headers["Authorization"] = f"Bearer {self.token}"
         user = http.get(f"{API}/auth/me").raise_for_status().json()["id"]
         self.ids |= {"session_id": tokens["session_id"], "organization_id": make_team(http)}
+        self.ids |= {"access_token_id": an_access_token(http)}
         self.ids |= dict.fromkeys(("user_id", "actor_id", "target_id"), user)
 
     def ask_in(self, http: httpx.Client) -> httpx.Response:
@@ -56,27 +65,76 @@ class Account:
             by_cookie = "".join(cookies).partition("=")[2].partition(";")[0]
             self.refresh_token = tokens["refresh_token"] or by_cookie
 
+    def client(self, url: str) -> httpx.Client:
+        """What calls for the account, whose session goes on."""
+        self.settle_in(url)
+        return httpx.Client(timeout=30, base_url=url, headers={"Authorization": f"Bearer {self.token}"})
+
     def another_task(self, url: str) -> str:
         """The id of a task that was made just now."""
-        with httpx.Client(timeout=30, base_url=url, headers={"Authorization": f"Bearer {self.token}"}) as http:
+        with self.client(url) as http:
             return make_task(http)
 
     def another_team(self, url: str) -> str:
         """The id of a team that was made just now."""
-        with httpx.Client(timeout=30, base_url=url, headers={"Authorization": f"Bearer {self.token}"}) as http:
+        with self.client(url) as http:
             return make_team(http)
 
     def another_member(self, url: str) -> tuple[str, str]:
-        """The ids of a team that was made just now, and of somebody who was added to it."""
-        with httpx.Client(timeout=30, base_url=url, headers={"Authorization": f"Bearer {self.token}"}) as http:
+        """The ids of a team that was made just now, and of somebody who was put into it."""
+        team, user = self.another_team(url), SUPERUSER.ids["user_id"]
+        with SUPERUSER.client(url) as http:
+            http.put(f"{API}/organizations/{team}/members/{user}", json={}).raise_for_status()
+        return team, user
+
+    def another_access_token(self, url: str) -> str:
+        """The id of an access token that is not over."""
+        with self.client(url) as http:
+            return an_access_token(http)
+
+    def another_invitation(self, url: str, **to: str) -> tuple[str, dict[str, Any]]:
+        """The id of a team that was made just now, and an invitation to it."""
+        with self.client(url) as http:
             team = make_team(http)
-            user, by = SUPERUSER.ids["user_id"], {"Authorization": f"Bearer {SUPERUSER.token}"}
-            http.put(f"{API}/organizations/{team}/members/{user}", json={}, headers=by).raise_for_status()
-            return team, user
+            return team, http.post(f"{API}/organizations/{team}/invitations", json=to).raise_for_status().json()
+
+    def another_link(self, url: str, user_id: str) -> str:
+        """The token of a link that sets the password of a user."""
+        with self.client(url) as http:
+            return str(http.post(f"{API}/users/{user_id}/password-reset").raise_for_status().json()["token"])
 
     def leave(self) -> None:
         """The session is over: the next request begins another."""
         self.token = None
+
+
+class Guarded(Account):
+    """A user whose second factor comes and goes."""
+
+    def unguard(self, url: str) -> None:
+        """There is no second factor."""
+        with self.client(url) as http:
+            if http.delete(f"{API}/users/me/totp").status_code == httpx.codes.UNAUTHORIZED:
+                self.leave()
+
+    def begin(self, url: str) -> str:
+        """A second factor waits to be confirmed by this code."""
+        self.unguard(url)
+        with self.client(url) as http:
+            return pyotp.TOTP(http.post(f"{API}/users/me/totp").raise_for_status().json()["secret"]).now()
+
+    def guard(self, url: str) -> str:
+        """There is a second factor, and a code to recover by."""
+        code = self.begin(url)
+        with self.client(url) as http:
+            confirmed = http.post(f"{API}/users/me/totp/confirm", json={"code": code}).raise_for_status()
+        return str(confirmed.json()["recovery_codes"][0])
+
+    def challenge(self, url: str) -> dict[str, str]:
+        """A challenge and a code that meets it."""
+        code = self.guard(url)
+        with httpx.Client(timeout=30, base_url=url) as http:
+            return {"challenge": self.ask_in(http).json()["challenge"], "code": code}
 
 
 class Loner(Account):
@@ -102,6 +160,7 @@ class Stranger(Account):
         self.http.base_url = url
         self.sign_in(self.http)
         self.ids["task_id"] = make_task(self.http)
+        self.ids["invitation_id"] = self.another_invitation(url, email=new_email())[1]["id"]
         self.tasks = self.read()
 
     def come_first(self) -> None:
@@ -129,8 +188,29 @@ class Stranger(Account):
 
 
 def register(http: httpx.Client, email: str, password: str) -> None:
-    """The account exists afterwards, whoever made it."""
-    http.post(f"{API}/auth/register", json={"email": email, "password": password})
+    """The account exists afterwards, whoever made it: a server that has mail makes none before the address is known."""
+    with SUPERUSER.client(str(http.base_url)) as by:
+        by.post(f"{API}/users", json={"email": email, "password": password})
+
+
+def mailed_link(url: str) -> dict[str, str]:
+    """The token of a link that was mailed to somebody who registers, where the server has mail."""
+    if MAILBOX is None:
+        return {}
+    email, deadline = new_email(), time.monotonic() + 30
+    httpx.post(f"{url}{API}/auth/register", json={"email": email, "password": PASSWORD}).raise_for_status()
+    while email not in MAILBOX.recipients and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return {"token": MAILBOX.token_to(email)}
+
+
+def open_mailbox() -> Mailbox | None:
+    """What takes the mails of the server, if it has mail, at the port that __main__ tells."""
+    if "FUZZ_MAIL_PORT" not in os.environ:
+        return None
+    mailbox = Mailbox(int(os.environ["FUZZ_MAIL_PORT"]))
+    Controller(mailbox, hostname="127.0.0.1", port=mailbox.port).start()
+    return mailbox
 
 
 def make_task(http: httpx.Client) -> str:
@@ -142,10 +222,20 @@ def make_team(http: httpx.Client) -> str:
     return str(http.post(f"{API}/organizations", json=body).raise_for_status().json()["id"])
 
 
+def an_access_token(http: httpx.Client) -> str:
+    """The id of one: a new one, unless there are as many as an account may have."""
+    made = http.post(f"{API}/access-tokens", json={"name": "A program", "scopes": ["tasks:read"]})
+    if made.is_success:
+        return str(made.json()["id"])
+    return str(http.get(f"{API}/access-tokens").raise_for_status().json()["items"][0]["id"])
+
+
 def new_email() -> str:
     return f"{uuid4().hex}@fuzz.example"
 
 
 CALLER, STRANGER = Account(), Stranger()
 LEAVER = Loner()  # whose account is deleted again and again
+GUARDED = Guarded()
 SUPERUSER = Account("root@fuzz.example", "the lighthouse keeper's cat")  # as __main__ tells the server
+MAILBOX = open_mailbox()
