@@ -1956,46 +1956,8 @@ class MemberChange(BaseModel):
     """When the role last changed."""
 
 
-class Change(BaseModel):
-    """Something that changed."""
-
-    id: UUID
-    """The id of the change, the same however often it is read."""
-    type: ChangeType
-    occurred_at: AwareDatetime
-    """When it was written."""
-    organization_id: UUID | None
-    """The organization in which it happened; null where it concerns the caller alone."""
-    subject: ChangeSubject
-    version: Annotated[int | None, Field(ge=1)]
-    """The version that the subject has by it; of a deletion the one after its last; null where it concerns the caller alone and it ends."""
-    actor: ChangeActor
-    request_id: str | None
-    """The `X-Request-ID` of the request that did it, as in audit logs; null where it was none."""
-    data: TaskChange | OrganizationChange | MemberChange | None
-    """The subject as it was then, by `type`; null where it is no more."""
-
-
-class ChangePage(BaseModel):
-    """A page of changes."""
-
-    items: list[Change]
-    """The changes of this page, in order."""
-    next_cursor: str
-    """Where to go on, also when nothing came."""
-    has_more: bool
-    """Whether there is more at once."""
-
-
-class TaskActivityPage(BaseModel):
-    """A page of what happened to a task."""
-
-    items: list[Change]
-    """The changes of this page, newest first."""
-    next_cursor: str | None
-    """The `cursor` of the next page; null on the last one."""
-    has_more: bool
-    """Whether there is a next page."""
+ChangeData = TypeAliasType("ChangeData", TaskChange | OrganizationChange | MemberChange)
+"""The subject of a change as it was then."""
 
 
 class AuditLogPage(BaseModel):
@@ -2628,6 +2590,48 @@ class TaskPage(BaseModel):
     """Whether there is a next page."""
     total_count: Annotated[int | None, Field(ge=0)]
     """How many tasks all pages hold together; null unless `include_total` asks."""
+
+
+class Change(BaseModel):
+    """Something that changed."""
+
+    id: UUID
+    """The id of the change, the same however often it is read."""
+    type: ChangeType
+    occurred_at: AwareDatetime
+    """When it was written."""
+    organization_id: UUID | None
+    """The organization in which it happened; null where it concerns the caller alone."""
+    subject: ChangeSubject
+    version: Annotated[int | None, Field(ge=1)]
+    """The version that the subject has by it; of a deletion the one after its last; null where it concerns the caller alone and it ends."""
+    actor: ChangeActor
+    request_id: str | None
+    """The `X-Request-ID` of the request that did it, as in audit logs; null where it was none."""
+    data: ChangeData | None
+    """The subject as it was then, by `type`; null where it is no more."""
+
+
+class ChangePage(BaseModel):
+    """A page of changes."""
+
+    items: list[Change]
+    """The changes of this page, in order."""
+    next_cursor: str
+    """Where to go on, also when nothing came."""
+    has_more: bool
+    """Whether there is more at once."""
+
+
+class TaskActivityPage(BaseModel):
+    """A page of what happened to a task."""
+
+    items: list[Change]
+    """The changes of this page, newest first."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
+    has_more: bool
+    """Whether there is a next page."""
 
 
 class Export(BaseModel):

@@ -1079,32 +1079,6 @@ class InvalidHeader(Problem):
         super().__init__(code, detail, errors=errors)
 
 
-class RecentLoginNeeded(Problem):
-    """401: There is no access token, it is no good, or its owner signed in too long ago."""
-
-    status: ClassVar[int] = 401
-    codes = (
-        "authentication_required",
-        "invalid_token",
-        "token_expired",
-        "token_revoked",
-        "reauthentication_required",
-    )
-    types = PROBLEM_TYPES
-
-    def __init__(
-        self,
-        code: Literal[
-            "authentication_required", "invalid_token", "token_expired", "token_revoked", "reauthentication_required"
-        ],
-        detail: str | None = None,
-        *,
-        errors: Sequence[Fault] = (),
-        www_authenticate: str,
-    ) -> None:
-        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
-
-
 class InsufficientScope(Problem):
     """403: The access token lacks a scope, or the operation takes none."""
 
@@ -1234,6 +1208,32 @@ class CrossSiteOrInsufficientScope(Problem):
             errors=errors,
             headers=(*(() if www_authenticate is None else (("WWW-Authenticate", str(www_authenticate)),)),),
         )
+
+
+class RecentLoginNeeded(Problem):
+    """401: There is no access token, it is no good, or its owner signed in too long ago."""
+
+    status: ClassVar[int] = 401
+    codes = (
+        "authentication_required",
+        "invalid_token",
+        "token_expired",
+        "token_revoked",
+        "reauthentication_required",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal[
+            "authentication_required", "invalid_token", "token_expired", "token_revoked", "reauthentication_required"
+        ],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        www_authenticate: str,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, headers=(("WWW-Authenticate", str(www_authenticate)),))
 
 
 class NotProved(Problem):
@@ -2846,7 +2846,7 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
         The account that the access token belongs to.
 
         Source: GET /api/v1/auth/me
-        Raises: InvalidHeader, RecentLoginNeeded, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        Raises: InvalidHeader, Unauthorized, InsufficientScope, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -4967,7 +4967,7 @@ OPERATIONS: tuple[Operation, ...] = (
         not_modified=True,
         problems=(
             InvalidHeader,
-            RecentLoginNeeded,
+            Unauthorized,
             InsufficientScope,
             RequestTimeout,
             UriTooLong,
