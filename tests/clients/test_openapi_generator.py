@@ -123,8 +123,8 @@ def check_names(name: str, folder: Path) -> None:
 
 
 def is_model(rule: dict[str, object]) -> bool:
-    """Whether the schema is an object or an enumeration; others are the types of their language."""
-    return rule.get("type") == "object" or "allOf" in rule or "enum" in rule
+    """Whether the schema is an object, one of several, or an enumeration; others are the types of their language."""
+    return rule.get("type") == "object" or not rule.keys().isdisjoint({"allOf", "oneOf", "enum"})
 
 
 def plain(name: str) -> str:

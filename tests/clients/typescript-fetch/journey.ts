@@ -34,6 +34,7 @@ async function tasks(): Promise<Task[]> {
 
 const person = { email: `${randomUUID()}@example.com`, password: "nine lives of a lighthouse" };
 const registered = await auth.registerUser({ userRegister: person });
+assert(registered);
 assert.equal(registered.email, person.email);
 const again = await refused(auth.registerUser({ userRegister: person }), AccountConflictProblemFromJSON);
 assert.equal(again.code, "email_already_registered");
