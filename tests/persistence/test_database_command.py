@@ -386,7 +386,7 @@ async def test_rows_are_replaced_only_when_told(fresh_url: str, server: Server, 
         kept = await rows_of(url)
         replaced = await other.types("restore", "--replace", folder / "file")
 
-        assert refused.refusal == "The database has rows in audit_logs: `restore --replace` removes them"
+        assert refused.refusal == "The database has rows in users: `restore --replace` removes them"
         assert kept == before
         assert replaced.status == 0
         assert await rows_of(url) == await rows_of(fresh_url)

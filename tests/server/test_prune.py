@@ -135,9 +135,12 @@ async def test_an_operator_reads_a_line_for_each_table(
         ["access_tokens", "0", "rows", "deleted"],
         ["login_throttle", "0", "rows", "deleted"],
         ["idempotency_keys", "0", "rows", "deleted"],
+        ["registrations", "0", "rows", "deleted"],
+        ["invitations", "0", "rows", "deleted"],
         ["one_time_tokens", "0", "rows", "deleted"],
         ["audit_logs", "0", "rows", "deleted"],
         ["deleted_identities", "0", "rows", "deleted"],
+        ["events", "0", "days", "dropped"],
     ]
 
 
