@@ -1018,10 +1018,10 @@ class AccessTokenCreate(BaseModel):
     name: AccessTokenName
     scopes: Annotated[list[AccessTokenScope], Field(max_length=15, min_length=1)]
     """What it may do."""
-    organization_id: UUID | None = None
-    """The organization that it sees, of those of the caller; null: all of them."""
-    expires_in_days: Annotated[int, Field(ge=1, le=365)] = 90
-    """In how many days it ends."""
+    organization_id: UUID | MISSING = MISSING
+    """The organization that it sees, of those of the caller; left out, all of them."""
+    expires_in_days: Annotated[int | MISSING, Field(ge=1, le=365)] = MISSING
+    """In how many days it ends; left out, in 90."""
 
 
 class AccessToken(BaseModel):

@@ -934,14 +934,14 @@ class InvalidCredentials(Problem):
 
     status: ClassVar[int] = 401
     codes = (
-        "mfa_required",
         "invalid_credentials",
+        "mfa_required",
     )
     types = PROBLEM_TYPES
 
     def __init__(
         self,
-        code: Literal["mfa_required", "invalid_credentials"],
+        code: Literal["invalid_credentials", "mfa_required"],
         detail: str | None = None,
         *,
         errors: Sequence[Fault] = (),

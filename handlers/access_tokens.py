@@ -28,6 +28,7 @@ from persistence.queries.accounts.access_tokens import NewToken
 
 PATH = "/api/v1/access-tokens"
 MOST = 100  # that live, of an account
+LIFE = 90  # days, where the caller names none
 SUCCESS = AuditOutcome.success
 
 
@@ -55,10 +56,10 @@ def new_token(call: Call, body: models.AccessTokenCreate) -> tuple[str, NewToken
     return token, NewToken(
         id=token_id,
         name=body.name,
-        scopes=[scope.value for scope in body.scopes],
+        scopes=[scope.value for scope in dict.fromkeys(body.scopes)],
         secret_hash=secret_hash,
-        expires_at=call.now + timedelta(days=body.expires_in_days),
-        organization_id=MISSING if body.organization_id is None else body.organization_id,
+        expires_at=call.now + timedelta(days=LIFE if body.expires_in_days is MISSING else body.expires_in_days),
+        organization_id=body.organization_id,
     )
 
 
@@ -68,7 +69,7 @@ def demand_sense(body: models.AccessTokenCreate, *, is_superuser: bool) -> None:
         return
     if not is_superuser:
         raise Forbidden("permission_denied", "Only superusers make access tokens with the scope `admin`.")
-    if body.organization_id is not None:
+    if body.organization_id is not MISSING:
         raise Forbidden("permission_denied", "The scope `admin` is for no organization alone.")
 
 

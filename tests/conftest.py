@@ -175,13 +175,21 @@ async def connection(database_url: str) -> AsyncIterator[Connection]:
     await connection.close()
 
 
+@pytest.fixture(scope="session")
+def bench(connection: Connection) -> Bench:
+    """What all tests of this worker, and the application that they share, take turns at."""
+    return Bench(connection)
+
+
 @pytest.fixture
-async def db(connection: Connection) -> AsyncIterator[Bench]:
+async def db(bench: Bench) -> AsyncIterator[Bench]:
     """The database of this test."""
-    outer = connection.transaction()
-    await outer.start()
-    yield Bench(connection)
-    await outer.rollback()
+    outer = bench.connection.transaction()
+    async with bench.turn:
+        await outer.start()
+    yield bench
+    async with bench.turn:
+        await outer.rollback()
 
 
 @pytest.fixture

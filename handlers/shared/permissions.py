@@ -62,6 +62,8 @@ OPERATIONS: dict[str, Action] = {
     "bulkUpdateUsers": Action.administer_users,
     "deleteUser": Action.administer_users,
     "unlockUser": Action.administer_users,
+    "createPasswordReset": Action.administer_users,
+    "resetTotp": Action.administer_users,
     "listUserSessions": Action.administer_users,
     "revokeUserSessions": Action.administer_users,
 }

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from asyncpg import Connection
 from pydantic import MISSING
 
 from persistence.authorization import Caller
@@ -37,9 +36,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def served(settings: Settings, connection: Connection) -> AsyncIterator[ApiClient]:
+async def served(settings: Settings, bench: Bench) -> AsyncIterator[ApiClient]:
     """A client of the one application that all tests share. Its statements run in the transaction of the test."""
-    async with serving(settings, Bench(connection)) as client:
+    async with serving(settings, bench) as client:
         yield client
 
 

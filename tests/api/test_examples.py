@@ -14,7 +14,6 @@ from uuid import UUID
 
 import pyotp
 import pytest
-from asyncpg import Connection
 from passlib.hash import bcrypt_sha256
 from pydantic import SecretStr
 
@@ -137,11 +136,9 @@ def body_of(operation: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def monitored(settings: Settings, connection: Connection) -> AsyncIterator[ApiClient]:
+async def monitored(settings: Settings, bench: Bench) -> AsyncIterator[ApiClient]:
     """A client of an application that has a token for monitoring, upon the database of the test."""
-    async with serving(
-        settings.model_copy(update={"metrics_token": SecretStr(METRICS_TOKEN)}), Bench(connection)
-    ) as client:
+    async with serving(settings.model_copy(update={"metrics_token": SecretStr(METRICS_TOKEN)}), bench) as client:
         yield client
 
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from asyncpg import Connection
 
 from persistence.tables import ExternalIdentity
 from scripts.permissions import (
@@ -67,7 +66,7 @@ OF_INVITED = {"acceptInvitation", "declineInvitation", "redeemInvitation"}
 
 
 @pytest.fixture(scope="session")
-async def hybrid(connection: Connection) -> AsyncIterator[ApiClient]:
+async def hybrid(bench: Bench) -> AsyncIterator[ApiClient]:
     """A client of an application that takes the tokens of another issuer, too."""
     settings = load(
         environment="staging",
@@ -78,7 +77,7 @@ async def hybrid(connection: Connection) -> AsyncIterator[ApiClient]:
         response_check_rate=1,
         log_level="error",
     )
-    async with serving(settings, Bench(connection)) as client:
+    async with serving(settings, bench) as client:
         yield client
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from asyncpg import Connection, Record
+from asyncpg import Record
 
 from persistence.engine.pool import Database
 from server.settings.settings import Settings
@@ -41,8 +41,8 @@ class Counted:
 
 
 @pytest.fixture
-async def counted(connection: Connection, db: Bench) -> Counted:
-    return Counted(Bench(connection))
+async def counted(db: Bench) -> Counted:
+    return Counted(db)
 
 
 @pytest.fixture
