@@ -43,6 +43,26 @@ SIGN_IN_AGAIN = """const signed = await fetch("/api/v1/auth/login", {
 const { access_token } = await signed.json();
 answer = await send({ Authorization: `Bearer ${access_token}` });"""
 SAY = "say(problem.detail);"
+PROVE = """await fetch("/api/v1/auth/reauthenticate", {
+  method: "POST",
+  headers: { ...headers, "Content-Type": "application/json" },
+  body: JSON.stringify({ password }), // or { code }
+});
+answer = await send();"""
+CODE = """const signed = await fetch("/api/v1/auth/login/totp", {
+  method: "POST",
+  credentials: "include",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({ challenge: problem.challenge, code, token_transport: "cookie" }),
+});"""
+ENROL = """const begun = await fetch("/api/v1/users/me/totp", { method: "POST", headers });
+const { url } = await begun.json(); // show it as a QR code, and ask for what the app says
+await fetch("/api/v1/users/me/totp/confirm", {
+  method: "POST",
+  headers: { ...headers, "Content-Type": "application/json" },
+  body: JSON.stringify({ code }),
+});
+answer = await send();"""
 TAKEN = """const field = document.querySelector("[name=FIELD]");
 field.setCustomValidity(problem.detail);
 field.reportValidity();"""
@@ -95,8 +115,26 @@ const renew = () =>
   }));""",
     ),
     "reauthentication_required": Remedy(
-        "Ask for the password again, sign in with it, and repeat the request within 10 minutes.", SIGN_IN_AGAIN
+        "Ask for the password again, or for a code, prove it, and repeat the request within 10 minutes.", PROVE
     ),
+    "mfa_required": Remedy("Ask for a code of the app, or one to recover by, and send it with the challenge.", CODE),
+    "invalid_challenge": Remedy("Show the form to sign in: it takes e-mail and password once more.", "signIn();"),
+    "invalid_code": Remedy("Say so beside the form, and wait for the next code: each is accepted once.", SAY),
+    "wrong_code": Remedy("Say so beside the form, and wait for the next code: each is accepted once.", SAY),
+    "mfa_enrolment_required": Remedy("Have a second factor made, and repeat the request.", ENROL),
+    "mfa_enabled": Remedy("Take the second factor away first, and begin another one then.", SAY),
+    "mfa_not_enabled": Remedy("Offer to make one: there is none to take away.", SAY),
+    "mfa_not_begun": Remedy("Begin a second factor, show it as a QR code, and confirm it by a code of the app.", ENROL),
+    "invalid_link": Remedy(
+        "Say that the link is used up, and offer another one.",
+        """await fetch("/api/v1/auth/password-reset", {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({ email }),
+});
+say("If there is such an account, a new link is on its way.");""",
+    ),
+    "no_email": Remedy("Give the account an e-mail address first.", SAY),
     "wrong_password": Remedy("Ask for the current password again; the session goes on.", SAY),
     "https_required": Remedy(
         "Send it to the same address with `https`. Change what secrets were sent, for they may have been read.",

@@ -16,6 +16,9 @@ ANOTHER = "a heron counts the tram stops"
 ELSEWHERE = {  # what the example of the contract leaves no entry of
     "refreshTokens",  # a token that comes twice is written down
     "bulkUpdateUsers",  # it names nobody who is there
+    "verifyEmail",  # the link is of nobody
+    "requestEmailVerification",  # which changes nothing, and sends a link
+    "requestPasswordReset",
 }
 CHANGES = {
     cell.operation.id: cell

@@ -24,7 +24,7 @@ DIGITS = "7" * 5_000
 CONDITIONS = {"If-Match", "If-None-Match"}
 COUNT = """SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM sessions), (SELECT count(*) FROM organizations),
     (SELECT array_agg((id, title, version)::text) FROM tasks)"""
-KINDS = {"integer": int, "string": str, "boolean": bool, "array": list}  # of JSON, as Python has them
+KINDS = {"integer": int | float, "string": str, "boolean": bool, "array": list}  # of JSON, as Python has them
 
 
 @pytest.fixture

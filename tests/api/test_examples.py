@@ -36,6 +36,7 @@ BY_SUPERUSERS = {
 BEFORE_ADA = {"registerUser", "createUser"}  # which make those whom the others find
 BY_COOKIE = {("refreshTokens", "cookie")}
 OF_FACTORS = dict.fromkeys(("completeLogin", "reauthenticate", "deleteTotp", "createRecoveryCodes", "resetTotp"), NOW)
+NO_MAIL = {"requestEmailVerification": 404}  # this server mails nothing
 BEGUN = {"confirmTotp": None}
 """Operations upon a second factor, and when that was confirmed."""
 RECOVERY_CODE = DOCUMENT["paths"]["/api/v1/auth/login/totp"]["post"]["requestBody"]["content"]["application/json"][
@@ -104,7 +105,12 @@ async def people(make: Factory, example: Example) -> World:
     )
     await make.user(email=body_of("registerUser")["email"])
     await make.session(ada.id, id=UUID(PATHS["session_id"]))
-    await make.one_time_token(ada.id, token=body_of("resetPassword")["token"])
+    if example.operation.id == "verifyEmail":
+        address = {"purpose": "email_verification", "email": login["email"]}
+        await make.one_time_token(ada.id, token=body_of("verifyEmail")["token"], **address)
+    else:
+        await make.one_time_token(ada.id, token=body_of("resetPassword")["token"])
+    await make.access_token(ada.id, "tasks:read", id=UUID(PATHS["access_token_id"]))
     if example.operation.id in (factors := OF_FACTORS | BEGUN):
         await make.second_factor(ada.id, SECRET, confirmed_at=factors[example.operation.id])
     challenge, bound_to = body_of("completeLogin")["challenge"], hash_token(hashed(login["password"]))
@@ -181,6 +187,7 @@ async def test_an_example_is_answered_as_documented(
 ) -> None:
     operation, world = example.operation, await people(make, example)
     path, success = re.sub(r"\{(\w+)\}", lambda name: PATHS[name[1]], operation.path), min(operation.answers)
+    success = NO_MAIL.get(operation.id, success)
     query = {name: one["example"] for name, one in operation.parameters.items() if is_needed(one)}
 
     answer = await monitored.send(
