@@ -257,14 +257,14 @@ async def test_a_newcomer_makes_an_account_and_signs_out(window: Window) -> None
     page, email = window.page, f"newcomer-{next(NUMBERS)}@example.com"
 
     await page.get_by_label("E-mail").fill(email)
-    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("textbox", name="Password").fill(PASSWORD)
     await page.get_by_role("button", name="Create an account", exact=True).click()
     await expect(page.get_by_text(f"Signed in as {email}.")).to_be_visible()
     await expect(page.locator(".auth-wrapper > .authorize.locked")).to_be_visible()
     await page.get_by_role("button", name="Sign out").click()
 
     await expect(page.locator(".auth-wrapper > .authorize.unlocked")).to_be_visible()
-    await expect(page.get_by_label("Password")).to_have_value("")
+    await expect(page.get_by_role("textbox", name="Password")).to_have_value("")
     assert window.faults == []
 
 
@@ -294,7 +294,7 @@ async def test_a_browser_finds_its_way_from_the_root(window: Window) -> None:
 async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
     """Use the form above the operations, and Enter."""
     await page.get_by_label("E-mail").fill(email)
-    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("textbox", name="Password").fill(password)
     await page.keyboard.press("Enter")
 
 
