@@ -48,6 +48,7 @@ OF_OTHERS = {
 
 
 MADE_BY_READERS = {
+    "invitation.json",
     "authenticators.py",
     "docket/contract",
     "museum.yaml",
