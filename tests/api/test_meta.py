@@ -1,6 +1,7 @@
 """The API about itself, and what holds for every path: methods, slashes, request ids, headers."""
 
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,8 +42,7 @@ def methods_of(path: str) -> set[str]:
 
 def whole(path: str, **ids: UUID) -> str:
     """The path as the client takes it; what it names is nothing, but for these ids."""
-    nothing = ("task_id", "audit_log_id", "session_id", "access_token_id", "user_id", "organization_id")
-    named = {name: uuid4() for name in nothing} | {"code": "not_found"} | ids
+    named = defaultdict(uuid4, {"code": "not_found", **ids})
     return "/" + re.sub(r"\{(\w+)\}", lambda found: str(named[found[1]]), path)
 
 
