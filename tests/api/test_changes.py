@@ -62,6 +62,16 @@ class Follower:
         return [item["type"] for item in await self.told()]
 
 
+async def settle(db: Pool) -> None:
+    """Wait until what was made before is told no later than this: older transactions keep it back."""
+    [made] = await db.fetch("SELECT pg_current_xact_id()::text::bigint", [])
+    async with asyncio.timeout(60):
+        oldest = made
+        while oldest[0] <= made[0]:
+            await asyncio.sleep(0.05)
+            [oldest] = await db.fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint", [])
+
+
 async def test_a_follower_is_told_what_a_task_went_through(client: ApiClient, fresh: Pool) -> None:
     ada = await Factory(fresh).user(full_name="Ada Lovelace")
     own = client.as_(ada).with_headers(X_Request_ID="the-request")
@@ -144,6 +154,7 @@ async def test_a_task_that_moves_is_told_to_each_as_it_sees_it(client: ApiClient
     ada, bob, eve = [await make.user() for _ in range(3)]
     here, there = await make.team(owner=ada, admin=bob), await make.team(owner=ada, admin=eve)
     task = await make.task(here, ada)
+    await settle(fresh)
     people = {who: await Follower(client.as_(who)).begin() for who in (ada, bob, eve)}
     only = await Follower(client.as_(ada), organization_id=str(here)).begin()
 
@@ -162,6 +173,7 @@ async def test_a_deleted_team_ends_with_one_change_for_each_member(client: ApiCl
     make = Factory(fresh)
     team, people = await make.organization({"ada": "owner", "bob": "member"})
     await make.task(team, people["ada"])
+    await settle(fresh)
     followers = [await Follower(client.as_(who)).begin() for who in people.values()]
 
     await client.as_(people["ada"]).delete(f"/organizations/{team}")
