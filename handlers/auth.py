@@ -17,7 +17,6 @@ from generated.operations import (
     GetCurrentUser200,
     InvalidCredentials,
     IssueToken200,
-    LinkRefused,
     ListSessions200,
     Login200,
     LoginNotCompleted,
@@ -278,11 +277,10 @@ async def request_password_reset(call: PublicCall, /, *, body: models.PasswordRe
 async def reset_password(call: PublicCall, /, *, body: models.PasswordReset) -> ResetPassword204:
     found = await links.find_link(call, body.token, "password_reset")
     owner = await users.find_owner(call.db, found.user_id)
-    if owner is None:  # deleted since
-        raise LinkRefused("invalid_link")
-    names = [name for name in (owner.username, owner.full_name) if name is not None]
+    known = (None, None, None) if owner is None else (owner.email, owner.username, owner.full_name)  # its link is gone
+    names = [name for name in known[1:] if name is not None]
     try:
-        await call.passwords.check(body.password, email=owner.email or "", names=names)
+        await call.passwords.check(body.password, email=known[0] or "", names=names)
     except password_strength.PasswordRefused as refusal:
         raise PasswordRefused(refusal.code, refusal.detail) from None
     hashed = await call.passwords.hash(body.password)

@@ -11,6 +11,7 @@ from persistence.engine.pool import Pool
 from persistence.queries import event_log
 from server.settings.settings import Settings
 from tests.api.conftest import serving
+from tests.api.test_access_tokens import made
 from tests.client import Answer, ApiClient
 from tests.factories import Factory
 
@@ -278,3 +279,22 @@ async def test_the_activity_of_a_task_is_that_where_it_is_since_it_came(client: 
     assert (first["has_more"], last["has_more"], last["next_cursor"]) == (True, False, None)
     assert "A secret" not in str(items)
     assert len((await client.as_(root).get(path))["items"]) == 3
+
+
+async def test_an_access_token_for_a_team_is_told_nothing_of_its_owner_alone(client: ApiClient, fresh: Pool) -> None:
+    make = Factory(fresh)
+    ada, bob = await make.user(), await make.user()
+    team, left = await make.team(owner=ada), await make.team(owner=bob, member=ada)
+    token = await made(client, ada, scopes=["changes:read", "tasks:write"], organization_id=str(team))
+    follower = await Follower(client.with_headers(Authorization=f"Bearer {token['token']}")).begin()
+    own = await Follower(client.as_(ada)).begin()
+
+    await client.as_(bob).delete(f"/organizations/{left}/members/{ada.id}")
+    task = (await client.as_(ada).post("/tasks", {"title": "A task", "organization_id": str(team)}))["id"]
+
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(60):
+        while not seen or seen[-1]["subject"]["id"] != task:
+            seen += (await follower.page(wait=5))["items"]
+    assert "organization.left" in await own.types()
+    assert {one["organization_id"] for one in seen} == {str(team)}
