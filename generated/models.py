@@ -1530,7 +1530,7 @@ class InvitationRole(StrEnum):
 
 
 class InvitationCreate(BaseModel):
-    """Whom to invite, and as what: either `email` or `user_id` is sent."""
+    """Who is invited, and as what: either `email` or `user_id` is sent."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -1892,7 +1892,7 @@ class ChangeActor(BaseModel):
 
 
 class TaskChange(BaseModel):
-    """A task as it was then. It is a `Task` without its `author`, of whom `user_id` tells."""
+    """A task as it was then. It is a `Task` without its `author`; `user_id` names that user."""
 
     id: UUID
     """The id of the task."""

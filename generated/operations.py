@@ -1974,7 +1974,7 @@ class RegisterUser201(Result):
 
 @dataclass(slots=True, kw_only=True)
 class RegisterUser202(Result):
-    """Where the server has mail: a mail was sent to the address, whoever has it. What it says is told to no one else."""
+    """Where the server has mail: a mail was sent to the address, also where another account has it. What it says is told to no one else."""
 
     status: ClassVar[int] = 202
 
@@ -3439,7 +3439,7 @@ class InvitationsOperations(Protocol[Call_contra]):
 
         Somebody is a member only after saying yes. Name an e-mail address or the id of a user, who need not have an account: the answer
         is the same whether there is one. The role is `member` when none is sent; owners are made of those who are members. An
-        invitation is open for 14 days; whom you remove or make a mere member takes the own open invitations along.
+        invitation is open for 14 days; the open invitations of an admin end when you remove that admin or make it a mere member.
 
         Who has an account with that id, or with that address and `email_verified`, finds the invitation in `listInvitations`. Where
         the server has mail, it is mailed with a link; where it has none, the answer to an address has the `url`, once, to be handed on.
@@ -3497,7 +3497,7 @@ class InvitationsOperations(Protocol[Call_contra]):
     ) -> RedeemInvitation201:
         """Accept an invitation by its link.
 
-        The caller becomes a member of the team, whatever the address is that was invited: who has the link is whom the inviter means.
+        The caller becomes a member of the team, whatever the address is that was invited: the link is the invitation.
         An invitation of a user by id is for that user alone. A link that the server mailed also verifies the address, if the account
         has it. A link works once.
 
@@ -3588,7 +3588,7 @@ class ProfileOperations(Protocol[Call_contra]):
         cannot send `null` has `replaceUser`. A patch that changes nothing
         leaves `version` and `ETag` alone. Another e-mail address or username needs a sign-in of the last
         10 minutes (`reauthentication_required`); another e-mail address also ends all other sessions. Where the server has mail,
-        another e-mail address answers `202` without a body, whoever has it: it is that of the account when the link is followed
+        another e-mail address answers `202` without a body, also where another account has it: it is that of the account when the link is followed
         that is mailed there (`verifyEmail`), and all sessions end then.
 
         Source: PATCH /api/v1/users/me
@@ -3750,7 +3750,7 @@ class UsersOperations(Protocol[Call_contra]):
         """Create a user.
 
         Makes an account and its personal organization, by the rules of `registerUser`. `is_active` is true and
-        `is_superuser` false when they are not sent. Without a `password` nobody signs in yet: where the server has mail, the
+        `is_superuser` false when they are not sent. Without a `password` the account cannot sign in yet: where the server has mail, the
         address gets a link that sets one, once, within 30 minutes; `createPasswordReset` makes another.
 
         Source: POST /api/v1/users
@@ -3933,7 +3933,7 @@ class UsersOperations(Protocol[Call_contra]):
     ) -> CreatePasswordReset201:
         """Make a link that sets a password.
 
-        For somebody who has lost the password: hand the `url` over in a way that nobody else reads. It leads to the front end
+        For somebody who has lost the password: hand the `url` over in a way that no one else can read. It leads to the front end
         (`PUBLIC_URL`), which sends `resetPassword` the token behind the `#`. Both are told here once. The link works once, within
         30 minutes; the password of before works until then. Needs a sign-in of the last 10 minutes. Links for superusers say
         `of_superuser` in their audit log.

@@ -45,7 +45,7 @@ from persistence.engine import keyset
 from persistence.engine.causes import tell_cause
 from persistence.engine.keyset import After, Item, Order, Page
 from persistence.engine.statements import PgType, Rows, Sql, typed, when
-from persistence.tables import AccessToken, Member, Organization, Row, Session, User
+from persistence.tables import AccessToken, Event, Member, Organization, Row, Session, User
 
 M = TypeVar("M")
 Roles: TypeAlias = tuple[str, ...]
@@ -166,7 +166,7 @@ def program(by: Caller, *, changes: bool) -> CTE:
     return account.where(*theirs, *live, has_scopes).cte("me")
 
 
-def in_reach(organization_id: Any, by: Caller) -> ColumnElement[bool]:
+def in_reach(organization_id: ColumnElement[UUID] | InstrumentedAttribute[UUID], by: Caller) -> ColumnElement[bool]:
     """True, but for an access token that is for another organization."""
     if by.token_id is MISSING:
         return true()
@@ -184,10 +184,10 @@ def followed(by: Caller, caller: CTE, organization_id: UUID | MISSING) -> CTE:
 
 def concerns_alone(by: Caller) -> ColumnElement[bool]:
     """Whether the caller is told what concerns it alone: not by an access token that is for one organization."""
-    return in_reach(null(), by)
+    return in_reach(type_coerce(null(), Member.organization_id.type), by)
 
 
-def heard(event: Any, feeds: Any, first_seq: ColumnElement[int]) -> ColumnElement[bool]:
+def heard(event: type[Event], feeds: FromClause, first_seq: ColumnElement[int]) -> ColumnElement[bool]:
     """True for the events of this epoch that were not committed when the reader of the feed joined."""
     transaction = cast(cast(event.transaction, Text), PgType("xid8"))
     before = func.pg_visible_in_snapshot(transaction, cast(feeds.c.joined_after, PgType("pg_snapshot")))

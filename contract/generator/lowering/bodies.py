@@ -1,6 +1,6 @@
 """What a request body can need that its schema allows, and how many bytes of it are read."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from contract.generator.reading.document import Node, Refused, child, resolve
 from contract.parsing import DEEPEST, LARGE_BODY, LARGEST_BODY, MOST_VALUES, USUAL_BODY
@@ -9,6 +9,10 @@ CHARACTER = 12  # bytes: an escape of each half of a pair, or percent-encoded UT
 NUMBER = 32
 LITERAL = 5  # false
 FORMATS = {"uuid": 36, "date": 10, "date-time": 40, "ipv4": 15, "ipv6": 45}  # characters of a text without a maxLength
+
+
+Schema: TypeAlias = Node | bool
+"""True takes anything, false nothing."""
 
 
 class Need(NamedTuple):
@@ -45,9 +49,9 @@ def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: 
     return given, told
 
 
-def needed(document: Node, schema: Any, pointer: str, inside: tuple[str, ...]) -> Need:
+def needed(document: Node, schema: Schema, pointer: str, inside: tuple[str, ...]) -> Need:
     """What a value of the schema can need."""
-    if isinstance(schema, bool):  # anything, or nothing
+    if isinstance(schema, bool):
         return ENDLESS
     node, pointer = resolve(document, schema, pointer)
     if pointer in inside:
