@@ -2894,8 +2894,9 @@ class AuthOperations(Protocol[Public_contra, Optional_contra, Call_contra]):
     ) -> LogoutAll204:
         """End all sessions.
 
-        Ends every session of the account, this one too, and clears the cookie `__Host-refresh`. This needs a sign-in of the last
-        10 minutes (`reauthentication_required`); `logout` needs none.
+        Ends every session of the account, this one too, and clears the cookie `__Host-refresh`. Links that set a password or another
+        address end, too, and sign-ins that wait for a code. This needs a sign-in of the last 10 minutes
+        (`reauthentication_required`); `logout` needs none.
 
         Source: POST /api/v1/auth/logout-all
         Raises: RecentLoginNeeded, InsufficientScope, FeatureDisabled, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
@@ -3883,8 +3884,9 @@ class UsersOperations(Protocol[Call_contra]):
     ) -> RevokeUserSessions204:
         """End the sessions of a user.
 
-        All of them, at once; no token of another issuer counts any more that was issued until now. The account stays
-        active; its owner may sign in again.
+        All of them, at once, with the access tokens, the links that set a password or another address, and the sign-ins that wait for
+        a code; no token of another issuer counts any more that was issued until now. The account stays active; its owner may sign in
+        again.
 
         Source: DELETE /api/v1/users/{user_id}/sessions
         Raises: RecentLoginNeeded, Forbidden, NotFound, RequestTimeout, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.

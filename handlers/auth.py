@@ -222,7 +222,9 @@ def named_sessions(call: Call) -> set[tuple[UUID, UUID]]:
 async def logout_all(call: Call, /) -> LogoutAll204:
     async with call.db.transaction() as db:
         await demand_recent_sign_in(call, db)
+        await users.lock(db, call.caller.id)
         await sessions.revoke_all(db, by=call.caller, reason="logout_all")
+        await one_time_tokens.end_ways_in(db, call.caller.id)
         await record(db, call, AuditAction.auth_logout_all, SUCCESS, target=audit_trail.user(call.caller.id))
     return LogoutAll204(set_cookie=refresh_cookie.clear_refresh())
 

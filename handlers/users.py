@@ -209,6 +209,7 @@ async def revoke_user_sessions(call: Call, /, *, user_id: UUID) -> RevokeUserSes
         await demand_recent_sign_in(call, db)
         await sessions.end_all(db, user_id, now=call.now, reason="revoked_by_superuser")
         await access_tokens.end_all(db, user_id, now=call.now, reason="revoked_by_superuser")
+        await one_time_tokens.end_ways_in(db, user_id)
         await users.revoke_tokens(db, user_id, now=call.now)
         await record(db, call, ended, AuditOutcome.success, target=audit_trail.user(user_id))
     return RevokeUserSessions204()

@@ -39,6 +39,7 @@ async def erase(call: Call, db: Database, user: models.User, superusers: frozens
     await lockout.forget_passwords(call.process.keys, db, user.id)
     await lockout.forget_codes(call.process.keys, db, user.id)
     await invitations.forget(db, user.id)
+    await invitations.revoke_all_of(db, user.id)
     await event_log.forget_feed(db, user.id)
     await organizations.delete(db, user.id)
     await deletions.delete(db, user.id)

@@ -18,6 +18,7 @@ from handlers.shared.preconditions import versions
 from handlers.shared.time_zones import demand_zone
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
 from persistence.engine.pool import Database
+from persistence.queries import invitations
 from persistence.queries.accounts import access_tokens, one_time_tokens, sessions, users
 from persistence.queries.accounts.users import Changes, Held, key, words
 
@@ -48,12 +49,12 @@ async def change(
         if not changed:
             return held.user
         await call.count_changes(changed)
+        if takes_away and await is_last_superuser(call, db, held.user, superusers):
+            raise UserConflict("last_superuser", "This is the only active superuser.")
         if "email" in changed and is_mailed(call, user_id, patch):
             await post(db, call, "email_change", str(patch.email), subject_id=user_id)
             await change_rest(call, db, held.user, patch)
             return None
-        if takes_away and await is_last_superuser(call, db, held.user, superusers):
-            raise UserConflict("last_superuser", "This is the only active superuser.")
         user = await users.update(db, user_id, changes(held.user, patch))
         if "email" in changed or patch.is_active is False:
             reason = "email_changed" if "email" in changed else "deactivated"
@@ -62,6 +63,7 @@ async def change(
         if patch.is_active is False:
             await access_tokens.end_all(db, user_id, now=call.now, reason="deactivated")
             await users.revoke_tokens(db, user_id, now=call.now)
+            await invitations.revoke_all_of(db, user_id)
         updated, target = AuditAction.user_updated, audit_trail.user(user_id)
         await record(db, call, updated, AuditOutcome.success, target=target, changes=changed)
     return user

@@ -13,7 +13,7 @@ from sqlalchemy import update as update_of
 
 from generated import models
 from generated.models import InvitationRole
-from persistence.authorization import Caller, NotVisible, SessionOver, listed, listed_in, listed_mine, me
+from persistence.authorization import Caller, NotVisible, SessionOver, in_reach, listed, listed_in, listed_mine, me
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Rows, Sql, one, query, typed
 from persistence.tables import Invitation, Member, Organization, User
@@ -104,7 +104,8 @@ def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     place = func.json_build_object("id", Organization.id, "name", Organization.name).label("organization")
     told = Invitation.id, place, Invitation.role, INVITED_BY, Invitation.created_at, Invitation.expires_at
     rows = select(*told).join(Organization, Organization.id == Invitation.organization_id)
-    rows = rows.outerjoin(User, User.id == Invitation.invited_by).where(to(by))
+    rows = rows.outerjoin(User, User.id == Invitation.invited_by)
+    rows = rows.where(to(by), in_reach(Invitation.organization_id, by))
     return listed_mine(rows, Invitation.id, by=by, order=NEWEST_FIRST, after=after, limit=limit)
 
 
@@ -198,6 +199,12 @@ def revoke_of(organization_id: UUID, user_id: UUID) -> Sql:
 def forget(user_id: UUID) -> Sql:
     """End what invites a user whose account is deleted."""
     return delete_from(Invitation).where(Invitation.user_id == user_id)
+
+
+@query(lambda _: None)
+def revoke_all_of(user_id: UUID) -> Sql:
+    """End what a user has invited anywhere, whose account is deactivated or deleted."""
+    return delete_from(Invitation).where(Invitation.invited_by == user_id)
 
 
 @dataclass(frozen=True, slots=True)

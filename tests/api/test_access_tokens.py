@@ -189,6 +189,18 @@ class TestCalling:
         assert problem["code"] == "insufficient_scope"
         assert titles(await program.get("/tasks", organization_id=str(team))) == ["Here"]
 
+    async def test_one_for_an_organization_is_told_of_no_invitation(
+        self, api: ApiClient, make: Factory, settings: Settings
+    ) -> None:
+        ada, bob = await make.user(), await make.user()
+        team, other = await make.team(owner=ada), await make.team(owner=bob)
+        await api.as_(bob).post(f"/organizations/{other}/invitations", {"user_id": str(ada.id)})
+        one = with_token(api, await token_for(make, settings, ada.id, "invitations:read", organization_id=team))
+        every = with_token(api, await token_for(make, settings, ada.id, "invitations:read"))
+
+        assert (await one.get("/invitations"))["items"] == []
+        assert [item["organization"]["id"] for item in (await every.get("/invitations"))["items"]] == [str(other)]
+
     async def test_a_superuser_without_the_scope_is_anybody(
         self, api: ApiClient, make: Factory, settings: Settings
     ) -> None:

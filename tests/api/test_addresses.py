@@ -258,6 +258,55 @@ class TestChange:
 
         assert await mailing.deliver() == []
 
+    @pytest.mark.proves("", "Who answers a theft of its session ends the change of address that the thief has begun")
+    @pytest.mark.parametrize("is_mailed", [True, False], ids=["mailed", "waiting"])
+    @pytest.mark.parametrize("how", ["password", "logout_all", "superuser", "reset"])
+    async def test_what_shuts_others_out_ends_a_change_that_waits(
+        self, mailing: Mailing, make: Factory, how: str, *, is_mailed: bool
+    ) -> None:
+        caller = await make.user(email="old@example.com", email_verified=True)
+        root = mailing.api.as_(await make.user(is_superuser=True))
+        ada = mailing.api.as_(caller)
+        await ada.patch("/users/me", {"email": NEW}, expect=202)
+        assert await mailing.deliver() == [NEW] if is_mailed else True
+        other = "another horse battery 77"
+        if how == "password":
+            await ada.put("/users/me/password", {"current_password": PASSWORD, "new_password": other}, expect=204)
+        elif how == "logout_all":
+            await ada.send("POST", "/auth/logout-all", expect=204)
+        elif how == "superuser":
+            await root.delete(f"/users/{caller.id}/sessions")
+        else:
+            link = await root.post(f"/users/{caller.id}/password-reset", None)
+            body = {"token": link["token"], "password": other}
+            await mailing.api.post("/auth/password-reset/confirm", body, expect=204)
+
+        assert await mailing.deliver() == []
+        if is_mailed:
+            assert (await mailing.verify(expect=400))["code"] == "invalid_link"
+        assert (await root.get(f"/users/{caller.id}"))["email"] == "old@example.com"
+
+    async def test_a_new_password_leaves_the_link_that_verifies_the_address(
+        self, mailing: Mailing, make: Factory
+    ) -> None:
+        ada = mailing.api.as_(await make.user(email=NEW))
+        await ada.post("/users/me/email/verification", None, expect=202)
+        await mailing.deliver()
+        body = {"current_password": PASSWORD, "new_password": "another horse battery 77"}
+        await ada.put("/users/me/password", body, expect=204)
+        await mailing.verify()
+
+        assert (await ada.get("/auth/me"))["email_verified"] is True
+
+    async def test_the_last_superuser_stays_one_with_another_address(self, mailing: Mailing, make: Factory) -> None:
+        caller = await make.user(is_superuser=True)
+        root = mailing.api.as_(caller)
+        body = {"email": NEW, "is_superuser": False}
+
+        assert (await root.patch(f"/users/{caller.id}", body, expect=409))["code"] == "last_superuser"
+        assert (await root.get("/auth/me"))["is_superuser"] is True
+        assert await mailing.deliver() == []
+
     async def test_a_superuser_changes_the_address_of_another_at_once(self, mailing: Mailing, make: Factory) -> None:
         ada, root = await make.user(), mailing.api.as_(await make.user(is_superuser=True))
 

@@ -178,6 +178,22 @@ class TestInviting:
         await answer(team.api.as_(second), invitation["id"], expect=404)
         assert [item["id"] for item in (await team.as_("owner").get(team.path))["items"]] == [kept["id"]]
 
+    @pytest.mark.parametrize("how", ["deactivated", "deleted", "gone"])
+    async def test_whose_account_ends_leaves_no_open_invitation(self, team: Team, make: Factory, how: str) -> None:
+        second, root = await make.user(), team.api.as_(await make.user(is_superuser=True))
+        invitation = await team.invite("admin", user_id=str(second.id), role="admin")
+        kept = await team.invite(email=EMAIL)
+        account = f"/users/{team.people['admin'].id}"
+        if how == "deactivated":
+            await root.patch(account, {"is_active": False})
+        elif how == "deleted":
+            await root.delete(account)
+        else:
+            await team.as_("admin").delete("/users/me")
+
+        await answer(team.api.as_(second), invitation["id"], expect=404)
+        assert [item["id"] for item in (await team.as_("owner").get(team.path))["items"]] == [kept["id"]]
+
 
 class TestAnswering:
     @pytest.mark.proves("", "An invitation by address shows only to an account whose address is verified")

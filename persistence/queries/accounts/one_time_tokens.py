@@ -6,11 +6,11 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, Delete, delete, func, or_, select, true
 from sqlalchemy import insert as insert_into
 
 from persistence.engine.statements import Shape, Sql, one, query, typed
-from persistence.tables import OneTimeToken, User
+from persistence.tables import OneTimeToken, OutboxMail, User
 
 Purpose: TypeAlias = Literal["password_reset", "email_verification", "sign_in"]
 
@@ -78,11 +78,21 @@ def take(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
 @query(lambda _: None)
 def end_all(user_id: UUID) -> Sql:
     """End every token of an account that was not used, whatever it is for. The account is locked."""
-    return delete(OneTimeToken).where(OneTimeToken.user_id == user_id)
+    return ended(user_id, true())
 
 
 @query(lambda _: None)
 def end_ways_in(user_id: UUID) -> Sql:
-    """End what leads into an account, which is locked: links that set a password, sign-ins that wait for a code."""
+    """End what leads into an account, which is locked.
+
+    That is links that set a password, sign-ins that wait for a code, and links that give it another address.
+    """
     leading = OneTimeToken.purpose.in_(("password_reset", "sign_in"))
-    return delete(OneTimeToken).where(OneTimeToken.user_id == user_id, leading)
+    address = select(User.email).where(User.id == user_id).scalar_subquery()
+    return ended(user_id, or_(leading, OneTimeToken.email.is_distinct_from(address)))
+
+
+def ended(user_id: UUID, which: ColumnElement[bool]) -> Delete:
+    """No such token of the account any more, nor a mail that waits to be sent with a link to another address."""
+    waiting = delete(OutboxMail).where(OutboxMail.kind == "email_change", OutboxMail.subject_id == user_id)
+    return delete(OneTimeToken).where(OneTimeToken.user_id == user_id, which).add_cte(waiting.cte("waiting"))
