@@ -624,6 +624,8 @@ class User(BaseModel):
     """Whether the account may sign in."""
     is_superuser: bool
     """Whether the account administers the server."""
+    mfa_enabled: bool
+    """Whether the account signs in with a second factor: `confirmTotp` turns it on, `deleteTotp` and `resetTotp` turn it off."""
     time_zone: str | None
     """Where its bearer lives, as `TimeZone` says; null: UTC."""
     version: Annotated[int, Field(ge=1)]

@@ -135,6 +135,7 @@ def account(user_id: UUID, name: Name, joined: datetime) -> models.User:
         full_name=name.full,
         is_active=True,
         is_superuser=False,
+        mfa_enabled=False,
         time_zone=None,
         version=1,
         created_at=joined,

@@ -20,7 +20,7 @@ def users(everybody: Sequence[Person], hashed_password: str) -> Rows:
         found_by = words(user.email, user.username, user.full_name)
         keys["verified_email_key"] = keys["email_key"]
         stored = user.model_dump(exclude={"email_verified"})
-        yield stored | keys | {"hashed_password": hashed_password, "words": found_by, "mfa_enabled": False}
+        yield stored | keys | {"hashed_password": hashed_password, "words": found_by}
 
 
 def personal(everybody: Sequence[Person]) -> Rows:

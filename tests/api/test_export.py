@@ -62,7 +62,6 @@ LEFT_OUT: dict[type[Row], str] = {
 OF_THE_CALLER = "is the caller"
 COLUMNS_LEFT_OUT = {
     "users.hashed_password": "a secret",
-    "users.mfa_enabled": "told soon",
     "users.verified_email_key": "told as email_verified",
     "users.email_key": "made of what is exported",
     "users.username_key": "made of what is exported",

@@ -106,6 +106,47 @@ async def test_a_whole_journey(api: ApiClient, make: Factory, db: Bench, clock: 
     assert (await signed_in.post("/users/me/recovery-codes", None, expect=409))["code"] == "mfa_not_enabled"
 
 
+async def test_a_front_end_sees_whether_it_is_on(api: ApiClient, make: Factory, clock: SimpleNamespace) -> None:
+    ada, bob = await make.user(email=ADA), await make.user()
+    root = api.as_(await make.user(is_superuser=True))
+    me = api.as_(ada)
+
+    async def look() -> tuple[bool, str]:
+        """What everybody who sees the account is told, and its entity tag."""
+        own = await me.get("/auth/me")
+        answers = [await me.get("/users/me"), await me.get(f"/users/{ada.id}"), await root.get(f"/users/{ada.id}")]
+        [listed] = [one for one in (await root.get("/users"))["items"] if one["id"] == own["id"]]
+        assert [answer.body for answer in answers] == [own.body] * 3
+        assert listed == own.body
+        assert {answer.headers["etag"] for answer in answers} == {own.headers["etag"]}
+        return own["mfa_enabled"], own.headers["etag"]
+
+    assert await look() == (False, '"1"')
+    begun = await me.post("/users/me/totp", None)
+    assert await look() == (False, '"1"')  # it is not asked for yet
+    await me.post("/users/me/totp/confirm", {"code": code_at(clock, begun["secret"])}, expect=200)
+    assert await look() == (True, '"2"')
+    tokens = await complete(api, await challenge(api), code_at(clock, begun["secret"], 1))
+    assert tokens["user"]["mfa_enabled"] is True
+    assert (await me.get("/users/me/export"))["profile"]["mfa_enabled"] is True
+    await me.delete("/users/me/totp")
+    assert await look() == (False, '"3"')
+
+    await make.second_factor(ada.id, SECRET)
+    assert await look() == (True, '"3"')
+    await root.delete(f"/users/{ada.id}/totp")
+    assert await look() == (False, '"4"')
+    await api.as_(bob).get(f"/users/{ada.id}", expect=404)
+
+
+async def test_it_is_not_set_by_hand(api: ApiClient, make: Factory) -> None:
+    ada, root = api.as_(await make.user()), api.as_(await make.user(is_superuser=True))
+    me = await ada.get("/auth/me")
+
+    await ada.patch("/users/me", {"mfa_enabled": True}, expect=422)
+    await root.patch(f"/users/{me['id']}", {"mfa_enabled": True}, expect=422)
+
+
 @pytest.mark.proves("ASVS 5.0 6.5.1", "A time step is accepted once, and none before it afterwards")
 async def test_a_time_step_is_accepted_once(api: ApiClient, ada: SignedIn, clock: SimpleNamespace) -> None:
     await complete(api, await challenge(api), code_at(clock))

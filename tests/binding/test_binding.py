@@ -38,6 +38,7 @@ ADA = models.User(
     full_name=None,
     is_active=True,
     is_superuser=False,
+    mfa_enabled=False,
     time_zone=None,
     version=7,
     created_at=NOW,
