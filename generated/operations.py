@@ -4130,7 +4130,8 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
 
     **Bulkheads.** Of the operations with `x-bulkhead` a caller has 4 at once; one more is `429`
     `rate_limit_exceeded`. A process has a share of its connections for those of all callers; one more is `503`. Either
-    comes at once. What an export can no longer wait for cuts it.
+    comes at once. What an export can no longer wait for cuts it. Of the operations with `x-waits` a caller has 10 at once
+    in a process, in which all callers have half of its connections: one more is refused in the same way.
 
     **Everywhere.** A method that a path lacks is `405` with `Allow`; `HEAD` is answered from `GET`, `OPTIONS` names the
     methods. A trailing slash names the same resource. `Accept` is ignored except at `/`, `/problems` and `/problems/{code}`. A URL above
@@ -4149,6 +4150,7 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `x-rate-limit` | an operation | The class that counts its requests. |
     | `x-rate-limit-when` | an operation | By member of the body: the class that also counts a request that changes it, or sets it at creation. |
     | `x-bulkhead` | an operation | When few of it run at once: `always`, or with this parameter. |
+    | `x-waits` | an operation | When it waits for changes: `always`, or for as many seconds as this parameter says. |
     | `x-feature` | an operation | What an operator can turn off; the operation is then `404` `feature_disabled`. |
     | `x-local` | an operation | `accounts`: `404` `feature_disabled` where the server has no accounts of its own; `session`: also for callers of another issuer. |
     | `x-before-enrolment` | an operation | It answers an account that must have a second factor and has none; all others are `403` `mfa_enrolment_required`. |
@@ -8570,7 +8572,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="GET",
         path="/api/v1/changes",
         security=({"bearer": ("user",)}, {"accessToken": ("changes:read",)}, {"password": ()}),
-        extensions={"x-rate-limit": "changes"},
+        extensions={"x-rate-limit": "changes", "x-waits": "wait"},
         parameters=(
             Parameter(
                 name="limit",

@@ -29,7 +29,7 @@ QUOTA: Node = {"type": "object", "required": ["limit", "window"]}
 QUOTA["properties"] = {"limit": COUNT, "window": COUNT, "site": COUNT}
 RATE_CLASSES = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": QUOTA}}
 PROBLEMS = {"type": "object", "additionalProperties": PROBLEM}
-OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-bulkhead"), TEXT)
+OF_OPERATIONS: Node = dict.fromkeys(("x-rate-limit", "x-local", "x-feature", "x-bulkhead", "x-waits"), TEXT)
 OURS = Schemas(
     {
         "document": {"properties": {"x-problems": PROBLEMS, "x-rate-limits": RATE_CLASSES}},
@@ -152,20 +152,23 @@ def is_checked(name: str, scheme: Node, scopes: list[str], *, optional: bool) ->
 
 
 def name_what_is_ours(document: Node) -> Iterator[Refused]:
-    """What an operation says of the server's own exists: a part of it, a switch, a bulkhead."""
+    """What an operation says of the server's own exists: a part of it, a switch, a bulkhead, a wait."""
     for operation, item, at in operations(document):
         if operation.get("x-local") not in (None, *LOCAL):
             yield Refused(child(at, "x-local"), f"is none of {', '.join(LOCAL)}")
         if operation.get("x-feature") and OFF not in codes(document, operation):
             yield Refused(child(at, "x-feature"), f"the operation does not declare {OFF}")
-        flags = [p["name"] for p in parameters(document, item, operation) if is_flag(document, p)]
+        flags = [p["name"] for p in parameters(document, item, operation) if is_of_type(document, p, "boolean")]
         if operation.get("x-bulkhead") not in (None, "always", *flags):
             yield Refused(child(at, "x-bulkhead"), "is neither `always` nor a boolean parameter of the query")
+        times = [p["name"] for p in parameters(document, item, operation) if is_of_type(document, p, "integer")]
+        if operation.get("x-waits") not in (None, "always", *times):
+            yield Refused(child(at, "x-waits"), "is neither `always` nor an integer parameter of the query")
 
 
-def is_flag(document: Node, parameter: Node) -> bool:
+def is_of_type(document: Node, parameter: Node, kind: str) -> bool:
     schema, _ = resolve(document, parameter.get("schema", {}), "#")
-    return bool(parameter.get("in") == "query" and schema.get("type") == "boolean")
+    return bool(parameter.get("in") == "query" and schema.get("type") == kind)
 
 
 def take_one_kind_of_body(document: Node) -> Iterator[Refused]:

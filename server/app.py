@@ -41,7 +41,7 @@ from security.tokens import Tokens
 from server.database import connect, revision
 from server.delivery.delivery import delivering
 from server.dispatch.authentication import Callers
-from server.dispatch.bulkheads import Bulkheads
+from server.dispatch.bulkheads import Bulkheads, Waits
 from server.dispatch.dispatcher import Calls
 from server.dispatch.news import Watch
 from server.dispatch.task_counts import TaskCounts
@@ -85,6 +85,7 @@ HANDLERS: Handlers[PublicCall, PublicCall, Call] = Handlers(
 ISSUER = AUDIENCE = "docket"
 EACH = 4  # places in the line of passwords that a network has
 OF_A_CALLER = 4  # searches, counts and exports that a caller has at once
+WAITS_OF_A_CALLER = 10  # requests that wait for changes at once: tabs and devices
 OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # to ask each time costs 10 µs
 
 
@@ -109,10 +110,11 @@ def create_app(
     limits, key_set = limits_of(chosen, metrics), external_issuers.key_set_of(chosen)
     outsiders = external_issuers.outsiders_of(chosen, key_set)
     bulkheads = Bulkheads(max(1, chosen.pool_size // 2), OF_A_CALLER if chosen.rate_limits_enabled else None)
+    waits = Waits(max(1, chosen.max_connections // 2), WAITS_OF_A_CALLER if chosen.rate_limits_enabled else None)
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
     accounts, proxies = chosen.auth_mode != "external", Proxies(chosen.trusted_proxies)
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
-    calls = Calls(process, metrics, limits, callers, chosen.features, bulkheads=bulkheads)
+    calls = Calls(process, metrics, limits, callers, chosen.features, bulkheads=bulkheads, waits=waits)
     statements = Statements(metrics, slow=chosen.slow_statement_ms / 1000, every=chosen.database_log_queries)
 
     cors, root = Cors(chosen.backend_cors_origins, chosen.backend_cors_headers), chosen.root_path

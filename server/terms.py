@@ -32,6 +32,8 @@ class Terms:
     """By members of the body: what a request is also counted as when it changes them."""
     bulkhead: str | None = None
     """With which query parameter it asks much of the database, or `always`."""
+    waits: str | None = None
+    """With how many seconds in which query parameter it waits for changes, or `always`."""
 
 
 def terms_of(operation: Operation) -> Terms:
@@ -47,6 +49,7 @@ def terms_of(operation: Operation) -> Terms:
         feature=said.get("x-feature"),
         rate_class_when=said.get("x-rate-limit-when", {}),
         bulkhead=said.get("x-bulkhead"),
+        waits=said.get("x-waits"),
     )
 
 

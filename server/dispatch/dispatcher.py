@@ -42,7 +42,7 @@ from persistence.queries.accounts.users import key
 from security.networks import SITE, network_of
 from security.tokens import InvalidToken
 from server.dispatch.authentication import Callers, Guest, ProgramPrincipal, is_ending
-from server.dispatch.bulkheads import Bulkheads, is_behind_bulkhead
+from server.dispatch.bulkheads import Bulkheads, Waits, is_behind_bulkhead, is_waiting
 from server.dispatch.idempotency import Once
 from server.dispatch.implied_ownership import run_as_superuser, target_of
 from server.dispatch.uses import Uses
@@ -77,7 +77,7 @@ log = structlog.get_logger("calls")
 class Calls(binding.Server):
     """What the server does for the operations of the contract. `limits`: None counts nothing.
 
-    `features` are those of the contract's that are on. `bulkheads`: None bounds nothing.
+    `features` are those of the contract's that are on. `bulkheads`, `waits`: None bounds nothing.
     """
 
     def __init__(
@@ -89,9 +89,10 @@ class Calls(binding.Server):
         features: Collection[str] = (),
         *,
         bulkheads: Bulkheads | None = None,
+        waits: Waits | None = None,
     ) -> None:
         self.process, self.metrics, self.limits, self.callers = process, metrics, limits, callers
-        self.bulkheads, self.features = bulkheads, features
+        self.bulkheads, self.waits, self.features = bulkheads, waits, features
         self.all_need_factor = NEED_FACTOR[process.mfa_required]
         self.once = Once(process.keys)
         self.outages = Outages()
@@ -140,6 +141,8 @@ class Calls(binding.Server):
     @override
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
         call = self.made(exchange)
+        if self.waits is not None and is_waiting(exchange, arguments):
+            self.waits.enter(exchange)
         if self.bulkheads is None or not is_behind_bulkhead(exchange, arguments):
             return await self.repeated(call, exchange, handler, arguments)
         compartment = self.bulkheads.enter(exchange, call.db)

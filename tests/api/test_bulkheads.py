@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from persistence.engine.pool import Pool
+from server.app import WAITS_OF_A_CALLER
 from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import PREFIX, ApiClient
@@ -141,3 +142,36 @@ async def test_a_batch_of_an_export_waits_for_its_share(start: Start, fresh: Poo
 
     assert (await searches[0]).status_code == 200
     assert b"".join(pieces).endswith(b"}")
+
+
+async def test_a_caller_waits_for_changes_in_ten_requests(start: Start, fresh: Pool, commit: Factory) -> None:
+    api = await start(rate_limits_enabled=True)
+    ada, bob = api.as_(await commit.user()), api.as_(await commit.user())
+    own, other = [(await one.get("/changes"))["next_cursor"] for one in (ada, bob)]
+
+    waiting = [begin(ada, f"/changes?wait=25&cursor={own}") for _ in range(WAITS_OF_A_CALLER + 1)]
+    refused = await first_of(waiting)
+    assert (refused.result().status_code, refused.result().json()["code"]) == (429, "rate_limit_exceeded")
+    assert (await ada.get("/changes", cursor=own))["items"] == []
+    assert (await bob.get("/changes", cursor=other, wait=1))["items"] == []
+
+    left = next(request for request in waiting if request is not refused)
+    left.cancel()
+    await asyncio.wait([left])
+    assert (await ada.get("/changes", cursor=own, wait=1))["items"] == []
+    for request in waiting:
+        request.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_all_callers_wait_in_half_of_the_connections(start: Start, fresh: Pool, commit: Factory) -> None:
+    api = await start(max_connections=4)
+    ada = api.as_(await commit.user())
+    cursor = (await ada.get("/changes"))["next_cursor"]
+
+    waiting = [begin(ada, f"/changes?wait=2&cursor={cursor}") for _ in range(3)]
+    refused = await first_of(waiting)
+    answers = await asyncio.gather(*waiting)
+
+    assert (refused.result().status_code, refused.result().headers["retry-after"]) == (503, "1")
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 503]

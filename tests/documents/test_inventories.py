@@ -18,7 +18,7 @@ from persistence.tables import User
 from security import jwks
 from security.keys import Label
 from security.password_strength import PRODUCT, SHORTEST_WORD
-from server.app import OF_A_CALLER
+from server.app import OF_A_CALLER, WAITS_OF_A_CALLER
 from server.settings.settings import Settings
 from tests.client import DOCUMENT
 from tests.conftest import ROOT
@@ -222,7 +222,7 @@ def test_what_is_dear_is_listed_with_its_bounds() -> None:
     dear = {
         name
         for name, operation in OPERATIONS.items()
-        if "x-bulkhead" in operation
+        if {"x-bulkhead", "x-waits"} & set(operation)
         or {"password", "new_password"} & body_of(operation)
         or name.startswith("bulk")
         or operation["x-rate-limit"] in {"login", "register", "password", "search", "bulk"}
@@ -237,6 +237,8 @@ def test_what_is_dear_is_listed_with_its_bounds() -> None:
         assert {OPERATIONS[name]["x-rate-limit"] for name in quoted(row[0])} == {rate}
         if any("x-bulkhead" in OPERATIONS[name] for name in quoted(row[0])):
             assert row[2].startswith((f"{OF_A_CALLER} of a caller", "the same")), row
+        if any("x-waits" in OPERATIONS[name] for name in quoted(row[0])):
+            assert row[2].startswith(f"{WAITS_OF_A_CALLER} of a caller"), row
 
 
 @pytest.mark.proves("ASVS 5.0 15.1.3", "Docket answers before the proxies before it give up")

@@ -15,10 +15,11 @@ def operation(*security: Requirement, **extensions: Any) -> Operation:
 
 
 def test_an_operation_has_the_terms_that_its_extensions_and_requirements_say() -> None:
-    told = {"rate_limit": "sensitive", "local": "session", "feature": "f", "bulkhead": "always", "other": 1}
+    told = {"rate_limit": "sensitive", "local": "session", "feature": "f", "bulkhead": "always", "waits": "wait"}
+    others = {"other": 1}
     demands: tuple[Requirement, ...] = ({"bearer": ("owner", "admin")}, {"refreshCookie": ()})
 
-    terms = terms_of(operation(*demands, **told, rate_limit_when={"email": "sensitive"}))
+    terms = terms_of(operation(*demands, **told, **others, rate_limit_when={"email": "sensitive"}))
 
     assert terms == Terms(
         rate_class="sensitive",
@@ -28,6 +29,7 @@ def test_an_operation_has_the_terms_that_its_extensions_and_requirements_say() -
         feature="f",
         rate_class_when={"email": "sensitive"},
         bulkhead="always",
+        waits="wait",
     )
 
 

@@ -71,6 +71,11 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
         f"{LIST}/x-bulkhead",
         "is neither `always` nor a boolean parameter of the query",
     ),
+    "a wait with no such parameter": (
+        ("operationId: listBooks", "operationId: listBooks\n      x-waits: sometimes"),
+        f"{LIST}/x-waits",
+        "is neither `always` nor an integer parameter of the query",
+    ),
     "counted by a member that the body does not have": (
         ("operationId: updateBook", "operationId: updateBook\n      x-rate-limit-when: {colour: default}"),
         f"{PATCH}/x-rate-limit-when/colour",
