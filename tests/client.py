@@ -14,6 +14,8 @@ from persistence.authorization import Caller
 DOCUMENT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "generated" / "openapi.json").read_bytes())
 SCHEMAS = jsonschema_rs.validator_map_for(DOCUMENT, validate_formats=True)
 PREFIX = "/api/v1"
+METADATA = 'resource_metadata="http://docket/.well-known/oauth-protected-resource"'
+"""What each challenge ends with: the requests of this client are sent there."""
 OUTSIDE = {404, 405, 414, 429, 431}  # answers to requests that belong to no operation
 SEEN: set[tuple[str, str]] = set()  # the operations that answered, with the status
 

@@ -21,6 +21,7 @@ from security.access_tokens import hidden
 from security.passwords import ClientLeft
 from server.complaints import CommandError
 from server.errors import MethodNotAllowed
+from server.middleware.challenges import with_metadata
 from server.middleware.common_headers import Common, encoded
 from server.middleware.trusted_hosts import Gate
 from server.observability.logs import current
@@ -36,6 +37,7 @@ from server.terms import TERMS
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 READING = ("GET", "HEAD", "OPTIONS")
+UNAUTHORIZED = 401
 CONTENT_TOO_LARGE = 413
 INTERNAL_ERROR = 500
 SERVICE_UNAVAILABLE = 503
@@ -235,6 +237,8 @@ def written(problem: Problem, exchange: Exchange, root: str) -> Answer:
     headers = (*problem.constant_headers, *problem.headers, ("Content-Type", problem.media_type))
     if not problem.constant_headers:  # the errors of RFC 6749 have it of their own
         headers = (*headers, ("Cache-Control", "no-store"))
+    if problem.status == UNAUTHORIZED:
+        headers = with_metadata(headers, exchange, root)
     return Answer(problem.status, headers, problem.content(exchange.request_id, root))
 
 

@@ -9,7 +9,7 @@ from security.keys import Keys
 from security.tokens import Tokens
 from server.app import AUDIENCE, ISSUER
 from server.settings.settings import Settings
-from tests.client import ApiClient
+from tests.client import METADATA, ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory
 
@@ -90,7 +90,7 @@ async def test_a_token_that_is_none_of_ours_is_invalid(api: ApiClient, token: st
     problem = await bearing(api, token).get("/auth/me", expect=401)
 
     assert problem["code"] == "invalid_token"
-    assert problem.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert problem.headers["www-authenticate"] == f'Bearer error="invalid_token", {METADATA}'
 
 
 async def test_a_token_of_another_server_is_invalid(api: ApiClient, make: Factory) -> None:
@@ -117,7 +117,7 @@ async def test_without_a_bearer_token_one_is_asked_for(api: ApiClient, credentia
 
     problem = await caller.get("/auth/me", expect=401)
 
-    assert (problem["code"], problem.headers["www-authenticate"]) == ("authentication_required", "Bearer")
+    assert (problem["code"], problem.headers["www-authenticate"]) == ("authentication_required", f"Bearer {METADATA}")
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])

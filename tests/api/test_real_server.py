@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -164,6 +165,26 @@ def pour(shared: Running, size: int, *, told: bool, pause: float = 0) -> tuple[i
             while received := connection.recv(65_536):
                 answer += received
     return sent, answer
+
+
+@pytest.mark.proves("RFC 9728 5.1", "A client without a token finds by its first request what tokens there are")
+async def test_a_refusal_leads_to_what_tokens_may_have(shared: Running) -> None:
+    found = re.compile(r'Bearer (?:.+, )?resource_metadata="([^"]+)"')
+    account = {"email": "nobody@example.com", "password": PASSWORD}
+    async with shared.client() as http:
+        answers = [
+            await http.get("/api/v1/tasks"),
+            await http.get("/api/v1/tasks", headers={"Authorization": "Bearer rubbish"}),
+            await http.get("/api/v1/tasks", headers={"Authorization": "Bearer dkt_rubbish"}),
+            await http.post("/api/v1/auth/login", json=account),
+            await http.post("/api/v1/auth/refresh", json={"refresh_token": "rubbish"}),
+            await http.post("/api/v1/auth/logout", headers={"Authorization": "Bearer rubbish"}),
+        ]
+        assert [answer.status_code for answer in answers] == [401] * len(answers)
+        places = {said[1] for answer in answers if (said := found.fullmatch(answer.headers["www-authenticate"]))}
+        assert places == {f"{http.base_url}/.well-known/oauth-protected-resource".replace("//.", "/.")}
+        told = (await http.get(places.pop())).json()
+        assert (told["resource"], "tasks:read" in told["scopes_supported"]) == (str(http.base_url).rstrip("/"), True)
 
 
 async def test_a_connection_is_kept_after_a_refusal_that_needed_no_body(shared: Running) -> None:

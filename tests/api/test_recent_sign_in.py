@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handlers.accounts.own_password import Proved, prove_password
-from tests.client import Answer, ApiClient
+from tests.client import METADATA, Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory, SignedIn
 
@@ -47,7 +47,7 @@ async def test_a_stolen_token_of_15_minutes_does_no_lasting_harm(
     problem = await mine.send(method, url, expect=401, json=body)
 
     assert problem["code"] == "reauthentication_required"
-    assert problem.headers["www-authenticate"].endswith("max_age=600")
+    assert problem.headers["www-authenticate"].endswith(f"max_age=600, {METADATA}")
     await reauthenticated(mine)
     await mine.send(method, url, expect=done, json=body)
 

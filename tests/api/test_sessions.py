@@ -14,7 +14,7 @@ import pytest
 from persistence.engine.pool import Pool
 from server.settings.settings import Settings
 from tests.api.conftest import refresh_token, serving
-from tests.client import Answer, ApiClient
+from tests.client import METADATA, Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory, SignedIn
 
@@ -67,7 +67,7 @@ class TestRefresh:
 
         assert (reused["code"], reused.headers["www-authenticate"]) == (
             "refresh_token_reused",
-            'Bearer error="invalid_token"',
+            f'Bearer error="invalid_token", {METADATA}',
         )
         assert (await refresh(api, second["refresh_token"], expect=401))["code"] == "invalid_refresh_token"
         assert (await api.as_(ada).get("/auth/me", expect=401))["code"] == "token_revoked"

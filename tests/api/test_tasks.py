@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client import ApiClient
+from tests.client import METADATA, ApiClient
 from tests.factories import Factory
 
 
@@ -90,7 +90,7 @@ class TestTaskList:
         assert (first["has_more"], last["has_more"], last["next_cursor"]) == (True, False, None)
 
     async def test_nobody_lists_tasks_without_signing_in(self, api: ApiClient) -> None:
-        assert (await api.get("/tasks", expect=401)).headers["www-authenticate"] == "Bearer"
+        assert (await api.get("/tasks", expect=401)).headers["www-authenticate"] == f"Bearer {METADATA}"
 
 
 class TestTaskGet:

@@ -88,6 +88,41 @@ class TestHosts:
         assert (await http.get(path, headers={"Host": "10.1.2.3"})).status_code == 200
 
 
+class TestChallenges:
+    """A `401` has the address of the metadata (RFC 9728, 5.1), as its reader reaches this server."""
+
+    @pytest.mark.proves(
+        "RFC 9728 5.1", "The address in a challenge begins as the request's own, below the path of a proxy"
+    )
+    @pytest.mark.parametrize(
+        ("root", "begins"), [("", "https://api.example.com:8443"), ("/todo", "https://a.example.com/todo")]
+    )
+    async def test_it_begins_as_the_request_did(self, start: Started, root: str, begins: str) -> None:
+        given = {"trusted_proxies": PROXY, "allowed_hosts": "*.example.com", "root_path": root}
+        http = await start(environment="production", **given)
+        told = {"X-Forwarded-Proto": "https", "Host": begins.split("/")[2]}
+
+        refused = await http.get("/api/v1/tasks", headers=told)
+
+        address = f"{begins}/.well-known/oauth-protected-resource"
+        assert refused.headers["www-authenticate"] == f'Bearer resource_metadata="{address}"'
+        assert (await http.get(address.removeprefix(f"https://{told['Host']}"), headers=told)).json()[
+            "resource"
+        ] == begins
+
+    async def test_another_host_is_not_repeated(self, start: Started) -> None:
+        http = await start(allowed_hosts="api.example.com")
+
+        refused = await http.get("/api/v1/tasks", headers={"Host": "evil.example"})
+
+        assert (refused.status_code, "www-authenticate" in refused.headers) == (400, False)
+
+    async def test_without_a_host_there_is_no_address(self, start: Started) -> None:
+        refused = await (await start()).get("/api/v1/tasks", headers={"Host": ""})
+
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+
+
 class TestTls:
     @pytest.mark.proves("ASVS 5.0 12.2.1, ASVS 5.0 4.1.2", "Without TLS production answers nothing but probes")
     @pytest.mark.parametrize("path", ["/", "/docs", "/api/v1/tasks", "/absent"])
