@@ -69,6 +69,12 @@ def claim(most: Shape[int], *, lease: timedelta, longest: timedelta) -> Sql:
 
 
 @query(bool)
+def is_ours(mail_id: UUID, *, attempts: int) -> Sql:
+    """Whether a mail that was claimed is to be sent still: who ended it has deleted it."""
+    return select(OutboxMail.id).where(OutboxMail.id == mail_id, OutboxMail.attempts == attempts)
+
+
+@query(bool)
 def delete(mail_id: UUID, *, attempts: int) -> Sql:
     """Delete a mail that was sent or given up, unless it was tried again since."""
     which = OutboxMail.id == mail_id, OutboxMail.attempts == attempts

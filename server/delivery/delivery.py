@@ -137,7 +137,8 @@ class Delivery:
         """The mail, as it is to be sent now. None: it says nothing any more, or is not ours any more."""
         if monotonic() - began > LEASE.seconds - SEND_SECONDS:
             raise Failed("the process stood still")
-        letter = await WRITERS[mail.kind](Desk(self.db, self.public_url), mail)
+        async with self.db.transaction() as db:
+            letter = await WRITERS[mail.kind](Desk(db, self.public_url), mail)
         if letter is None:
             return None
         domain = self.sender.rpartition("@")[2].rstrip(">")

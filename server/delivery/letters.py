@@ -8,7 +8,7 @@ from uuid import UUID
 
 from handlers.accounts import links
 from persistence.engine.pool import Database
-from persistence.queries import invitations
+from persistence.queries import invitations, outbox
 from persistence.queries.accounts import one_time_tokens, registrations, users
 from persistence.queries.accounts.users import key
 from persistence.queries.outbox import ClaimedMail
@@ -31,7 +31,10 @@ class Letter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where mails are written: the database, and what links begin with."""
+    """Where mails are written: a transaction, and what links begin with.
+
+    Who makes a link of an account locks it first: what ends all its links comes before and is seen, or after.
+    """
 
     db: Database
     public_url: str
@@ -47,8 +50,8 @@ async def write_test(desk: Desk, _mail: ClaimedMail) -> Letter:
 
 async def write_password_reset(desk: Desk, mail: ClaimedMail) -> Letter | None:
     """A link that sets a password, to the address as the account has it: what was asked for may only look like it."""
-    user = await users.find_by_email(desk.db, key(mail.recipient))
-    if user is None or user.email is None or not user.is_active:
+    user = await users.hold_address_by_email(desk.db, key(mail.recipient))
+    if user is None or user.email is None:
         return None
     if await one_time_tokens.count_mailed(desk.db, user.id, "password_reset", now=datetime.now(UTC)) >= OPEN_LINKS:
         return None
@@ -91,21 +94,27 @@ async def write_registration(desk: Desk, mail: ClaimedMail) -> Letter | None:
 
 async def write_verification(desk: Desk, mail: ClaimedMail) -> Letter | None:
     """The link by which an account shows that its address is its own."""
-    account = mail.subject_id and await users.find_address(desk.db, mail.subject_id)
-    if not account or account.is_verified or account.email != mail.recipient:
+    account = await hold_account(desk, mail)
+    if account is None or account.is_verified or account.email != mail.recipient:
         return None
     return await write_link(desk, account.id, mail.recipient, "email_verification")
 
 
 async def write_change(desk: Desk, mail: ClaimedMail) -> Letter | None:
     """The link by which an account gets another address, or to who has that, that it has an account."""
-    account = mail.subject_id and await users.find_address(desk.db, mail.subject_id)
-    if not account:
+    account = await hold_account(desk, mail)
+    if account is None:
         return None
     other = await users.find_by_email(desk.db, key(mail.recipient))
     if other is not None and other.id != account.id:
         return Letter("email_known", {"url": desk.public_url}, other.email)
     return await write_link(desk, account.id, mail.recipient, "email_change")
+
+
+async def hold_account(desk: Desk, mail: ClaimedMail) -> users.Address | None:
+    """The account that a mail is about, locked; None where it is gone, or has ended the mail since it was claimed."""
+    account = mail.subject_id and await users.hold_address(desk.db, mail.subject_id)
+    return account if account and await outbox.is_ours(desk.db, mail.id, attempts=mail.attempts) else None
 
 
 async def write_link(desk: Desk, user_id: UUID, email: str, template: str) -> Letter:

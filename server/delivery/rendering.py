@@ -16,7 +16,8 @@ FOLDER = Path(__file__).parent / "templates"
 SUBJECT = "Subject: "
 LONGEST_VALUE = 100  # characters of what people have named; a link is longer
 QUOTED_PAIR = re.compile(r"\\(.)")
-LINKISH = re.compile(r"://|(?<=\w)\.(?=\w)")
+LINKISH = re.compile(r"://|=\?|\.(?=[^\s.])|[\u3002\uff0e\uff61](?=\w)")
+"""What a link is known by, with the dots of other scripts, and the beginning of a word of RFC 2047, which hides one."""
 
 
 @cache
@@ -59,4 +60,4 @@ def encoding_of(text: str) -> str:
 
 def quote_name(name: str) -> str:
     """A name that somebody chose, cut, and with nothing that a mail program makes a link of."""
-    return LINKISH.sub(lambda found: " " if found[0] == "." else ": ", name)[:LONGEST_VALUE]
+    return LINKISH.sub(lambda found: {"://": ": ", "=?": "= ?"}.get(found[0], " "), name)[:LONGEST_VALUE]

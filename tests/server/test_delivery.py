@@ -350,6 +350,8 @@ def test_what_is_filled_in_is_no_markup_and_no_header(monkeypatch: pytest.Monkey
         ("Moth hunters", "Moth hunters"),
         ("Dr. No", "Dr. No"),
         ("You won at https://evil.example/now", "You won at https: evil example/now"),
+        ("moths。example ➡.ws moths..example Inc.", "moths example ➡ ws moths. example Inc."),
+        ("=?utf-8?q?evil=2Eexample?=", "= ?utf-8?q?evil=2Eexample?="),
         ("x" * 300, "x" * 100),
     ],
 )

@@ -276,8 +276,20 @@ class Address:
 
 
 @query(one(lambda record: Address(*record)))
-def find_address(user_id: UUID) -> Sql:
-    return select(User.id, User.email, User.email_verified).where(User.id == user_id, User.is_active)
+def hold_address(user_id: UUID) -> Sql:
+    """The address, which nobody else changes before the transaction ends."""
+    return addresses().where(User.id == user_id)
+
+
+@query(one(lambda record: Address(*record)))
+def hold_address_by_email(email_key: str) -> Sql:
+    """The address of the account that has it when it is locked."""
+    return addresses().where(User.email_key == email_key)
+
+
+def addresses() -> Rows:
+    rows: Rows = select(User.id, User.email, User.email_verified).where(User.is_active)
+    return rows.with_for_update(key_share=True)
 
 
 @query(one(lambda record: Owner(*record)))
