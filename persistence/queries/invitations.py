@@ -114,16 +114,12 @@ def to(by: Caller) -> ColumnElement[bool]:
 
     Addresses are compared as written but for case: what the keys hold for equal may be another's mailbox.
     """
-    account = User.__table__.alias("invited")
-    address = func.lower(account.c.email), func.lower(Invitation.email)
-    same = and_(
-        account.c.id == by.id,
-        account.c.verified_email_key == account.c.email_key,
-        account.c.email_key == Invitation.email_key,
-        address[0] == address[1],
-    )
-    of_address = select(account.c.id).where(same).correlate(Invitation).exists()
-    return and_(Invitation.expires_at > by.now, or_(Invitation.user_id == by.id, of_address))
+    account, sent = User.__table__.alias("invited"), Invitation.__table__.alias("sent")
+    same = account.c.email_key == sent.c.email_key, func.lower(account.c.email) == func.lower(sent.c.email)
+    theirs = account.c.id == by.id, account.c.verified_email_key == account.c.email_key
+    of_address = select(sent.c.id).join(account, and_(*same)).where(*theirs)
+    of_user = select(sent.c.id).where(sent.c.user_id == by.id)  # apart, so that each has its index
+    return and_(Invitation.expires_at > by.now, Invitation.id.in_(of_address.union_all(of_user)))
 
 
 @query(one(lambda record: UUID(str(record[0]))))
