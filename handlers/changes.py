@@ -54,7 +54,7 @@ async def beginning(call: Call, organization_id: UUID | MISSING) -> Feed:
     """The position of now, with nothing before it."""
     feed = await changes.read(call.db, organization_id, by=call.caller, after=MISSING, limit=0)
     if not feed.is_current:
-        await event_log.renew(call.db)
+        await event_log.renew_elsewhere(call.db)
         feed = await changes.read(call.db, organization_id, by=call.caller, after=MISSING, limit=0)
     return feed._replace(has_more=False)
 
@@ -67,7 +67,7 @@ async def following(
     while True:
         feed = await changes.read(call.db, organization_id, by=call.caller, after=after, limit=limit)
         if not feed.is_current:
-            await event_log.renew(call.db)
+            await event_log.renew_elsewhere(call.db)
         if not feed.is_current or epoch != str(feed.epoch) or is_lost(after.since, feed):
             raise FeedExpired(detail=LOST)
         left = ends - monotonic()

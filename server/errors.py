@@ -92,6 +92,7 @@ UNAVAILABLE = {  # SQLSTATE or its beginning, and the seconds after which to try
 }
 UNSTORABLE = "A value is out of the range that can be stored."
 UNFIT = ("22", "23514", "54")  # values that the database does not take
+NO_PLACE, EVENTS = "23514", "events"  # the event log has no room for today: server/database/event_keeping.py makes it
 
 
 def unauthorized(code: str) -> Unauthorized:
@@ -136,6 +137,8 @@ def refused(error: asyncpg.PostgresError) -> Problem | None:
     constraint = CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
     if constraint is not None and state in ("23503", "23505"):
         return constraint()
+    if state == NO_PLACE and getattr(error, "table_name", None) == EVENTS:
+        return away(30)
     if state.startswith(UNFIT):
         return ValidationFailed(detail=UNSTORABLE)
     seconds = next((seconds for start, seconds in UNAVAILABLE.items() if state.startswith(start)), None)

@@ -18,11 +18,18 @@ DAYS = """
 SELECT to_date(right(relname, 8), 'YYYYMMDD') AS day, inhdetachpending AS half_gone
 FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'events'::regclass ORDER BY day
 """
+DETACHED = """
+SELECT to_date(right(relname, 8), 'YYYYMMDD') AS day FROM pg_class WHERE relname ~ '^events_[0-9]{8}$'
+    AND relkind = 'r' AND NOT relispartition AND relnamespace = (
+        SELECT relnamespace FROM pg_class WHERE oid = 'events'::regclass
+    ) ORDER BY day
+"""
 DELAY = """
 SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0)::float AS seconds
 FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
 """
 TURN = "SELECT pg_advisory_xact_lock(hashtext('docket.events'))"
+HOLD = "LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"
 SKIP = """
 SELECT setval('event_seq', greatest(last_value, (SELECT max(seq) FROM events), (SELECT max(joined_seq)
     FROM organization_members))) FROM event_seq
@@ -83,11 +90,12 @@ async def drop_days(connection: Connection, before: date) -> int:
     if old:
         await connection.execute(KEEP_FROM, before)
     for record in old:
-        name = name_of(record["day"])
         end = "FINALIZE" if record["half_gone"] else "CONCURRENTLY"
-        await connection.execute(f"ALTER TABLE events DETACH PARTITION {name} {end}")
-        await connection.execute(f"DROP TABLE {name}")
-    return len(old)
+        await connection.execute(f"ALTER TABLE events DETACH PARTITION {name_of(record['day'])} {end}")
+    detached = [record["day"] for record in await connection.fetch(DETACHED) if record["day"] < before]
+    for day in detached:  # also by who was ended before it could drop them
+        await connection.execute(f"DROP TABLE IF EXISTS {name_of(day)}")
+    return len(detached)
 
 
 async def is_same(db: Database) -> bool:
@@ -98,9 +106,23 @@ async def is_same(db: Database) -> bool:
 async def renew(db: Database) -> None:
     """Begin a new epoch: what was read so far says nothing of what follows. Waits for those who write events."""
     async with db.transaction() as together:
-        await together.fetch("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE", ())
-        await together.fetch(SKIP, ())
-        await together.fetch(RENEW, ())
+        await together.fetch(HOLD, ())
+        await begin_epoch(together)
+
+
+async def renew_elsewhere(db: Database) -> bool:
+    """Begin a new epoch where the log is not where its epoch began. Of many who see that at once, one does."""
+    async with db.transaction() as together:
+        await together.fetch(HOLD, ())
+        if await is_same(together):
+            return False
+        await begin_epoch(together)
+        return True
+
+
+async def begin_epoch(db: Database) -> None:
+    await db.fetch(SKIP, ())
+    await db.fetch(RENEW, ())
 
 
 async def end_feed(db: Database, feed_id: UUID) -> None:

@@ -9,7 +9,7 @@ import structlog
 from persistence.engine.pool import AWAY, Database
 from persistence.queries import event_log
 
-EVERY = 3600.0  # seconds between two looks
+EVERY = 60.0  # seconds between two looks: as long as nothing can be written where a day is missing
 SOON = 10.0  # seconds after one that failed
 log = structlog.get_logger("events")
 
@@ -19,8 +19,7 @@ async def look_after(db: Database) -> float:
     try:
         if made := await event_log.make_days(db):
             log.info("event_days_made", days=made)
-        if not await event_log.is_same(db):
-            await event_log.renew(db)
+        if not await event_log.is_same(db) and await event_log.renew_elsewhere(db):
             log.info("event_epoch_begun")
     except AWAY as error:
         log.warning("event_log_unkept", reason=type(error).__name__)

@@ -1,5 +1,6 @@
 """The event log: what changes write into it, whoever makes them, and in which order."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from persistence.engine.pool import Database, Pool, Transaction
 from persistence.queries import event_log
 from server.database import event_keeping
+from server.settings.settings import Settings
+from tests.api.conftest import serving
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import Factory
@@ -207,6 +210,42 @@ async def test_a_copy_of_a_database_has_an_epoch_of_its_own(fresh: Pool) -> None
     assert (after := await epoch()) != before
     await event_keeping.look_after(fresh)
     assert await epoch() == after
+
+
+@pytest.mark.proves("", "Of many who find the event log in another place at once, one begins a new epoch")
+async def test_of_many_who_see_another_place_one_begins_an_epoch(fresh: Pool) -> None:
+    await event_keeping.look_after(fresh)
+    await fresh.fetch("UPDATE event_log SET identity = 'elsewhere'", [])
+
+    begun = await asyncio.gather(*[event_log.renew_elsewhere(fresh) for _ in range(8)])
+
+    assert sorted(begun) == [False] * 7 + [True]
+
+
+async def test_a_day_whose_end_was_cut_short_is_dropped(fresh: Pool, fresh_url: str) -> None:
+    """Who is killed between the two statements leaves a table behind, with what people wrote."""
+    today = event_log.today()
+    connection = await asyncpg.connect(fresh_url)
+    before, kept = event_log.name_of(today - timedelta(days=40)), event_log.name_of(today - timedelta(days=3))
+    for name in (before, kept):
+        await connection.execute(f"CREATE TABLE {name} (LIKE events INCLUDING ALL)")
+
+    assert await event_log.drop_days(connection, today - timedelta(days=30)) == 1
+    assert await connection.fetchval("SELECT to_regclass($1)", before) is None
+    assert await connection.fetchval("SELECT to_regclass($1)", kept) is not None
+    await connection.close()
+
+
+async def test_without_room_for_today_who_writes_is_told_to_try_again(settings: Settings, fresh: Pool) -> None:
+    """It is no fault of who writes, and a minute later there is room again."""
+    ada = await Factory(fresh).user()
+    await fresh.fetch(f"DROP TABLE {event_log.name_of(event_log.today())}", [])
+    async with serving(settings, fresh) as api:
+        answer = await api.as_(ada).post("/tasks", {"title": "Buy milk"}, expect=503)
+        assert answer["code"] == "service_unavailable"
+        assert await event_keeping.look_after(fresh) <= 60
+
+        await api.as_(ada).post("/tasks", {"title": "Buy milk"})
 
 
 async def test_a_renewal_waits_for_those_who_write(fresh: Pool, fresh_url: str) -> None:
