@@ -19,6 +19,7 @@ COMMANDS = (
     "database",
     "create-superuser",
     "recover",
+    "reencrypt",
     "prune",
     "deliver",
     "events",

@@ -35,7 +35,6 @@ from security.access_tokens import AccessTokens
 from security.breached_passwords import BreachedPasswords
 from security.cursors import Cursors
 from security.encryption import Encryption
-from security.keys import Keys
 from security.passwords import Passwords
 from security.tokens import Tokens
 from server.database import connect, revision
@@ -199,8 +198,7 @@ def looks_at(limits: Limits | None, key_set: "KeySet | None") -> dict[str, Look]
 def process_of(
     chosen: Settings, metrics: Metrics, life: Life, looks: Mapping[str, Look] = MappingProxyType({})
 ) -> Process:
-    previous = chosen.secret_key_previous
-    keys = Keys(chosen.signing_key, previous.get_secret_value() if previous else None)
+    keys = chosen.keys
     return Process(
         environment=models.Environment(chosen.environment),
         earlier_revisions=frozenset(revision.known()[:-1]),

@@ -19,7 +19,7 @@ from persistence.engine.pool import Transaction
 from persistence.queries import event_log, outbox
 from security.jwks import Unusable, keys_of
 from server.complaints import CommandError, Finding
-from server.database import revision
+from server.database import kept_secrets, revision
 from server.database.connect import connected, opened
 from server.database.encoding import doubt_of, require_utf8
 from server.delivery.carriers import Failed
@@ -107,6 +107,8 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
     if found == wanted:
         yield Finding("ok", "migrations", f"at {wanted}")
         yield await days(url)
+        async for finding in secrets(url, settings):
+            yield finding
         if settings.writes_mail:
             yield await waiting_mails(url)
     elif found is not None and found not in revision.known():
@@ -124,6 +126,22 @@ async def days(url: str) -> Finding:
         said = f"has room for {ahead} more days: start the server, or run `python -m server prune`"
         return Finding("wrong", "event log", said)
     return Finding("ok", "event log", f"has room for {ahead} more days")
+
+
+async def secrets(url: str, settings: Settings) -> AsyncIterator[Finding]:
+    """Whether SECRET_KEY alone reads what is kept encrypted, so that SECRET_KEY_PREVIOUS can go."""
+    async with connected(url) as connection:
+        tallies = [tally async for tally in kept_secrets.examine(Transaction(connection), settings.keys)]
+    for tally in tallies:
+        place = f"of {tally.secrets} in {tally.table}"
+        if tally.unreadable:
+            said = f"{tally.unreadable} {place} are read by no key: is SECRET_KEY_PREVIOUS the one of before?"
+            yield Finding("warning", "secrets", said)
+        if tally.outdated:
+            said = f"{tally.outdated} {place} need SECRET_KEY_PREVIOUS: run `python -m server reencrypt`"
+            yield Finding("warning", "secrets", said)
+        if not tally.unreadable + tally.outdated:
+            yield Finding("ok", "secrets", f"SECRET_KEY reads all {place.removeprefix('of ')}")
 
 
 async def clock(connection: asyncpg.Connection) -> Finding:

@@ -13,7 +13,6 @@ from generated.models import AuditAction
 from handlers.accounts import links, lockout
 from persistence.engine.pool import Database, Transaction
 from persistence.queries.accounts import one_time_tokens, second_factors, users
-from security.keys import Keys
 from server.commands.superuser import note_deed
 from server.complaints import CommandError
 from server.database.connect import connected, opened
@@ -44,8 +43,6 @@ async def make_link(url: str, settings: Settings, email: str) -> str:
 
 async def take_factor(url: str, settings: Settings, email: str) -> str:
     """What to tell the operator, once the factor is taken away. Raises CommandError."""
-    previous = settings.secret_key_previous
-    keys = Keys(settings.signing_key, previous.get_secret_value() if previous else None)
     async with connected(url) as connection, Transaction(connection).transaction() as db:
         user = await find_account(db, email)
         await users.lock(db, user.id)
@@ -54,7 +51,7 @@ async def take_factor(url: str, settings: Settings, email: str) -> str:
             raise CommandError(f"{email} has no second factor")
         await second_factors.delete_of(db, user.id)
         await one_time_tokens.end_ways_in(db, user.id)
-        await lockout.forget_codes(keys, db, user.id)
+        await lockout.forget_codes(settings.keys, db, user.id)
         await note_deed(db, user.id, AuditAction.user_mfa_reset, "recover")
     return f"{email} signs in by the password alone"
 

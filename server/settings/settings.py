@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from persistence.embedded.locks import make_folder
 from persistence.engine.hosts import join_hosts, split_hosts
-from security.keys import SHORTEST_KEY, Key
+from security.keys import SHORTEST_KEY, Key, Keys
 from server.settings.mail_server import MailServer, mail_server_of
 from server.settings.parsing import address_of, headers_of, hosts_of, networks_of, origins_of, root_of
 
@@ -387,6 +387,12 @@ class Settings(BaseSettings):
     @property
     def is_production(self) -> bool:
         return self.environment is Environment.production
+
+    @property
+    def keys(self) -> Keys:
+        """The key that signs, and the one before it where it is accepted still."""
+        previous = self.secret_key_previous
+        return Keys(self.signing_key, previous.get_secret_value() if previous else None)
 
     @cached_property
     def signing_key(self) -> str:

@@ -44,6 +44,7 @@ def test_a_server_that_has_all_it_needs_is_well(tmp_path: Path, fresh_url: str) 
         "connections",
         "migrations",
         "event",
+        "secrets",
     }
 
 
