@@ -6,7 +6,7 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, and_, case, exists, func, not_, or_, select, type_coerce
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
@@ -119,7 +119,13 @@ def to(by: Caller) -> ColumnElement[bool]:
     theirs = account.c.id == by.id, account.c.verified_email_key == account.c.email_key
     of_address = select(sent.c.id).join(account, and_(*same)).where(*theirs)
     of_user = select(sent.c.id).where(sent.c.user_id == by.id)  # apart, so that each has its index
-    return and_(Invitation.expires_at > by.now, Invitation.id.in_(of_address.union_all(of_user)))
+    return and_(Invitation.expires_at > by.now, stands(), Invitation.id.in_(of_address.union_all(of_user)))
+
+
+def stands() -> ColumnElement[bool]:
+    """False where who invites was deactivated, perhaps at that moment: then what ends all others has not seen it."""
+    inviter = User.__table__.alias("inviter")
+    return not_(exists().where(inviter.c.id == Invitation.invited_by, not_(inviter.c.is_active)))
 
 
 @query(one(lambda record: UUID(str(record[0]))))
@@ -132,7 +138,7 @@ def redeemable(key: bytes, by: Caller) -> ColumnElement[bool]:
     """True for the open invitation whose token has this hash; that of a user is for that user alone."""
     held = or_(Invitation.key == key, Invitation.mailed_key == key)
     theirs = or_(Invitation.user_id.is_(None), Invitation.user_id == by.id)
-    return and_(held, theirs, Invitation.expires_at > by.now)
+    return and_(held, theirs, stands(), Invitation.expires_at > by.now)
 
 
 def read_place(records: list[Record]) -> UUID:
@@ -222,7 +228,7 @@ def set_mailed_key(invitation_id: UUID, mailed_key: bytes) -> Sql:
     verified = invited.c.verified_email_key == invited.c.email_key
     address = select(invited.c.email).where(invited.c.id == Invitation.user_id, verified, invited.c.is_active)
     to_whom = func.coalesce(Invitation.email, address.correlate(Invitation).scalar_subquery())
-    which = Invitation.id == invitation_id, Invitation.expires_at > func.now(), to_whom.is_not(None)
+    which = Invitation.id == invitation_id, Invitation.expires_at > func.now(), to_whom.is_not(None), stands()
     changed = update_of(Invitation).where(*which).values(mailed_key=key)
     told = (
         to_whom.label("to"),

@@ -10,6 +10,7 @@ from handlers.accounts import links
 from persistence.engine.pool import Database
 from persistence.queries import invitations, outbox
 from persistence.queries.accounts import one_time_tokens, registrations, users
+from persistence.queries.accounts.one_time_tokens import Purpose
 from persistence.queries.accounts.users import key
 from persistence.queries.outbox import ClaimedMail
 from security.one_time_tokens import hash_token, make_token
@@ -17,7 +18,7 @@ from server.delivery.rendering import quote_name
 
 PAGE = links.PAGES["email_verification"]
 
-OPEN_LINKS = 5  # of an account, that were mailed and can still be used
+OPEN_LINKS = 5  # of an account and a purpose, that were mailed and can still be used
 
 
 class Letter(NamedTuple):
@@ -53,12 +54,7 @@ async def write_password_reset(desk: Desk, mail: ClaimedMail) -> Letter | None:
     user = await users.hold_address_by_email(desk.db, key(mail.recipient))
     if user is None or user.email is None:
         return None
-    if await one_time_tokens.count_mailed(desk.db, user.id, "password_reset", now=datetime.now(UTC)) >= OPEN_LINKS:
-        return None
-    link = await links.make_link(
-        desk.db, user.id, "password_reset", base=desk.public_url, now=datetime.now(UTC), email=user.email
-    )
-    return Letter("password_reset", {"url": link.url}, user.email)
+    return await write_link(desk, user.id, user.email, "password_reset", "password_reset")
 
 
 async def write_invitation(desk: Desk, mail: ClaimedMail) -> Letter | None:
@@ -97,7 +93,7 @@ async def write_verification(desk: Desk, mail: ClaimedMail) -> Letter | None:
     account = await hold_account(desk, mail)
     if account is None or account.is_verified or account.email != mail.recipient:
         return None
-    return await write_link(desk, account.id, mail.recipient, "email_verification")
+    return await write_link(desk, account.id, mail.recipient, "email_verification", "email_verification")
 
 
 async def write_change(desk: Desk, mail: ClaimedMail) -> Letter | None:
@@ -108,7 +104,7 @@ async def write_change(desk: Desk, mail: ClaimedMail) -> Letter | None:
     other = await users.find_by_email(desk.db, key(mail.recipient))
     if other is not None and other.id != account.id:
         return Letter("email_known", {"url": desk.public_url}, other.email)
-    return await write_link(desk, account.id, mail.recipient, "email_change")
+    return await write_link(desk, account.id, mail.recipient, "email_verification", "email_change")
 
 
 async def hold_account(desk: Desk, mail: ClaimedMail) -> users.Address | None:
@@ -117,10 +113,13 @@ async def hold_account(desk: Desk, mail: ClaimedMail) -> users.Address | None:
     return account if account and await outbox.is_ours(desk.db, mail.id, attempts=mail.attempts) else None
 
 
-async def write_link(desk: Desk, user_id: UUID, email: str, template: str) -> Letter:
+async def write_link(desk: Desk, user_id: UUID, email: str, purpose: Purpose, template: str) -> Letter | None:
+    """A new link of an account, which is locked; None where as many are open as may be, whoever asks for more."""
     now = datetime.now(UTC)
-    link = await links.make_link(desk.db, user_id, "email_verification", base=desk.public_url, now=now, email=email)
-    return Letter(template, {"url": link.url})
+    if await one_time_tokens.count_mailed(desk.db, user_id, purpose, now=now) >= OPEN_LINKS:
+        return None
+    link = await links.make_link(desk.db, user_id, purpose, base=desk.public_url, now=now, email=email)
+    return Letter(template, {"url": link.url}, email)
 
 
 async def write_changed(_desk: Desk, _mail: ClaimedMail) -> Letter:

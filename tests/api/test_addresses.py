@@ -243,6 +243,16 @@ class TestChange:
         assert "has one already" in mailing.mailbox.text_to(KNOWN)
         assert "#token=" not in mailing.mailbox.text_to(KNOWN)
 
+    async def test_an_account_has_five_links_mailed_in_half_an_hour(self, mailing: Mailing, make: Factory) -> None:
+        ada = mailing.api.as_(await make.user(email="old@example.com"))
+        for number in range(7):
+            await ada.patch("/users/me", {"email": NEW if number % 2 else KNOWN}, expect=202)
+            await mailing.deliver()
+        await ada.post("/users/me/email/verification", None, expect=202)
+
+        assert await mailing.deliver() == []
+        assert len(mailing.mailbox.taken) == 5
+
     async def test_an_address_that_another_has_by_now_is_refused(self, mailing: Mailing, make: Factory) -> None:
         ada = mailing.api.as_(await make.user(email="old@example.com"))
         await ada.patch("/users/me", {"email": NEW}, expect=202)

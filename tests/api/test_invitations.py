@@ -194,6 +194,20 @@ class TestInviting:
         await answer(team.api.as_(second), invitation["id"], expect=404)
         assert [item["id"] for item in (await team.as_("owner").get(team.path))["items"]] == [kept["id"]]
 
+    async def test_an_invitation_that_a_deactivation_has_not_seen_opens_nothing(
+        self, team: Team, make: Factory, db: Bench
+    ) -> None:
+        """Of two at the same moment the one may commit before the other can see it."""
+        second = await make.user()
+        invitation = await team.invite("admin", user_id=str(second.id), role="admin")
+        linked = await team.invite("admin", email=EMAIL)
+        await db.fetch("UPDATE users SET is_active = false WHERE id = $1", [team.people["admin"].id])
+
+        api = team.api.as_(second)
+        assert await received(api) == []
+        await answer(api, invitation["id"], expect=404)
+        await redeem(api, token_of(linked), expect=400)
+
 
 class TestAnswering:
     @pytest.mark.proves("", "An invitation by address shows only to an account whose address is verified")
