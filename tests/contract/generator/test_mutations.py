@@ -19,7 +19,7 @@ from contract.generator.reading.document import InvalidContract, Refused
 from tests.contract.generator.conftest import ROOT
 from tests.contract.generator.trying import Document, document_of
 
-NUMBER = int(os.environ.get("MUTATIONS", "120"))
+NUMBER = int(os.environ.get("MUTATIONS", "40"))
 """10,000 are a proof: MUTATIONS=10000, or in parts with other seeds: MUTATIONS=2500 MUTATIONS_SEED=1. With a seed mypy
 looks at what the documents became, too."""
 SEED = os.environ.get("MUTATIONS_SEED")
