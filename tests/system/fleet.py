@@ -25,7 +25,13 @@ SIZE = 3
 PEOPLE = 8
 PROXY, PERSON = "127.0.0.1", "127.0.0.9"
 LIE = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}  # what a person claims of itself
-BEHIND = {"ENVIRONMENT": "production", "TRUSTED_PROXIES": PROXY, "ALLOWED_HOSTS": "127.0.0.1", "DRAIN_SECONDS": "1"}
+BEHIND = {
+    "ENVIRONMENT": "production",
+    "TRUSTED_PROXIES": PROXY,
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "PUBLIC_URL": "https://docket.example",
+    "DRAIN_SECONDS": "1",
+}
 Proxy: TypeAlias = Callable[[Sequence[int]], AbstractContextManager[str]]
 PROBES = {"getReadiness", "getLiveness"}
 
