@@ -79,6 +79,14 @@ def deletion(by: Caller, task_id: UUID) -> Entry:
     )
 
 
+@cache
+def insertion(table: type[Row], names: frozenset[str]) -> tuple[str, list[str]]:
+    """The SQL that inserts a row with these columns, and the order in which it wants their values."""
+    given: dict[str, Any] = {name: bindparam(f"given_{name}") for name in names}
+    compiled: Any = insert(table).values(given).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
+    return str(compiled), [name.removeprefix("given_") for name in compiled.positiontup]
+
+
 class Factory:
     """Makes rows in a database. What comes back is what a test goes on with: a Caller, or an id."""
 
@@ -89,9 +97,8 @@ class Factory:
         """Insert a row; its moments are NOW where not given."""
         moments: dict[str, Any] = {"created_at": NOW, "updated_at": NOW}
         filled = {name: moment for name, moment in moments.items() if name in table.__table__.c} | dict(values)
-        given: dict[str, Any] = {name: bindparam(f"given_{name}") for name in filled}
-        compiled: Any = insert(table).values(given).compile(dialect=Dialect())  # type: ignore[no-untyped-call]
-        await self.db.fetch(str(compiled), [filled[name.removeprefix("given_")] for name in compiled.positiontup])
+        sql, order = insertion(table, frozenset(filled))
+        await self.db.fetch(sql, [filled[name] for name in order])
 
     async def user(self, **values: Any) -> SignedIn:
         """An account with a personal organization and a live session: ready to call."""

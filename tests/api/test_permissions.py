@@ -93,6 +93,11 @@ class World:
 
 
 async def world(make: Factory, cell: Cell) -> World:
+    async with make.db.transaction() as db:
+        return await make_world(Factory(db), cell)
+
+
+async def make_world(make: Factory, cell: Cell) -> World:
     inactive = cell.caller == "inactive"
     ada = await make.user(is_superuser=cell.caller == "superuser", is_active=not inactive)
     other, bob = await make.user(), await make.user(email="bob@example.com")
