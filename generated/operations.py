@@ -3937,8 +3937,8 @@ class UsersOperations(Protocol[Call_contra]):
 
         For somebody who has lost the password: hand the `url` over in a way that no one else can read. It leads to the front end
         (`PUBLIC_URL`), which sends `resetPassword` the token behind the `#`. Both are told here once. The link works once, within
-        30 minutes; the password of before works until then. Needs a sign-in of the last 10 minutes. Links for superusers say
-        `of_superuser` in their audit log.
+        30 minutes, as long as who made it is a superuser and has not ended the own sessions; the password of before works until then.
+        Needs a sign-in of the last 10 minutes. Links for superusers say `of_superuser` in their audit log.
 
         Source: POST /api/v1/users/{user_id}/password-reset
         Raises: RecentLoginNeeded, Forbidden, SessionNotFound, RequestTimeout, NoEmail, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.

@@ -171,7 +171,7 @@ async def create_password_reset(call: Call, /, *, user_id: UUID) -> CreatePasswo
         if held.user.email is None:
             raise NoEmail(detail="Without an e-mail address there is no signing in by password. Give it one first.")
         base = call.process.public_url
-        made = await links.make_link(db, user_id, "password_reset", base=base, now=call.now)
+        made = await links.make_link(db, user_id, "password_reset", base=base, now=call.now, made_by=call.caller.id)
         reason = "of_superuser" if held.user.is_superuser else None
         created, target = AuditAction.user_password_reset_created, audit_trail.user(user_id)
         await record(db, call, created, AuditOutcome.success, target=target, reason=reason)

@@ -176,7 +176,7 @@ class OneTimeToken(Row):
     email: Mapped[str | None] = mapped_column(String(254))
     """The address that the token was mailed to; null: somebody handed it over."""
     bound_to: Mapped[bytes | None]
-    """The hash of what must not have changed since."""
+    """The hash of what must not have changed since; of a link that was handed over the id of who made it."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 

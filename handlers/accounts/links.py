@@ -25,9 +25,19 @@ class Link(NamedTuple):
 
 
 async def make_link(
-    db: Database, user_id: UUID, purpose: Purpose, *, base: str, now: datetime, email: str | None = None
+    db: Database,
+    user_id: UUID,
+    purpose: Purpose,
+    *,
+    base: str,
+    now: datetime,
+    email: str | None = None,
+    made_by: UUID | None = None,
 ) -> Link:
-    """A new link for an account, which begins with `base`. `email`: where it is mailed to; None: it is handed over."""
+    """A new link for an account, which begins with `base`. `email`: where it is mailed to; None: it is handed over.
+
+    `made_by`: the superuser who does, and with whose rights it ends.
+    """
     token, expires_at = make_token(), now + LIFE
     await one_time_tokens.insert(
         db,
@@ -36,7 +46,7 @@ async def make_link(
             user_id=user_id,
             purpose=purpose,
             email=email,
-            bound_to=None,
+            bound_to=None if made_by is None else made_by.bytes,
             created_at=now,
             expires_at=expires_at,
         ),

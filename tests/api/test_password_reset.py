@@ -162,6 +162,32 @@ async def test_a_change_of_the_password_ends_links_that_set_one(api: ApiClient, 
     await reset(api, token, expect=400)
 
 
+@pytest.mark.proves("", "The links that a superuser has made end with its rights, and when its owner shuts others out")
+@pytest.mark.parametrize("how", ["demoted", "deactivated", "deleted", "sessions", "logout_all", "password", "nothing"])
+async def test_a_link_outlives_no_rights_of_who_made_it(api: ApiClient, make: Factory, how: str) -> None:
+    """Who had a superuser's session for a moment would keep a way into each account."""
+    rogue, root = await make.user(is_superuser=True), api.as_(await make.user(is_superuser=True))
+    ada = await make.user(email=ADA)
+    link = await api.as_(rogue).post(f"/users/{ada.id}/password-reset", None)
+    account = f"/users/{rogue.id}"
+    match how:
+        case "demoted":
+            await root.patch(account, {"is_superuser": False})
+        case "deactivated":
+            await root.patch(account, {"is_active": False})
+        case "deleted":
+            await root.delete(account)
+        case "sessions":
+            await root.delete(f"{account}/sessions")
+        case "logout_all":
+            await api.as_(rogue).send("POST", "/auth/logout-all", expect=204)
+        case "password":
+            body = {"current_password": PASSWORD, "new_password": OTHER}
+            await api.as_(rogue).put("/users/me/password", body, expect=204)
+
+    await reset(api, link["token"], expect=204 if how == "nothing" else 400)
+
+
 async def test_an_account_that_is_gone_has_no_link(api: ApiClient, make: Factory) -> None:
     ada, superuser = await make.user(email=ADA), api.as_(await make.user(is_superuser=True))
     token = await make.one_time_token(ada.id)

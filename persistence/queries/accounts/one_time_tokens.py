@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from asyncpg import Record
-from sqlalchemy import ColumnElement, Delete, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, Delete, delete, exists, func, or_, select, true, type_coerce
 from sqlalchemy import insert as insert_into
+from sqlalchemy.orm import aliased
 
 from persistence.engine.statements import Shape, Sql, one, query, typed
 from persistence.tables import OneTimeToken, OutboxMail, User
@@ -17,7 +18,10 @@ Purpose: TypeAlias = Literal["password_reset", "email_verification", "sign_in"]
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to insert. `email`: the address that it was mailed to; None: somebody handed it over."""
+    """A token to insert. `email`: the address that it was mailed to; None: somebody handed it over.
+
+    `bound_to`: of a sign-in the hash of the password; of a link that sets one the id of the superuser who made it.
+    """
 
     key: bytes
     user_id: UUID
@@ -54,8 +58,18 @@ def insert(token: NewToken) -> Sql:
 @query(one(found))
 def find(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
     """The token, which stays. Its account exists, active or not."""
-    usable = OneTimeToken.key == key, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now
-    return select(*FOUND).join(User, User.id == OneTimeToken.user_id).where(*usable)
+    return select(*FOUND).join(User, User.id == OneTimeToken.user_id).where(*usable(key, purpose, now))
+
+
+def usable(key: bytes, purpose: Purpose, now: datetime) -> list[ColumnElement[bool]]:
+    """True for the token of this hash that still can be used: one of a superuser only while that is one."""
+    which = [OneTimeToken.key == key, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now]
+    if purpose == "password_reset":
+        maker = aliased(User, name="maker")
+        made_it = func.uuid_send(maker.id) == OneTimeToken.bound_to
+        may = exists().where(maker.is_superuser, maker.is_active, made_it)
+        which.append(or_(OneTimeToken.bound_to.is_(None), may))
+    return which
 
 
 @query(lambda records: int(records[0][0]))
@@ -71,8 +85,7 @@ def take(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
 
     Lock the account first, so that two who take tokens of one account, and end all others, wait for each other in turn.
     """
-    usable = OneTimeToken.key == key, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now
-    return delete(OneTimeToken).where(*usable).returning(*FOUND)
+    return delete(OneTimeToken).where(*usable(key, purpose, now)).returning(*FOUND)
 
 
 @query(lambda _: None)
@@ -93,6 +106,13 @@ def end_ways_in(user_id: UUID) -> Sql:
 
 
 def ended(user_id: UUID, which: ColumnElement[bool]) -> Delete:
-    """No such token of the account any more, nor a mail that waits to be sent with a link to another address."""
+    """No such token of the account any more, nor a mail that waits to be sent with a link to another address.
+
+    Nor one that the account has made for another, as a superuser.
+    """
+    made_here = OneTimeToken.bound_to == func.uuid_send(type_coerce(user_id, User.id.type))
+    living = OneTimeToken.purpose == "password_reset", OneTimeToken.expires_at > func.now()
+    handed_over = delete(OneTimeToken).where(*living, made_here)
     waiting = delete(OutboxMail).where(OutboxMail.kind == "email_change", OutboxMail.subject_id == user_id)
-    return delete(OneTimeToken).where(OneTimeToken.user_id == user_id, which).add_cte(waiting.cte("waiting"))
+    change = delete(OneTimeToken).where(OneTimeToken.user_id == user_id, which)
+    return change.add_cte(waiting.cte("waiting"), handed_over.cte("handed_over"))
