@@ -4126,7 +4126,9 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     `default`. `RateLimit` names the limits: the class, or `login-identifier` and `refresh-session`; of the counters of
     /64 and /48 it tells the one that has least left. Of a sign-in identifier wrong passwords are counted, and those
     alone; what is left is not told. A network (an IPv4 address or an IPv6 /48) from which the account has signed in
-    within 30 days has a count of its own.
+    within 30 days has a count of its own. Where the server has mail, a user, or who is not signed in an IPv4 address or a
+    /48, has 5 mails an hour sent to one recipient by `registerUser`, `inviteMember`, `requestEmailVerification` and a change of
+    the own address.
 
     **Bulkheads.** Of the operations with `x-bulkhead` a caller has 4 at once; one more is `429`
     `rate_limit_exceeded`. A process has a share of its connections for those of all callers; one more is `503`. Either

@@ -27,7 +27,7 @@ from generated.operations import (
 from handlers.shared import audit_trail, joining, pagination
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
-from handlers.shared.mail import post
+from handlers.shared.mail import count_mail, post
 from handlers.shared.permissions import Action, permit
 from persistence.authorization import NotVisible
 from persistence.engine.pool import Database
@@ -48,6 +48,7 @@ async def invite_member(call: Call, /, *, organization_id: UUID, body: models.In
     demand_one(body)
     token = None if call.process.mail.is_on or body.email is MISSING else make_token()
     made = new_invitation(call, organization_id, body, token)
+    await count_mail(call, made.email or str(made.user_id))
     async with call.db.transaction() as db:
         place = await manage(db, call, organization_id)
         if place.organization.kind == models.OrganizationKind.personal:

@@ -29,7 +29,7 @@ from handlers.accounts.updates import change, demand_recent_login, demand_recent
 from handlers.shared import audit_trail, refresh_cookie
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
-from handlers.shared.mail import post
+from handlers.shared.mail import count_mail, post
 from handlers.shared.preconditions import etag
 from persistence.authorization import NotVisible
 from persistence.engine.pool import Database
@@ -58,6 +58,7 @@ async def request_email_verification(call: Call, /) -> RequestEmailVerification2
     me = await users.find_me(call.db, by=call.caller)
     if not call.process.mail.is_written:
         raise FeatureDisabled(detail="This server mails nothing. A superuser says that the address is yours.")
+    await count_mail(call, me.email or "")
     async with call.db.transaction() as db:
         await post(db, call, "email_verification", me.email or "", subject_id=me.id)
     return RequestEmailVerification202()

@@ -111,6 +111,8 @@ def create_app(
     bulkheads = Bulkheads(max(1, chosen.pool_size // 2), OF_A_CALLER if chosen.rate_limits_enabled else None)
     waits = Waits(max(1, chosen.max_connections // 2), WAITS_OF_A_CALLER if chosen.rate_limits_enabled else None)
     process = process_of(chosen, metrics, life or Life(), looks_at(limits, key_set))
+    if limits is not None:
+        process.mail.admit = limits.admit_mail
     accounts, proxies = chosen.auth_mode != "external", Proxies(chosen.trusted_proxies)
     callers = Callers(process, outsiders, chosen.backend_cors_origins, accounts=accounts)
     calls = Calls(process, metrics, limits, callers, chosen.features, bulkheads=bulkheads, waits=waits)

@@ -13,7 +13,7 @@ from generated.operations import AccountConflict, LinkRefused
 from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import PublicCall
-from handlers.shared.mail import post
+from handlers.shared.mail import count_mail, post
 from persistence.engine.pool import Database
 from persistence.queries.accounts import registrations, users
 from persistence.queries.accounts.registrations import Registered
@@ -61,6 +61,7 @@ async def await_link(call: PublicCall, account: NewUser) -> None:
 
     Raises AccountConflict when another has the username.
     """
+    await count_mail(call, account.email)
     async with call.db.transaction() as db:
         if account.username_key is not None and await registrations.is_username_taken(db, account.username_key):
             raise AccountConflict("username_taken")

@@ -13,7 +13,7 @@ from generated.operations import RecentLoginNeeded, UserConflict
 from handlers.shared import audit_trail
 from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
-from handlers.shared.mail import post
+from handlers.shared.mail import count_mail, post
 from handlers.shared.preconditions import versions
 from handlers.shared.time_zones import demand_zone
 from persistence.authorization import NotAllowed, NotVisible, SessionOver, Stale
@@ -52,6 +52,7 @@ async def change(
         if takes_away and await is_last_superuser(call, db, held.user, superusers):
             raise UserConflict("last_superuser", "This is the only active superuser.")
         if "email" in changed and is_mailed(call, user_id, patch):
+            await count_mail(call, str(patch.email))
             await post(db, call, "email_change", str(patch.email), subject_id=user_id)
             await change_rest(call, db, held.user, patch)
             return None

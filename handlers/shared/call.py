@@ -82,6 +82,11 @@ def sleep_on() -> None:
     """Wake no one: what waits is found by who looks from time to time."""
 
 
+async def admit_all(_key: str, /) -> int:
+    """Have any number of mails sent."""
+    return 0
+
+
 @dataclass(slots=True)
 class Mail:
     """Whether there is mail."""
@@ -92,6 +97,8 @@ class Mail:
     """Whether mails are written at all, in development into files."""
     wake: Callable[[], None] = sleep_on
     """Tells who sends mails that there may be one."""
+    admit: Callable[[str], Awaitable[int]] = admit_all
+    """Counts a mail by whom it is for and who asks. What comes back are the seconds until there may be one, or 0."""
 
 
 class News(Protocol):

@@ -4,10 +4,28 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from handlers.shared.call import PublicCall
+from generated.operations import TooManyRequests
+from handlers.shared.call import Call, PublicCall
 from persistence.engine.pool import Database
 from persistence.queries import outbox
+from persistence.queries.accounts.users import key
 from persistence.queries.outbox import NewMail
+from security.networks import SITE, network_of
+
+
+async def count_mail(call: PublicCall, recipient: str) -> None:
+    """Count a mail by its recipient and who asks for it. Raises TooManyRequests.
+
+    Who has no account is told by the network. What others ask for does not count, so that none can keep mails from
+    somebody else, and whether there is an account for the recipient neither.
+    """
+    if not call.process.mail.is_written:
+        return
+    asker = call.caller.id if isinstance(call, Call) else network_of(call.client.address, SITE)
+    wait = await call.process.mail.admit(f"{key(recipient)} {asker}")
+    if wait > 0:
+        detail = f"There were many mails for this recipient already. Try again in {wait} seconds."
+        raise TooManyRequests("rate_limit_exceeded", detail, retry_after=wait)
 
 
 async def post(db: Database, call: PublicCall, kind: str, recipient: str, *, subject_id: UUID | None = None) -> None:

@@ -10,6 +10,8 @@ from server.rate_limiting.counters import Counters
 from server.rate_limiting.sliding_window import Count
 from server.terms import RATE_CLASSES, SITES, TERMS
 
+MAILS, MAIL_SECONDS = 5, 3600  # to one recipient, asked for by one user or network
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -58,6 +60,11 @@ class Limits:
     async def hit(self, exchange: Exchange, limit: Limit, key: str) -> None:
         """Count one and tell what is left. Raises TooManyRequests when nothing was."""
         tell(exchange, limit, await self.counters.hit(limit.place + key, limit.amount, limit.seconds))
+
+    async def admit_mail(self, key: str) -> int:
+        """Count a mail by whom it is for and who asks: 0, or the seconds until there may be one more."""
+        count = await self.counters.hit(f"mail/{key}", MAILS, MAIL_SECONDS)
+        return 0 if count.passed else max(1, count.seconds)
 
     async def hit_address(self, exchange: Exchange, limit: Limit) -> None:
         """Count one by its address: of IPv6 by the /64 and by the /48, and tell of the one that has least left."""
