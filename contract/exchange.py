@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import IO, Any, TypeAlias
@@ -32,11 +33,13 @@ class TooLarge(Exception):  # noqa: N818 - it says what is the case
 class Principal:
     """Whom a verified access token stands for, and in which session; one of another issuer says neither by itself."""
 
-    __slots__ = ("session_id", "user_id")
+    __slots__ = ("expires_at", "session_id", "user_id")
 
-    def __init__(self, user_id: UUID | None, session_id: UUID | None) -> None:
+    def __init__(self, user_id: UUID | None, session_id: UUID | None, expires_at: datetime | None = None) -> None:
         self.user_id = user_id
         self.session_id = session_id
+        self.expires_at = expires_at
+        """When the token is over, where it says so itself."""
 
     @property
     def name(self) -> str:

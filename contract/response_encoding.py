@@ -162,7 +162,9 @@ class Writer:
             async for item in items:
                 if check and judge is not None:
                     data = item.data if isinstance(item, Event) else item
-                    self.judge(f"an item of {self.operation.id} {status}", judge, to_jsonable_python(data))
+                    if data is not MISSING:
+                        told = from_json(data) if isinstance(data, Json) else to_jsonable_python(data)
+                        self.judge(f"an item of {self.operation.id} {status}", judge, told)
                 yield write(item)
         finally:
             if isinstance(items, AsyncGenerator):
@@ -224,13 +226,15 @@ def written_event(item: Any) -> bytes:
     """An event of `text/event-stream` (HTML, 9.2). Raises ContractError for a name or an id of several lines."""
     event = item if isinstance(item, Event) else Event(data=item)
     lines: list[str] = []
-    for name, value in (("event", event.event), ("id", event.id), ("retry", event.retry)):
+    said = ("", event.comment), ("event", event.event), ("id", event.id), ("retry", event.retry)
+    for name, value in said:
         if value is not None:
             if not str(value).isprintable():
-                raise ContractError(f"the {name} of an event has a control character")
+                raise ContractError(f"the {name or 'comment'} of an event has a control character")
             lines.append(f"{name}: {value}")
-    data = event.data if isinstance(event.data, str) else to_json(event.data).decode()
-    lines += [f"data: {line}" for line in data.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    if event.data is not MISSING:
+        data = event.data if isinstance(event.data, str) else text_of(event.data).decode()
+        lines += [f"data: {line}" for line in data.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     return ("\n".join(lines) + "\n\n").encode()
 
 

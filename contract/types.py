@@ -68,12 +68,14 @@ class File:
 
 @dataclass(slots=True, kw_only=True)
 class Event(Generic[T]):
-    """An event of `text/event-stream`: its data, and what else its lines say."""
+    """An event of `text/event-stream`: its data, if it has some, and what else its lines say."""
 
-    data: T
+    data: T | Json[T] | MISSING = MISSING
     event: str | None = None
     id: str | None = None
     retry: int | None = None
+    comment: str | None = None
+    """What readers pass over: it keeps the connection alive."""
 
 
 class Fault(NamedTuple):

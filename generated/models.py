@@ -110,6 +110,10 @@ Metrics = TypeAliasType("Metrics", str)
 """Metrics in the text format of Prometheus or OpenMetrics."""
 
 
+EventStream = TypeAliasType("EventStream", str)
+"""Events of a stream (HTML, 9.2), whose data is a `StreamedChange`."""
+
+
 Html = TypeAliasType("Html", str)
 """A page for people."""
 
@@ -143,6 +147,14 @@ class InvalidCursorCode(StrEnum):
     """The `code` of `InvalidCursorProblem`. More may be added."""
 
     invalid_cursor = "invalid_cursor"
+    malformed_request = "malformed_request"
+
+
+class InvalidPositionCode(StrEnum):
+    """The `code` of `InvalidPositionProblem`. More may be added."""
+
+    invalid_cursor = "invalid_cursor"
+    invalid_header = "invalid_header"
     malformed_request = "malformed_request"
 
 
@@ -1962,6 +1974,28 @@ ChangeData = TypeAliasType("ChangeData", TaskChange | OrganizationChange | Membe
 """The subject of a change as it was then."""
 
 
+class StreamEndReason(StrEnum):
+    """
+    Why a stream ends. `server_ending`: the server restarts, come back at once. `token_expired`: fetch another access
+    token and come back. `session_over`: the session, the access token or the account is over. `organization_left`: the
+    caller is no member of the organization that was named, or it is no more. `feed_expired`: the position says nothing
+    any more, begin again. More may be added.
+
+    """
+
+    server_ending = "server_ending"
+    token_expired = "token_expired"
+    session_over = "session_over"
+    organization_left = "organization_left"
+    feed_expired = "feed_expired"
+
+
+class StreamEnd(BaseModel):
+    """The last that a stream says."""
+
+    reason: StreamEndReason
+
+
 class AuditLogPage(BaseModel):
     """A page of audit logs."""
 
@@ -2007,6 +2041,9 @@ ChangesLimitParameter = TypeAliasType("ChangesLimitParameter", Annotated[int, Fi
 
 
 ChangesCursorParameter = TypeAliasType("ChangesCursorParameter", Annotated[str, Field(max_length=2400, min_length=1)])
+
+
+LastEventIdParameter = TypeAliasType("LastEventIdParameter", Annotated[str, Field(max_length=2400, min_length=1)])
 
 
 ChangesOrganizationParameter = TypeAliasType("ChangesOrganizationParameter", UUID)
@@ -2138,6 +2175,9 @@ UnsupportedMediaTypeResponseAcceptEncodingHeader = TypeAliasType(
 UnsupportedPatchTypeResponseAcceptPatchHeader = TypeAliasType("UnsupportedPatchTypeResponseAcceptPatchHeader", str)
 
 
+UnbufferedHeader = TypeAliasType("UnbufferedHeader", Literal["no"])
+
+
 LocationHeader = TypeAliasType("LocationHeader", str)
 
 
@@ -2199,6 +2239,12 @@ class InvalidCursorProblem(Problem):
     """The cursor cannot be read."""
 
     code: InvalidCursorCode
+
+
+class InvalidPositionProblem(Problem):
+    """Why the position of a stream was refused."""
+
+    code: InvalidPositionCode
 
 
 class FeedExpiredProblem(Problem):
@@ -2612,6 +2658,10 @@ class Change(BaseModel):
     """The `X-Request-ID` of the request that did it, as in audit logs; null where it was none."""
     data: ChangeData | None
     """The subject as it was then, by `type`; null where it is no more."""
+
+
+StreamedChange = TypeAliasType("StreamedChange", Change | StreamEnd)
+"""The data of an event of a stream."""
 
 
 class ChangePage(BaseModel):

@@ -355,6 +355,7 @@ EXTENSIONS: dict[str, Any] = {
         "bulk": {"user": {"limit": 10, "window": 60}},
         "audit": {"user": {"limit": 30, "window": 60}},
         "changes": {"user": {"limit": 300, "window": 60}},
+        "streams": {"user": {"limit": 60, "window": 60}},
     },
     "x-problems": {
         "malformed_request": {
@@ -1843,6 +1844,26 @@ class FeedExpired(Problem):
         super().__init__(code, detail, errors=errors)
 
 
+class InvalidPosition(Problem):
+    """400: The cursor cannot be read, or `Last-Event-ID` cannot."""
+
+    status: ClassVar[int] = 400
+    codes = (
+        "invalid_cursor",
+        "invalid_header",
+    )
+    types = PROBLEM_TYPES
+
+    def __init__(
+        self,
+        code: Literal["invalid_cursor", "invalid_header"],
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(code, detail, errors=errors)
+
+
 # Requests: bodies of several media types, and forms with files.
 
 
@@ -2652,6 +2673,19 @@ class ListChanges200(Result):
     constant_headers: ClassVar[Headers] = (("Cache-Control", "no-store"),)
     body: models.ChangePage | Json[models.ChangePage]
     link: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class StreamChanges200(Result):
+    """Changes, as they come."""
+
+    status: ClassVar[int] = 200
+    media_types: ClassVar[tuple[str, ...]] = ("text/event-stream",)
+    constant_headers: ClassVar[Headers] = (
+        ("Cache-Control", "no-store"),
+        ("X-Accel-Buffering", "no"),
+    )
+    body: AsyncIterator[models.StreamedChange | Event[models.StreamedChange]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -3953,7 +3987,8 @@ class ChangesOperations(Protocol[Call_contra]):
     `next_cursor` before, which is always there. Nothing is missed and nothing comes twice, deletions included; what
     the lists had already comes again with the version that they had. The changes of one subject come in the order of
     its versions. A change comes once it is committed and so are all that began to be written before it, which is at
-    once, or after the longest of these.
+    once, or after the longest of these. `listChanges` tells it page by page, `streamChanges` as it comes; they have the
+    same positions.
 
     **What is told** is what happened in the organizations that the caller is a member of, since the caller joined,
     and what concerns the caller alone: `organization.joined`, `.left` and `.deleted`, whose `organization_id` is null.
@@ -3990,6 +4025,29 @@ class ChangesOperations(Protocol[Call_contra]):
 
         Source: GET /api/v1/changes
         Raises: InvalidCursor, Unauthorized, InsufficientScope, NotFound, RequestTimeout, FeedExpired, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
+        """
+        ...
+
+    async def stream_changes(
+        self,
+        call: Call_contra,
+        /,
+        *,
+        cursor: models.ChangesCursorParameter | MISSING,
+        last_event_id: models.LastEventIdParameter | MISSING,
+        organization_id: models.ChangesOrganizationParameter | MISSING,
+    ) -> StreamChanges200:
+        """Stream changes.
+
+        What changes from now on, or after a position, as it comes: each change an event without a name, whose `id` is the
+        position behind it. A cursor of `listChanges` is a position, and each `id` a cursor of it. To go on after an
+        interruption send the last `id` as `Last-Event-ID`. A comment comes every 15 seconds, with an `id` of its own. The
+        last event, `end`, says why the stream ends. Whose reader takes nothing is cut; what was not sent can be read on
+        from the last `id`. The token goes into `Authorization`, never into the URL: read it with `fetch`, not with
+        `EventSource`.
+
+        Source: GET /api/v1/changes/stream
+        Raises: InvalidPosition, Unauthorized, InsufficientScope, NotFound, RequestTimeout, FeedExpired, UriTooLong, ValidationFailed, TooManyRequests, HeaderFieldsTooLarge, InternalError, ServiceUnavailable.
         """
         ...
 
@@ -4158,6 +4216,7 @@ class MetaOperations(Protocol[Public_contra, Optional_contra]):
     | `x-before-enrolment` | an operation | It answers an account that must have a second factor and has none; all others are `403` `mfa_enrolment_required`. |
     | `x-signed-in-only` | an operation | It takes no access token of a program: `403` `insufficient_scope`. |
     | `x-streamed` | an answer | Its body is sent while it is made. |
+    | `x-itemSchema` | a media type | What its stream is made of. |
     | `x-request-body` | a link | The members of the next request's body. |
     | `x-problems` | the document | Status, title and meaning of each code of a problem. |
     | `x-pattern-detail` | a schema | What `errors` says of its `pattern`, or of what a pattern in `not` has; of a list, what the first says whose pattern is not met. |
@@ -8627,6 +8686,63 @@ OPERATIONS: tuple[Operation, ...] = (
         ),
         problems=(
             InvalidCursor,
+            Unauthorized,
+            InsufficientScope,
+            NotFound,
+            RequestTimeout,
+            FeedExpired,
+            UriTooLong,
+            ValidationFailed,
+            TooManyRequests,
+            HeaderFieldsTooLarge,
+            InternalError,
+            ServiceUnavailable,
+        ),
+    ),
+    Operation(
+        id="streamChanges",
+        tag="changes",
+        name="stream_changes",
+        method="GET",
+        path="/api/v1/changes/stream",
+        security=({"bearer": ("user",)}, {"accessToken": ("changes:read",)}, {"password": ()}),
+        extensions={"x-rate-limit": "streams", "x-waits": "always"},
+        parameters=(
+            Parameter(
+                name="cursor",
+                where="query",
+                argument="cursor",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ChangesCursor/schema"),
+                type=models.ChangesCursorParameter,
+                schema="#/components/parameters/ChangesCursor/schema",
+            ),
+            Parameter(
+                name="Last-Event-ID",
+                where="header",
+                argument="last_event_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/LastEventId/schema"),
+                type=models.LastEventIdParameter,
+                schema="#/components/parameters/LastEventId/schema",
+            ),
+            Parameter(
+                name="organization_id",
+                where="query",
+                argument="organization_id",
+                shape=Scalar(kinds=("string",), schema="#/components/parameters/ChangesOrganization/schema"),
+                type=models.ChangesOrganizationParameter,
+                schema="#/components/parameters/ChangesOrganization/schema",
+            ),
+        ),
+        replies=(
+            Reply(
+                StreamChanges200,
+                None,
+                (),
+                (Representation("text/event-stream", None, None, "#/components/schemas/StreamedChange"),),
+            ),
+        ),
+        problems=(
+            InvalidPosition,
             Unauthorized,
             InsufficientScope,
             NotFound,

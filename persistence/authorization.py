@@ -182,6 +182,52 @@ def followed(by: Caller, caller: CTE, organization_id: UUID | MISSING) -> CTE:
     return mine.where(named, in_reach(Member.organization_id, by)).cte("feeds")
 
 
+LISTENING = """
+asked AS (
+    SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[], $6::timestamptz[], $7::boolean[],
+        $8::uuid[]) AS asked (number, user_id, session_id, token_id, secret_hash, issued_at, need_factor, place)
+), listening AS MATERIALIZED (
+    SELECT asked.number, asked.user_id, asked.place, token.organization_id AS reach
+    FROM asked JOIN users ON users.id = asked.user_id AND users.is_active
+        AND (need_factor IS NULL OR mfa_enabled OR NOT (need_factor OR is_superuser))
+    LEFT JOIN sessions AS session ON session.id = asked.session_id AND session.user_id = users.id
+        AND session.revoked_at IS NULL AND session.expires_at > $9
+    LEFT JOIN access_tokens AS token ON token.id = asked.token_id AND token.user_id = users.id
+        AND token.revoked_at IS NULL AND token.expires_at > $9 AND token.secret_hash = asked.secret_hash
+        AND token.scopes @> $10::text[]
+    WHERE CASE WHEN asked.session_id IS NOT NULL THEN session.id IS NOT NULL
+        WHEN asked.token_id IS NOT NULL THEN token.id IS NOT NULL
+        ELSE asked.issued_at IS NULL OR tokens_valid_from IS NULL OR tokens_valid_from < asked.issued_at END
+), feeds AS MATERIALIZED (
+    SELECT number, organization_id AS feed_id, joined_after::pg_snapshot, joined_seq,
+        listening.place IS NULL AND listening.reach IS NULL AS tells_alone
+    FROM listening JOIN organization_members AS member ON member.user_id = listening.user_id
+        AND (place IS NULL OR organization_id = place) AND (reach IS NULL OR organization_id = reach)
+)"""
+"""What `me`, `followed` and `concerns_alone` say of one caller, of many at once, by their numbers."""
+
+
+def asked_by(callers: Sequence[tuple[Caller, UUID | MISSING]], now: datetime) -> list[object]:
+    """The values of `LISTENING`: who listens, and to which organization alone; each number is a place in this list."""
+    present = [
+        [None if value is MISSING else value for value in row]
+        for row in (
+            (by.id, by.session_id, by.token_id, by.secret_hash, by.issued_at, by.all_need_factor, place)
+            for by, place in callers
+        )
+    ]
+    columns = [list(column) for column in zip(*present, strict=True)]
+    scopes = next((list(by.scopes) for by, _ in callers if by.scopes is not MISSING), [])
+    return [list(range(len(callers))), *columns, now, scopes]
+
+
+HEARD = """log.first_seq < {event}.seq AND (
+    {feed}.joined_seq IS NULL OR {feed}.joined_seq < log.first_seq
+    OR NOT pg_visible_in_snapshot({event}.transaction::text::xid8, {feed}.joined_after)
+)"""
+"""`heard`, where the feeds are those of `LISTENING`."""
+
+
 def concerns_alone(by: Caller) -> ColumnElement[bool]:
     """Whether the caller is told what concerns it alone: not by an access token that is for one organization."""
     return in_reach(type_coerce(null(), Member.organization_id.type), by)

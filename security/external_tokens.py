@@ -144,11 +144,15 @@ class Outsiders:
         if verified is None or not await verified.holds():
             verified = await self._verify(token)
         outsider = verified.outsider
-        if min(outsider.expires_at, outsider.issued_at + self._life) <= now - LEEWAY:
+        if self.end_of(outsider) <= now - LEEWAY:
             raise ExpiredToken
         if outsider.usable_from > now + LEEWAY:
             raise InvalidToken
         return outsider
+
+    def end_of(self, outsider: Outsider) -> datetime:
+        """Until when the token counts."""
+        return min(outsider.expires_at, outsider.issued_at + self._life)
 
     async def _verify(self, token: str) -> Verified:
         header = header_of(token)

@@ -42,6 +42,7 @@ from server.delivery.delivery import delivering
 from server.dispatch.authentication import Callers
 from server.dispatch.bulkheads import Bulkheads, Waits
 from server.dispatch.dispatcher import Calls
+from server.dispatch.fan_out import FanOut
 from server.dispatch.news import Watch
 from server.dispatch.task_counts import TaskCounts
 from server.documentation.pages import Pages
@@ -125,10 +126,10 @@ def create_app(
         async with (opened or connect.pooled(chosen, statements, lambda: process.life.ending))() as calls.db:
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
-            news = process.news.watching(calls.db)
+            news, streams = process.news.watching(calls.db), process.streams.watching(calls.db)
             sending = delivering(chosen, calls.db, process.mail, metrics.count_mail)
             counting = process.quotas.tasks.counting_in(bulkheads.beside(calls.db))
-            async with measuring, counting, sending, news, calls.uses.writing_to(calls.db):
+            async with measuring, counting, sending, news, streams, calls.uses.writing_to(calls.db):
                 capacity = Capacity(chosen.max_connections, chosen.most_of_one_address, proxies)
                 yield {CAPACITY: capacity, REFUSALS: Refusals(cors.headers, root)}
             calls.outages.close()
@@ -225,6 +226,7 @@ def process_of(
         root=chosen.root_path,
         public_url=chosen.base_of_links,
         news=Watch(life),
+        streams=FanOut(life, metrics),
         quotas=Quotas(TaskCounts(chosen.quota_tasks), chosen.quota_organizations, chosen.quota_members),
         mail=Mail(is_on=chosen.smtp_url is not None, is_written=chosen.writes_mail),
         looks=looks,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
@@ -14,8 +14,10 @@ from contract.types import Text
 from generated.models import Environment
 from generated.operations import GetHealth200, GetHealth503
 from handlers.shared.health_check import Glance
+from handlers.shared.streams import Stream
 from persistence.authorization import Caller, Room
 from persistence.engine.pool import Database
+from persistence.queries.changes import Position
 from security.access_tokens import AccessTokens
 from security.cursors import Cursors
 from security.encryption import Encryption
@@ -113,6 +115,27 @@ class News(Protocol):
         ...
 
 
+class Streams(Protocol):
+    """Tells those who read streams what is written into their feeds, from one look at the log for all of them."""
+
+    def open(self, caller: Caller, organization_id: UUID | MISSING, epoch: UUID, /) -> AbstractContextManager[Stream]:
+        """A stream, until the context ends."""
+        ...
+
+    def join(self, stream: Stream, position: Position, /) -> bool:
+        """Tell the stream what comes after the position; False: it has to read on by itself up to a newer one."""
+        ...
+
+    @property
+    def position(self) -> Position | None:
+        """All before it was told to all that have joined, or waits for them."""
+        ...
+
+    def watching(self, db: Database, /) -> AbstractAsyncContextManager[None]:
+        """Look at the log of this database, until it is closed."""
+        ...
+
+
 class Metrics(Protocol):
     """What monitoring reads."""
 
@@ -149,6 +172,7 @@ class Process:
     """What links begin with."""
     quotas: Quotas
     news: News
+    streams: Streams
     mail: Mail
     looks: Mapping[str, Look]
     """By the names that `checks` of `/health` has for them."""
@@ -176,6 +200,8 @@ class Client(NamedTuple):
     left: Callable[[], Awaitable[None]] = stay
     origin: Callable[[], str] = str
     """Where the request was sent to, as it says itself: for nobody but its sender."""
+    until: datetime | None = None
+    """When the token that it has is over, where that is told by the token."""
 
 
 async def uncounted(_members: Collection[str], /) -> None:

@@ -69,11 +69,16 @@ class Position:
     xid: int
     seq: int
 
+    def is_before(self, other: "Position") -> bool:
+        return (self.xid, self.seq) < (other.xid, other.seq)
+
 
 class Feed(NamedTuple):
     """What came after a position, and the position behind it."""
 
     items: list[dict[str, Any]]
+    places: list[Position]
+    """The position behind each of the items."""
     position: Position
     has_more: bool
     epoch: UUID
@@ -147,14 +152,20 @@ async def read(
     told = [row for row in rows if row["xid"] < about["horizon"]]
     has_more, shown = len(told) > limit, told[:limit]
     if has_more:
-        position = Position(shown[-1]["day"] - DAY, shown[-1]["xid"], shown[-1]["seq"])
+        position = behind(shown[-1])
     else:
         untold = [row["day"] for row in rows[len(told) :]]
         position = Position(min([about["today"], *untold]) - DAY, about["horizon"], 0)
-    items = [change_of(row) for row in shown if not (row["moved"] and row["type"] == "task.deleted")]
+    shown = [row for row in shown if not (row["moved"] and row["type"] == "task.deleted")]
+    items, places = [change_of(row) for row in shown], [behind(row) for row in shown]
     return Feed(
-        items, position, has_more, about["epoch"], about["first_day"], bool(about["is_current"]), about["feeds"]
+        items, places, position, has_more, about["epoch"], about["first_day"], bool(about["is_current"]), about["feeds"]
     )
+
+
+def behind(event: Record) -> Position:
+    """The position behind an event."""
+    return Position(event["day"] - DAY, event["xid"], event["seq"])
 
 
 @query(lambda records: records)

@@ -55,14 +55,13 @@ function show(contract) {
   return ui;
 }
 
-// The JSON of an answer, or of a problem with one of these codes; what else is wrong is told below the form.
-async function ask(path, body, { token, codes = [] } = {}) {
+// The JSON of an answer; what is wrong is told below the form.
+async function ask(path, body, token) {
   const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
   try {
     const answer = await fetch(`${root}/api/v1/auth/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
-    const text = await answer.text(); // 202 and 204 have none
-    const said = text ? JSON.parse(text) : {};
-    if (answer.ok || codes.includes(said.code)) return said;
+    const said = answer.status === 204 ? {} : await answer.json();
+    if (answer.ok) return said;
     tell([said.detail, ...said.errors.map((fault) => `${fault.pointer.slice(1)}: ${fault.detail}`)].join("\n"));
   } catch {
     tell("The server does not answer.");
@@ -75,28 +74,21 @@ function tell(text) {
 }
 
 function signsIn(ui) {
-  const [account, factor] = form.querySelectorAll("fieldset");
-  // Where each button is of use. The one without a value is the first: Enter presses that one.
-  const places = { "": [account, factor], register: [account], back: [factor], out: [null] };
+  const fields = form.querySelector("fieldset");
+  const out = form.querySelector("button[value=out]");
   let session = null;
-  let challenge = null;
   let timer;
 
-  // The part of the form that is asked for: the account, the code of its second factor, or none of them.
-  function open(part) {
-    for (const one of [account, factor]) one.hidden = one.disabled = one !== part;
-    for (const button of form.querySelectorAll("button")) button.hidden = !places[button.value].includes(part);
-    factor.querySelector("input").value = "";
-  }
-
-  function keep(next) {
+  function keep(next, email) {
     session = next;
     clearTimeout(timer);
-    open(session ? null : account);
+    fields.hidden = fields.disabled = Boolean(session);
+    out.hidden = !session;
     if (!session) {
       ui.authActions.logout(["bearer"]);
       return;
     }
+    if (email) tell(`Signed in as ${email}.`);
     ui.preauthorizeApiKey("bearer", session.access_token);
     timer = setTimeout(renew, 1000 * Math.max(SOONER, session.expires_in - SOONER));
   }
@@ -105,58 +97,26 @@ function signsIn(ui) {
     keep(await ask("refresh", { refresh_token: session.refresh_token }));
   }
 
-  function enter(next) {
-    keep(next);
-    tell(`Signed in as ${next.user.email}.`);
-  }
-
-  async function register(typed) {
+  async function signIn(account, registers) {
     tell("");
-    const made = await ask("register", typed);
-    if (made?.id) await signIn(typed);
-    else if (made) tell("A mail is on its way to this address. Follow its link, then sign in.");
-  }
-
-  async function signIn(typed) {
-    tell("");
-    const next = await ask("login", typed, { codes: ["mfa_required"] });
-    if (next?.challenge) {
-      challenge = next.challenge;
-      open(factor);
-      factor.querySelector("input").focus();
-      tell("The code that the app shows now, or one to recover by.");
-    } else if (next) enter(next);
-  }
-
-  async function complete(code) {
-    tell("");
-    const next = await ask("login/totp", { challenge, code }, { codes: ["invalid_challenge"] });
-    if (next?.access_token) enter(next);
-    else if (next) startOver(next.detail);
-  }
-
-  function startOver(why) {
-    open(account);
-    tell(why);
+    if (registers && !(await ask("register", account))) return;
+    const next = await ask("login", account);
+    if (next) keep(next, account.email);
   }
 
   async function signOut() {
-    const { access_token: token } = session;
+    const { access_token } = session;
     keep(null);
     tell("");
     form.reset();
-    await ask("logout", undefined, { token });
+    await ask("logout", undefined, access_token);
   }
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const does = event.submitter?.value;
-    const typed = Object.fromEntries(new FormData(form)); // of the part that is open
     if (does === "out") signOut();
-    else if (does === "back") startOver("");
-    else if (does === "register") register(typed);
-    else if (factor.hidden) signIn(typed);
-    else complete(typed.code);
+    else signIn(Object.fromEntries(new FormData(form)), does === "register");
   });
 }
 

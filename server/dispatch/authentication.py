@@ -37,8 +37,8 @@ class Guest(Principal):
 
     __slots__ = ("outsider",)
 
-    def __init__(self, outsider: Outsider) -> None:
-        super().__init__(None, None)
+    def __init__(self, outsider: Outsider, expires_at: datetime) -> None:
+        super().__init__(None, None, expires_at)
         self.outsider = outsider
 
     @property
@@ -109,8 +109,9 @@ class Callers:
         if self.outsiders is None or (self.accounts and self.is_ours(token, self.outsiders)):
             tokens = self.process.tokens
             claims = tokens.read_access(token) if ever else tokens.verify_access(token, now)
-            return Principal(claims.user_id, claims.session_id)
-        return Guest(await self.outsiders.verify(token, now))
+            return Principal(claims.user_id, claims.session_id, claims.expires_at)
+        outsider = await self.outsiders.verify(token, now)
+        return Guest(outsider, self.outsiders.end_of(outsider))
 
     def is_ours(self, token: str, outsiders: Outsiders) -> bool:
         return not outsiders.remembers(token) and self.process.tokens.recognises(token)

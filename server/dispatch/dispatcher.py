@@ -242,8 +242,11 @@ class Calls(binding.Server):
         agent = exchange.header("user-agent")
         agent = agent and agent[:LONGEST_USER_AGENT]
         accept, left = exchange.header("accept"), exchange.left
-        client = Client(exchange.address, agent, exchange.request_id, exchange.cookie, accept, left, exchange.origin)
         principal = exchange.principal
+        until = None if principal is None else principal.expires_at
+        client = Client(
+            exchange.address, agent, exchange.request_id, exchange.cookie, accept, left, exchange.origin, until
+        )
         caller = caller_of(principal, exchange, now) if needs_caller(exchange) else None
         if caller is None:
             return PublicCall(self.db, now, self.process, client, count_changes=self.counting(exchange))

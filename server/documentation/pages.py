@@ -149,13 +149,9 @@ SIGN_IN = """<form class="sign-in" method="post">
 <fieldset>
 <label>E-mail <input name="email" type="email" autocomplete="username" required></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
-</fieldset>
-<fieldset hidden disabled>
-<label>Code <input name="code" autocomplete="one-time-code" maxlength="64" required></label>
-</fieldset>
 <button class="btn authorize">Sign in</button>
 <button class="btn" value="register">Create an account</button>
-<button class="btn" value="back" formnovalidate hidden>Back</button>
+</fieldset>
 <output></output>
 <button class="btn" value="out" hidden>Sign out</button>
 </form>

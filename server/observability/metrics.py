@@ -101,6 +101,8 @@ class Metrics:
         self.event_room = self.gauge("event_room_seconds", said, mode="livemostrecent")
         said = "For how long a transaction that writes has kept back what followers are told."
         self.delay = self.gauge("event_delay_seconds", said, mode="livemostrecent")
+        self.streams = self.gauge("streams", "Streams of changes that are open.")
+        self.streams_cut = self.counter("streams_cut", "Streams that were cut, for their readers took nothing.")
         self.worker_deaths = Counter(*WORKER_DEATHS, registry=self.registry)  # their supervisor counts
         said = "Sessions used to sign in or refresh in 15 minutes."
         self.sessions = self.gauge("sessions_active", said, mode="livemostrecent")

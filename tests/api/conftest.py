@@ -22,6 +22,7 @@ from server.settings.settings import Settings
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, Factory, SignedIn
+from tests.streams import FirstPart
 
 BEGINNING_OF_AN_HOUR = 1_800_000_000.0
 SECRET = "a-secret-of-the-tests-0123456789abcdef"
@@ -76,7 +77,7 @@ async def client_of(app: Edge, settings: Settings, address: str = "127.0.0.1") -
         assert caller.session_id is not MISSING
         return tokens.issue_access(caller.id, caller.session_id, datetime.now(UTC))
 
-    transport = httpx.ASGITransport(app, client=(address, 123))
+    transport = httpx.ASGITransport(FirstPart(app), client=(address, 123))
     async with httpx.AsyncClient(transport=transport, base_url="http://docket") as http:
         yield ApiClient(http, sign)
 

@@ -465,6 +465,13 @@ class TestStreams:
             b'event: tick\nid: 7\nretry: 5\ndata: {"n":2}\n\n',
         ]
 
+    async def test_an_event_may_have_no_data_and_say_what_is_passed_over(self, small: Small) -> None:
+        comment: Event[Any] = Event(comment="here", id="7")
+
+        answer = await answered(small, "/answers/events", ticks(comment, Event(data=Json(b'{"n":1}'))))
+
+        assert await pieces_of(answer) == [b": here\nid: 7\n\n", b'data: {"n":1}\n\n']
+
     async def test_lines_are_written_one_by_one(self, small: Small) -> None:
         answer = await answered(small, "/answers/lines", lambda models: ticks(models.Tick(n=1), models.Tick(n=2)))
         whole = await answered(small, "/answers/lines", lambda models: models.Tick(n=3))
@@ -476,7 +483,9 @@ class TestStreams:
         ("item", "reason"),
         [
             ({"n": "x"}, "an item of answerEvents 200 breaks its schema: /n: Must be integer"),
+            (Event(data=Json(b'{"n":"x"}')), "an item of answerEvents 200 breaks its schema: /n: Must be integer"),
             (Event(data={"n": 1}, id="a\nb"), "the id of an event has a control character"),
+            (Event(comment="a\nb"), "the comment of an event has a control character"),
         ],
     )
     async def test_an_item_that_is_none_cuts_the_stream(self, small: Small, item: Any, reason: str) -> None:

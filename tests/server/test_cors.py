@@ -15,7 +15,11 @@ OURS, FOREIGN = "https://app.example.com", "https://evil.example"
 OPERATIONS = [each for path in DOCUMENT["paths"].values() for each in path.values() if "responses" in each]
 DECLARED = [*DOCUMENT["components"]["responses"].values()]
 DECLARED += [answer for operation in OPERATIONS for answer in operation["responses"].values()]
-EXPOSED = {name for answer in DECLARED for name in answer.get("headers", {})} - {"Cache-Control", "Set-Cookie"}
+EXPOSED = {name for answer in DECLARED for name in answer.get("headers", {})} - {
+    "Cache-Control",
+    "Set-Cookie",
+    "X-Accel-Buffering",
+}
 """What the contract declares, but for what browsers always show, and what they never do."""
 ANSWERS = [("GET", "/", 200), ("GET", "/absent", 404), ("DELETE", "/", 405), ("GET", "/api/v1/tasks", 401)]
 ANSWERS += [("GET", "/docs", 200), ("GET", "/openapi.json", 200)]

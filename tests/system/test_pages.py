@@ -1,7 +1,6 @@
 """The pages in a real browser, on a real server."""
 
 import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -9,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pyotp
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, Response, ViewportSize, expect
-
-from tests.system.conftest import serving
 
 CONTRACT: dict[str, Any] = json.loads((Path(__file__).parents[2] / "generated/openapi.json").read_bytes())
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -245,8 +241,7 @@ async def test_a_password_manager_knows_the_form(window: Window) -> None:
 
     asked = await fields.evaluate_all("found => found.map(e => [e.form !== null, e.type, e.autocomplete])")
 
-    account = [[True, "email", "username"], [True, "password", "current-password"]]
-    assert asked == [*account, [True, "text", "one-time-code"]]
+    assert asked == [[True, "email", "username"], [True, "password", "current-password"]]
 
 
 async def test_what_is_wrong_with_a_sign_in_is_told(window: Window, email: str) -> None:
@@ -255,83 +250,6 @@ async def test_what_is_wrong_with_a_sign_in_is_told(window: Window, email: str) 
     await sign_in(window.page, email, "this is not it")
 
     await expect(window.page.locator("form.sign-in output")).to_contain_text("No account has this e-mail")
-
-
-@dataclass(frozen=True)
-class Enrolled:
-    """An account with a second factor, what its app makes codes of, and codes to recover by."""
-
-    email: str
-    app: pyotp.TOTP
-    confirmed_at: float
-    recovery_codes: list[str]
-
-    def code(self) -> str:
-        """What the app shows next: each code is accepted once."""
-        return self.app.at(max(int(self.confirmed_at) + self.app.interval, int(time.time())))
-
-
-@pytest.fixture
-async def enrolled(server_url: str, email: str) -> Enrolled:
-    async with httpx.AsyncClient(base_url=f"{server_url}/api/v1", timeout=60) as client:
-        tokens = (await client.post("/auth/login", json={"email": email, "password": PASSWORD})).json()
-        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        app = pyotp.TOTP((await client.post("/users/me/totp")).json()["secret"])
-        now = time.time()
-        made = await client.post("/users/me/totp/confirm", json={"code": app.at(int(now))})
-    return Enrolled(email, app, now, made.json()["recovery_codes"])
-
-
-async def test_who_has_a_second_factor_is_asked_for_its_code(window: Window, enrolled: Enrolled) -> None:
-    await window.open("/docs")
-    page, code = window.page, window.page.get_by_role("textbox", name="Code")
-    await expect(code).to_be_hidden()
-
-    await sign_in(page, enrolled.email)
-    await expect(code).to_be_focused()
-    await expect(page.get_by_role("textbox", name="Password")).to_be_hidden()
-    assert await window.fits()
-    await code.fill("aaaaaa")
-    await page.keyboard.press("Enter")
-    await expect(page.locator("form.sign-in output")).to_contain_text("was accepted before")
-    await expect(code).to_be_visible()
-    await code.fill(enrolled.code())
-    await page.get_by_role("button", name="Sign in", exact=True).click()
-
-    await expect(page.get_by_text(f"Signed in as {enrolled.email}.")).to_be_visible()
-    listed = await execute(page, "listTasks")
-    assert listed["status"] == "200"
-    await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_role("textbox", name="Password")).to_be_visible()
-    await expect(code).to_be_hidden()
-
-
-async def test_a_code_to_recover_by_signs_in_and_one_can_go_back(window: Window, enrolled: Enrolled) -> None:
-    await window.open("/docs")
-    page, code = window.page, window.page.get_by_role("textbox", name="Code")
-
-    await sign_in(page, enrolled.email)
-    await code.fill("half of a co")
-    await page.get_by_role("button", name="Back").click()
-    await expect(code).to_be_hidden()
-    await sign_in(page, enrolled.email)
-    await expect(code).to_have_value("")
-    await code.fill(enrolled.recovery_codes[0])
-    await page.keyboard.press("Enter")
-
-    await expect(page.get_by_text(f"Signed in as {enrolled.email}.")).to_be_visible()
-
-
-async def test_a_newcomer_is_sent_to_the_mail(chromium: Browser) -> None:
-    with serving({"SMTP_URL": "smtp://127.0.0.1:1"}) as url:
-        page = await (await chromium.new_context()).new_page()
-        await page.goto(f"{url}/docs")
-        await page.get_by_label("E-mail").fill("newcomer@example.com")
-        await page.get_by_role("textbox", name="Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Create an account", exact=True).click()
-
-        await expect(page.get_by_text("A mail is on its way to this address.")).to_be_visible()
-        await page.context.close()
 
 
 async def test_a_newcomer_makes_an_account_and_signs_out(window: Window) -> None:
