@@ -185,6 +185,7 @@ async def test_versions_are_in_order_whichever_transaction_began_first(fresh: Po
 
 async def test_days_are_made_ahead_and_dropped_when_they_are_old(fresh: Pool, fresh_url: str) -> None:
     today = event_log.today()
+    await event_log.make_days(fresh)  # since the template was made
     await fresh.fetch(f"DROP TABLE {event_log.name_of(today + timedelta(days=9))}", [])
     assert await event_log.days_ahead(fresh) == 8
 
@@ -193,7 +194,8 @@ async def test_days_are_made_ahead_and_dropped_when_they_are_old(fresh: Pool, fr
     assert await event_log.days_ahead(fresh) == event_log.DAYS_AHEAD
 
     connection = await asyncpg.connect(fresh_url)
-    assert await event_log.drop_days(connection, today) == 1
+    old = [day for day in await event_log.days_of(fresh) if day < today]
+    assert len(old) == await event_log.drop_days(connection, today) > 0
     assert await connection.fetchval("SELECT first_day FROM event_log") == today
     await connection.close()
     assert (await event_log.days_of(fresh))[0] == today
