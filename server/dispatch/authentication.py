@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from uuid import UUID
 
 from pydantic import MISSING
@@ -21,7 +22,8 @@ from server.errors import unauthorized
 from server.middleware import csrf
 from server.terms import TERMS
 
-REMEMBERED = 4096  # tokens of other issuers whose accounts are known
+REMEMBERED = 4096  # tokens of other issuers whose accounts are known, and tokens of programs that are over
+OVER_SECONDS = 60.0  # for which a token of a program that is over is not looked for again
 
 
 def is_ending(exchange: Exchange) -> bool:
@@ -68,6 +70,8 @@ class Callers:
     ) -> None:
         self.process, self.outsiders, self.origins, self.accounts = process, outsiders, origins, accounts
         self.known: dict[tuple[str, datetime], UUID] = {}
+        self.over: dict[UUID, float] = {}
+        """When which access tokens of programs were found to be over."""
 
     async def identify(self, exchange: Exchange) -> None:
         name = TERMS[exchange.operation.id].cookie if exchange.operation else None
@@ -80,7 +84,11 @@ class Callers:
         ending = is_ending(exchange)
         try:
             if credentials is not None:
-                exchange.principal = await self.bearer(credentials, ever=ending)
+                principal = await self.bearer(credentials, ever=ending)
+                if isinstance(principal, ProgramPrincipal) and self.is_over(principal.program.token_id):
+                    exchange.refusal = unauthorized("token_revoked")  # and it counts by address, not for its owner
+                else:
+                    exchange.principal = principal
             elif token is not None:
                 exchange.principal = self.principal_of(token)
         except ExpiredToken:
@@ -112,6 +120,16 @@ class Callers:
             return Principal(claims.user_id, claims.session_id, claims.expires_at)
         outsider = await self.outsiders.verify(token, now)
         return Guest(outsider, self.outsiders.end_of(outsider))
+
+    def is_over(self, token_id: UUID) -> bool:
+        """Whether an access token of a program was found to be over a moment ago: it does not come back."""
+        found = self.over.get(token_id)
+        return found is not None and monotonic() - found < OVER_SECONDS
+
+    def note_over(self, token_id: UUID) -> None:
+        if len(self.over) >= REMEMBERED:
+            del self.over[next(iter(self.over))]
+        self.over[token_id] = monotonic()
 
     def is_ours(self, token: str, outsiders: Outsiders) -> bool:
         return not outsiders.remembers(token) and self.process.tokens.recognises(token)

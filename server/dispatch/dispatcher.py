@@ -213,12 +213,20 @@ class Calls(binding.Server):
             if isinstance(call, Call) and call.caller.all_need_factor is not MISSING:
                 await refuse_unenrolled(call)
             if isinstance(call, Call) and call.caller.token_id is not MISSING:
-                await take_no_program(call)
+                await self.refuse_program(call, call.caller.token_id)
             raise
         except OwnershipImplied:
             run = partial(self.run, exchange=exchange, handler=handler, arguments=arguments)
             asked = cast("Operation", exchange.operation)  # only a caller's statement raises it
             return await run_as_superuser(cast("Call", call), asked, arguments, run)
+
+    async def refuse_program(self, call: Call, token_id: UUID) -> None:
+        """Raises InsufficientScope for an access token that lives, and SessionOver for one that is over."""
+        try:
+            await take_no_program(call)
+        except SessionOver:
+            self.callers.note_over(token_id)
+            raise
 
     def note_use(self, call: PublicCall) -> None:
         """Keep in mind when the session or the access token of the caller was used."""

@@ -10,6 +10,9 @@ import pytest
 
 from handlers import access_tokens
 from persistence.engine.pool import Pool
+from security.access_tokens import AccessTokens
+from security.keys import Keys
+from server.dispatch import authentication
 from server.dispatch.uses import Uses
 from server.settings.settings import Settings
 from tests.api.conftest import serving
@@ -335,6 +338,67 @@ class TestEnding:
         [told] = export["access_tokens"]
         assert (told["name"], told["scopes"], told["revoke_reason"]) == ("A program", ["tasks:read"], "revoked")
         assert token[-86:] not in json.dumps(export)
+
+
+class TestOver:
+    """A token that is over is that at once, and does not use up what its owner may ask."""
+
+    @pytest.mark.usefixtures("still_window")
+    @pytest.mark.parametrize("end", ["revoked_at = now(), revoke_reason = 'revoked'", "expires_at = '2020-01-01'"])
+    async def test_it_counts_by_address_and_costs_no_statement(
+        self, settings: Settings, make: Factory, bench: Bench, db: Bench, end: str
+    ) -> None:
+        ada = await make.user()
+        over, other = [await token_for(make, settings, ada.id, "tasks:read") for _ in range(2)]
+        counted = Counted(bench)
+        async with serving(settings.model_copy(update={"rate_limits_enabled": True}), counted) as api:
+            await with_token(api, over).get("/tasks")
+            await db.fetch(f"UPDATE access_tokens SET {end} WHERE secret_hash = $1", [sha256_of(over, settings)])  # noqa: S608
+            assert (await with_token(api, over).get("/tasks", expect=401))["code"] == "token_revoked"
+            counted.trips = 0
+
+            answers = [await with_token(api, over).get("/tasks", expect=401) for _ in range(100)]
+            one_more = await with_token(api, over).get("/tasks", expect=429)
+            assert ({answer["code"] for answer in answers}, counted.trips) == ({"token_revoked"}, 0)
+            policies = {answer.headers["ratelimit-policy"] for answer in (*answers, one_more)}
+            assert policies == {'"default";q=100;w=60'}
+            own = await with_token(api, other).get("/tasks")
+
+        assert own.headers["ratelimit"].startswith('"default";r=997;')
+
+    async def test_it_is_looked_for_again_a_minute_later(
+        self, api: ApiClient, settings: Settings, make: Factory, db: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seconds = SimpleNamespace(now=0.0)
+        monkeypatch.setattr(authentication, "monotonic", lambda: seconds.now)
+        ada = await make.user()
+        token = await token_for(make, settings, ada.id, "tasks:read")
+        await db.fetch("UPDATE users SET is_active = false WHERE id = $1", [ada.id])
+        await with_token(api, token).get("/tasks", expect=401)
+        await db.fetch("UPDATE users SET is_active = true WHERE id = $1", [ada.id])
+
+        seconds.now = authentication.OVER_SECONDS - 1
+        await with_token(api, token).get("/tasks", expect=401)
+        seconds.now = authentication.OVER_SECONDS
+        await with_token(api, token).get("/tasks")
+
+    async def test_no_more_are_remembered_than_there_is_room_for(
+        self, api: ApiClient, settings: Settings, make: Factory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(authentication, "REMEMBERED", 1)
+        ada = await make.user()
+        first, second = [
+            await token_for(make, settings, ada.id, "tasks:read", expires_at=NOW - timedelta(days=1), created_at=NOW)
+            for _ in range(2)
+        ]
+
+        for token in (first, second, second, first):
+            assert (await with_token(api, token).get("/tasks", expect=401))["code"] == "token_revoked"
+
+
+def sha256_of(token: str, settings: Settings) -> bytes:
+    """The hash by which a token is known."""
+    return AccessTokens(Keys(settings.signing_key)).verify(token).secret_hash
 
 
 class TestForged:

@@ -193,11 +193,20 @@ async def test_the_time_of_a_login_tells_nothing_once_passwords_cost_more(settin
         assert 0.4 <= await area(api, fresh, DEARER_LOGINS) <= 0.6
 
 
-async def area(api: ApiClient, fresh: Pool, number: int) -> float:
+@pytest.mark.proves("ASVS 5.0 6.3.8", "Nor whether the account has a second factor: a wrong password is answered alike")
+async def test_the_time_of_a_login_does_not_tell_who_has_a_second_factor(
+    pair: tuple[ApiClient, ApiClient], fresh: Pool
+) -> None:
+    assert 0.4 <= await area(pair[0], fresh, LOGINS, with_factor=True) <= 0.6
+
+
+async def area(api: ApiClient, fresh: Pool, number: int, *, with_factor: bool = False) -> float:
     """How well the time of a wrong password tells an account, hashed at cost 12, from none: 0.5 is not at all (AUC)."""
     known = [f"{number}@example.com" for number in range(number)]
     for email in known:
-        await Factory(fresh).user(email=email)
+        user = await Factory(fresh).user(email=email)
+        if with_factor:
+            await Factory(fresh).second_factor(user.id, SECRET)
     took: dict[bool, list[float]] = {True: [], False: []}
     for email in known:
         for there in random.sample([True, False], 2):
