@@ -180,7 +180,7 @@ async def test_a_token_for_a_team_is_told_nothing_of_its_owner_alone(client: Api
         await create(client.as_(ada))
         task = await create(client.as_(ada), organization_id=str(team))
 
-        assert [one["organization_id"] for one in await reader.until(task)] == [str(team)]
+        assert {one["organization_id"] for one in await reader.until(task)} == {str(team)}
 
 
 @pytest.mark.parametrize("how", ["renewed", "copied"])
@@ -275,6 +275,17 @@ async def test_a_wrong_position_is_refused(client: ApiClient, fresh: Pool) -> No
     for given, code in (("nonsense", "invalid_cursor"), (strange, "invalid_cursor"), ("x" * 2401, "invalid_header")):
         answer = await ada.with_headers(Last_Event_ID=given).get("/changes/stream", expect=400)
         assert answer["code"] == code
+
+
+async def test_who_may_not_read_is_told_before_a_stream_begins(client: ApiClient, fresh: Pool) -> None:
+    make = Factory(fresh)
+    ada, team = await make.user(), await make.team()
+    token = await made(client, ada, scopes=["tasks:read"])
+
+    await client.get("/changes/stream", expect=401)
+    await client.with_headers(Authorization=f"Bearer {token['token']}").get("/changes/stream", expect=403)
+    await client.as_(ada).get("/changes/stream", organization_id=str(team), expect=404)
+    await client.as_(ada).get("/changes/stream", access_token="in the URL", expect=422)
 
 
 async def test_head_opens_no_stream(client: ApiClient, fresh: Pool) -> None:

@@ -170,6 +170,29 @@ def test_the_copy_that_follows(server_url: str) -> None:
     assert said.endswith("the same\n")
 
 
+def test_the_copy_that_a_stream_keeps(server_url: str) -> None:
+    steps = """
+    copy = Copy()
+    copy.begin()
+    for number in range(3):
+        gone = call("POST", "/tasks", json={"title": "Gone"}).json()["id"]
+        last = call("POST", "/tasks", json={"title": f"Task {number}"}).json()["id"]
+        call("DELETE", f"/tasks/{gone}")
+        call("PATCH", f"/tasks/{last}", json={"status": "completed"})
+        for _ in stream(copy):
+            if copy.tasks.get(last, {}).get("completed"):
+                break
+    state = {task["id"]: task["version"] for task in items("/tasks", scope="all")}
+    assert {task["id"]: task["version"] for task in copy.tasks.values()} == state, copy.tasks
+    print(len(state), "the same")
+    """
+    program = SNIPPETS["python"] + SNIPPETS["follow"] + SNIPPETS["stream"] + textwrap.dedent(steps)
+
+    said = run([sys.executable, "-"], program, registered(server_url, "streaming"))
+
+    assert said.endswith("4 the same\n")
+
+
 def test_the_snippet_for_a_shell(server_url: str) -> None:
     said = run(["/bin/sh", "-eu"], SNIPPETS["shell"], registered(server_url, "shell"))
 
