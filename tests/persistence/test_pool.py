@@ -474,11 +474,14 @@ async def relay(url: str, port: socket.socket, carrying: asyncio.Event | None = 
     ends: set[asyncio.Task[None]] = set()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while received := await reader.read(65536):
-            if carrying is not None:
-                await carrying.wait()
-            writer.write(received)
-        writer.close()
+        try:
+            while received := await reader.read(65536):
+                if carrying is not None:
+                    await carrying.wait()
+                writer.write(received)
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if parts.host:
