@@ -137,8 +137,10 @@ async def test_whatever_a_query_says_costs_no_more_than_is_told(shared: Running,
             costs: list[float] = []
             for _ in range(3):  # the least counts: other work of the server may fall into one
                 worked = meter.worked()
-                answer = await http.get(f"{path}?{query}", headers=bearer)
-                costs.append(meter.worked() - worked)
-                check(answer)
-                assert len(answer.json().get("errors", ())) <= 50
+                async with http.stream("GET", f"{path}?{query}", headers=bearer) as answer:
+                    if answer.headers["content-type"] != "text/event-stream":  # which has no end
+                        await answer.aread()
+                        check(answer)
+                        assert len(answer.json().get("errors", ())) <= 50
+                    costs.append(meter.worked() - worked)
             assert min(costs) < SECONDS, f"{query[:40]}: {costs} s"
