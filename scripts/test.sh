@@ -23,6 +23,6 @@ covers() {
 "$python" -m pytest -n auto -m 'not alone' --cov --cov-report= --every-status
 "$python" -m pytest -m alone --cov --cov-append --cov-report=term --cov-fail-under=97 ${options[@]+"${options[@]}"}
 covers 95 'handlers/*'
-covers 100 'contract/*' 'security/*' handlers/auth.py handlers/accounts/{provisioning,lockout}.py handlers/shared/{call,refresh_cookie,permissions}.py \
+covers 100 'contract/*' 'security/*' handlers/auth.py handlers/accounts/{provisioning,lockout,sign_in}.py handlers/shared/{call,refresh_cookie,permissions}.py \
   persistence/authorization.py persistence/queries/accounts/{identities,sessions,login_attempts}.py \
   server/dispatch/{authentication,dispatcher}.py server/middleware/{trusted_hosts,csrf}.py
