@@ -46,7 +46,7 @@ FAULTS = {
     "DocketPruneOld": ('docket_last_success_timestamp_seconds{command="prune"}', "-129600x20"),
     "DocketMailWaits": ("docket_mails_oldest_seconds", "1000x20"),
     "DocketEventDaysFew": ("docket_event_room_seconds", "518400x20"),  # six days
-    "DocketStreamsCut": ("docket_streams_cut_total", "0x5 20x15"),
+    "DocketStreamsCut": ("docket_streams_cut_total", "0x12 20x8"),
     "DocketEventsLate": ("docket_event_delay_seconds", "61x20"),
     "DocketMailGivenUp": ('docket_mails_total{outcome="given_up"}', "0x5 10x15"),
 }

@@ -321,10 +321,13 @@ async def opened(page: Page, operation_id: str) -> Locator:
 async def execute(page: Page, operation_id: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Try an operation out as a reader does. What comes back is what the page shows."""
     operation = await opened(page, operation_id)
+    answer = operation.locator(".live-responses-table")
+    if await answer.count():  # of the time before
+        await operation.get_by_role("button", name="Clear", exact=True).click()
+        await expect(answer).to_have_count(0)
     if body is not None:
         await operation.locator("textarea.body-param__text").fill(json.dumps(body))
     await operation.get_by_role("button", name="Execute").click()
-    answer = operation.locator(".live-responses-table")
     await expect(answer).to_be_visible()
     return {"status": await shown_status(answer), "body": json.loads(await shown_body(answer))}
 

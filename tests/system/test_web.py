@@ -239,6 +239,7 @@ async def test_a_server_that_is_frozen_is_told_of_and_tried_again(
 async def test_a_session_that_is_over_leads_to_the_form(chromium: Browser, site: str, person: Person) -> None:
     async with looking(chromium, site) as window:
         await sign_in(window.page, person.email)
+        await expect(window.page.get_by_text("Nothing here.")).to_be_visible()
         await person.call("POST", "/auth/logout-all")
 
         await window.page.get_by_role("button", name="All").click()
