@@ -64,7 +64,9 @@ def configurations() -> list[str]:
 def test_the_contract_is_valid_for_it(home: Path) -> None:
     said = run(home, home / "environment" / "bin" / "openapi-generator-cli", "validate", "-i", "openapi.yaml")
 
-    assert "No validation issues detected." in said
+    streamed = "StreamEnd", "StreamedChange", "StreamEndReason"  # it knows no x-itemSchema, which alone names them
+    warnings = "".join(f"\t- Unused model: {name}\n" for name in streamed)
+    assert f"Warnings: \n{warnings}\n[info] Spec has {len(streamed)} recommendation(s)." in said
 
 
 def test_its_client_in_typescript(generated: Path, tmp_path: Path, server_url: str, tell: Callable[..., None]) -> None:

@@ -57,7 +57,7 @@ def table(counts: Seen) -> str:
     return "\n".join(lines)
 
 
-def without_success(counts: Seen) -> list[str]:
+def without_success(counts: Seen) -> list[tuple[str, str]]:
     """The successes that operations declare and never answered."""
     successes = [(name, status) for name, statuses in declared().items() for status in statuses if status[0] == "2"]
-    return [f"{name} {status}" for name, status in successes if not counts[name, status]]
+    return [success for success in successes if not counts[success]]
