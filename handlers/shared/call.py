@@ -100,7 +100,7 @@ class Mail:
     wake: Callable[[], None] = sleep_on
     """Tells who sends mails that there may be one."""
     admit: Callable[[str], Awaitable[int]] = admit_all
-    """Counts a mail by whom it is for and who asks. What comes back are the seconds until there may be one, or 0."""
+    """Counts a mail by its recipient and by who asks. What comes back are the seconds until there may be one, or 0."""
 
 
 class News(Protocol):

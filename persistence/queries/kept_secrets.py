@@ -1,7 +1,7 @@
 """Queries about secrets that are kept encrypted, whichever their table: read, and encrypted anew, in batches."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from asyncpg import Record
@@ -29,8 +29,8 @@ def count(records: list[Record]) -> int:
 @query(lambda records: [KeptSecret(*record) for record in records])
 def list_batch(secret: Shape[InstrumentedAttribute[bytes]], *, after: UUID) -> Sql:
     """At most BATCH of what a column keeps, by id."""
-    table: Any = secret.class_
-    return select(table.id, secret).where(table.id > after).order_by(table.id).limit(BATCH)
+    id_of: InstrumentedAttribute[UUID] = secret.class_.id
+    return select(id_of, secret).where(id_of > after).order_by(id_of).limit(BATCH)
 
 
 @query(count)
@@ -41,12 +41,12 @@ def replace_batch(
 
     They are locked by id, so that of two who do it at once none waits for the other in a ring.
     """
-    table: Any = secret.class_
-    kinds = {"id": table.id.type, "before": secret.type, "anew": secret.type}
+    id_of: InstrumentedAttribute[UUID] = secret.class_.id
+    kinds = {"id": id_of.type, "before": secret.type, "anew": secret.type}
     given = [type_coerce(values, ARRAY(kind)) for values, kind in zip((ids, before, anew), kinds.values(), strict=True)]
     columns = [column(name, kind) for name, kind in kinds.items()]
     each = func.unnest(*given).table_valued(*columns, name="each").render_derived()
-    held = select(table.id).where(one_of(table.id, ids)).order_by(table.id).with_for_update().cte("held")
-    same = table.id == each.c.id, secret == each.c.before, table.id.in_(select(held.c.id))
-    replaced = update(table).where(*same).values({secret.key: each.c.anew}).returning(table.id).cte("replaced")
+    held = select(id_of).where(one_of(id_of, ids)).order_by(id_of).with_for_update().cte("held")
+    same = id_of == each.c.id, secret == each.c.before, id_of.in_(select(held.c.id))
+    replaced = update(secret.class_).where(*same).values({secret.key: each.c.anew}).returning(id_of).cte("replaced")
     return select(func.count()).select_from(replaced)

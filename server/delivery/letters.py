@@ -114,7 +114,7 @@ async def hold_account(desk: Desk, mail: ClaimedMail) -> users.Address | None:
 
 
 async def write_link(desk: Desk, user_id: UUID, email: str, purpose: Purpose, template: str) -> Letter | None:
-    """A new link of an account, which is locked; None where as many are open as may be, whoever asks for more."""
+    """A new link of an account, which is locked; None where as many are open as may be."""
     now = datetime.now(UTC)
     if await one_time_tokens.count_mailed(desk.db, user_id, purpose, now=now) >= OPEN_LINKS:
         return None

@@ -69,7 +69,7 @@ class FanOut:
         return True
 
     async def look(self) -> None:
-        """Look until nobody reads."""
+        """Look until there is no reader."""
         while self.streams:
             await asyncio.sleep(EVERY)
             if self.db is None:

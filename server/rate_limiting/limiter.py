@@ -62,7 +62,7 @@ class Limits:
         tell(exchange, limit, await self.counters.hit(limit.place + key, limit.amount, limit.seconds))
 
     async def admit_mail(self, key: str) -> int:
-        """Count a mail by whom it is for and who asks: 0, or the seconds until there may be one more."""
+        """Count a mail by its recipient and by who asks: 0, or the seconds until there may be one more."""
         count = await self.counters.hit(f"mail/{key}", MAILS, MAIL_SECONDS)
         return 0 if count.passed else max(1, count.seconds)
 

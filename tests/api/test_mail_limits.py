@@ -88,7 +88,7 @@ async def test_a_user_invites_one_address_five_times_an_hour(limited: Limited, m
     assert await limited.mails() == [STRANGER] * MAILS
 
     await ada.post(path, body | {"email": OTHER})
-    await bob.post(path, body)  # nobody keeps somebody else from it
+    await bob.post(path, body)  # one who asks keeps no other from it
     limited.pass_(MINUTE)
     for _ in range(MAILS + 1):
         people["grace"] = await make.user()

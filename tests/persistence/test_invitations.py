@@ -1,4 +1,4 @@
-"""Invitations as statements: those of others cost nobody anything."""
+"""Invitations as statements: those of others cost nothing."""
 
 from pydantic import MISSING
 
@@ -8,7 +8,7 @@ from tests.factories import Factory
 
 
 async def test_the_own_invitations_are_read_from_their_indexes(db: Bench, make: Factory) -> None:
-    """Whoever invites many elsewhere would slow the lists of all others."""
+    """Many invitations elsewhere would slow the lists of all others."""
     ada = await make.user(email="ada@example.com", email_verified=True)
     team = await make.team(owner=await make.user())
     by_address = await make.invitation(team, email="ada@example.com")

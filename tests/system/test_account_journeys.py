@@ -1,6 +1,6 @@
 """What becomes of accounts, as people live it: a real server with and without mail, and every link followed."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -27,13 +27,18 @@ class Person:
         self.url = f"{url}/api/v1"
         self.headers: dict[str, str] = {}
 
-    async def send(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
+    async def send(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, expect: int = 200
+    ) -> dict[str, Any]:
         async with httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60) as http:
             answer = await http.request(method, path, json=body)
         assert answer.status_code == expect, answer.text
-        return answer.json() if answer.content else None
+        said: dict[str, Any] = answer.json() if answer.content else {}
+        return said
 
-    async def post(self, path: str, body: Any = None, *, expect: int = CREATED) -> Any:
+    async def post(
+        self, path: str, body: Mapping[str, object] | None = None, *, expect: int = CREATED
+    ) -> dict[str, Any]:
         return await self.send("POST", path, body, expect=expect)
 
     async def register(self, mailbox: Mailbox | None = None) -> "Person":
@@ -52,7 +57,7 @@ class Person:
         account = {"email": self.email, "password": self.password}
         return self.bear(await self.post("/auth/login", account, expect=200))
 
-    def bear(self, tokens: Any) -> "Person":
+    def bear(self, tokens: Mapping[str, Any]) -> "Person":
         self.headers["Authorization"] = f"Bearer {tokens['access_token']}"
         return self
 

@@ -277,7 +277,7 @@ class Address:
 
 @query(one(lambda record: Address(*record)))
 def hold_address(user_id: UUID) -> Sql:
-    """The address, which nobody else changes before the transaction ends."""
+    """The address, which no other transaction changes before the transaction ends."""
     return addresses().where(User.id == user_id)
 
 
