@@ -81,11 +81,17 @@ def look_closely(url: str, folder: Path, options: Sequence[str]) -> list[str]:
     """What is wrong by all that we know of the server."""
     runs = {folder / f"{number}.ndjson": part for number, part in enumerate(parts(options))}
     status = max([fuzz(url, report, part) for report, part in runs.items()])
-    status = max(status, 0 if options else stray(url, folder, STRAY))
     if not is_partial(options):
         runs[folder / "mail.ndjson"] = [*MAIL, *options]
         status = max(status, fuzz_mail(folder, folder / "mail.ndjson", options))
-    return [*(["schemathesis found what is above"] if status else []), *missing(runs, options)]
+    wrong = missing(runs, options)
+    if not options:
+        runs[folder / "stray.ndjson"] = [*STRAY]
+        status = max(status, stray(url, folder, [*STRAY, f"--report-ndjson-path={folder / 'stray.ndjson'}"]))
+    if status:
+        wrong.append("schemathesis found what is above, and of that")
+        wrong += [finding for report in runs for finding in statuses.findings(report)]
+    return wrong
 
 
 def look_plainly(url: str, folder: Path, options: Sequence[str]) -> list[str]:

@@ -188,7 +188,7 @@ class Stranger(Account):
 
 
 def register(http: httpx.Client, email: str, password: str) -> None:
-    """The account exists afterwards, whoever made it: a server that has mail makes none before the address is known."""
+    """The account exists afterwards: a server that has mail makes none before the address is known."""
     with SUPERUSER.client(str(http.base_url)) as by:
         by.post(f"{API}/users", json={"email": email, "password": password})
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from tests.client import operation_of
 from tests.statuses import declared
 
+LONGEST_FINDING = 600  # characters of a finding that are told
 Seen: TypeAlias = Counter[tuple[str, str]]  # how often an operation answered a status
 
 
@@ -33,10 +34,38 @@ def exchanges(report: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 def failed(report: Path) -> Counter[str]:
     """How often each check failed in the run."""
-    checks = (
-        check for recorder in recorders(report) for of_case in recorder.get("checks", {}).values() for check in of_case
-    )
-    return Counter(check["name"] for check in checks if check["status"] != "success")
+    return Counter(check["name"] for _, check, _ in failures(report))
+
+
+def findings(report: Path) -> list[str]:
+    """What schemathesis found, a line for each: where, which check, what it says, the answer; what it could not try."""
+    found = [
+        f"{operation}: {check['name']}: {one_line(check['failure_info']['failure'])}{answered(exchange)}"
+        for operation, check, exchange in failures(report)
+    ]
+    with report.open(encoding="utf-8") as lines:
+        errors = [json.loads(line)["NonFatalError"] for line in lines if line.startswith('{"NonFatalError"')]
+    return found + [f"{error['label']}: {one_line(error['value'])}" for error in errors]
+
+
+def failures(report: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The checks that failed, with the operation and the exchange of each."""
+    for recorder in recorders(report):
+        for case_id, checks in recorder.get("checks", {}).items():
+            for check in checks:
+                if check["status"] != "success":
+                    yield recorder["label"], check, recorder["interactions"].get(case_id, {})
+
+
+def one_line(problem: Any) -> str:
+    return " ".join(json.dumps(problem, ensure_ascii=False).split())[:LONGEST_FINDING]
+
+
+def answered(exchange: dict[str, Any]) -> str:
+    if not exchange.get("response"):
+        return ""
+    request = exchange["request"]
+    return f" ({request['method']} {request['uri']}: {exchange['response']['status_code']})"
 
 
 def recorders(report: Path) -> Iterator[dict[str, Any]]:
