@@ -9,7 +9,7 @@ local merge = "\r\nContent-Type: application/merge-patch+json\r\nContent-Length:
 local created = '{"title":"Plan the release of version %07d","description":"%s","status":"in_progress",' ..
   '"priority":"high","due_date":"2026-12-01T17:00:00Z"}'
 local changed = '{"title":"Plan the release of version %07d","priority":"high"}'
-local description = string.rep("What has to be done, by whom and until when. ", 3) .. "That is all."
+local description = string.rep("What has to be done, by which person and until when. ", 3) .. "That is all."
 
 function init(arguments)
   operation, path, count = arguments[1], arguments[2], 0

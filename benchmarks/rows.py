@@ -14,7 +14,7 @@ from persistence.search.vectors import write_tagged_vector
 USERS, TASKS = 200, 500
 BORN = datetime(2025, 1, 1, tzinfo=UTC)
 TITLES = ("Plan the release of version", "Answer the questions of team", "Review the offer with number")
-TEXT = "What has to be done, by whom and until when. " * 3 + "That is all."
+TEXT = "What has to be done, by which person and until when. " * 3 + "That is all."
 STATUSES = ("pending", "in_progress", "completed", "cancelled")
 PRIORITIES = ("low", "medium", "high", "urgent")
 

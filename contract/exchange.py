@@ -18,7 +18,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ENCODED = re.compile("(?:%[0-9A-Fa-f]{2})+")
-NOBODY: Mapping[str, Any] = MappingProxyType({})
+NO_CALLERS: Mapping[str, Any] = MappingProxyType({})
 RESERVED = frozenset(":/?#[]@!$&'()*+,;=%")
 
 
@@ -31,7 +31,7 @@ class TooLarge(Exception):  # noqa: N818 - it says what is the case
 
 
 class Principal:
-    """Whom a verified access token stands for, and in which session; one of another issuer says neither by itself."""
+    """The account and session of a verified access token; one of another issuer tells neither by itself."""
 
     __slots__ = ("expires_at", "session_id", "user_id")
 
@@ -94,7 +94,7 @@ class Exchange:
         self.principal: Principal | None = None
         self.refusal: Problem | None = None
         """Why the access token that was sent is no good."""
-        self.callers: Mapping[str, Any] = NOBODY
+        self.callers: Mapping[str, Any] = NO_CALLERS
         """Who calls, by each scheme of the alternative that the request meets."""
         self.media_type: str | None = None
         """What of several media types the answer shall have."""

@@ -65,7 +65,7 @@ async def invite_member(call: Call, /, *, organization_id: UUID, body: models.In
 
 
 def demand_one(body: models.InvitationCreate) -> None:
-    """Raises ValidationFailed unless it is said whom to invite, in one way."""
+    """Raises ValidationFailed unless the body names one person to invite, in one way."""
     if body.email is MISSING and body.user_id is MISSING:
         raise ValidationFailed(errors=[Fault("body", "/email", "required", "Either `email` or `user_id` is needed")])
     if body.email is not MISSING and body.user_id is not MISSING:

@@ -64,7 +64,7 @@ def is_declared(name: str | None, kind: str, _parents: object) -> bool:
 
 
 class Statements:
-    """Makes sure that a migration that failed can be applied again, and waits only where that hinders nobody.
+    """Makes sure that a migration that failed can be applied again, and waits only where that hinders no other client.
 
     A block outside the transaction stands alone: what went before would be kept, and fail the second time.
     """

@@ -74,7 +74,7 @@ class User(Row):
     email: Mapped[str | None] = mapped_column(String(254))
     email_key: Mapped[str | None] = mapped_column(unique=True)
     verified_email_key: Mapped[str | None] = mapped_column()
-    """The key of the address that is known to be theirs: another address is not, whoever changes it."""
+    """The key of the address that is known to be theirs: another address is not, even if a superuser sets it."""
     email_verified: Mapped[bool] = column_property(
         func.coalesce(verified_email_key.column == email_key.column, false()).label("email_verified")  # type: ignore[attr-defined]
     )
@@ -143,7 +143,7 @@ class AccessToken(Row):
 
 
 class ExternalIdentity(Row):
-    """Whom another issuer's tokens stand for. The issuer is the namespace of its subjects."""
+    """The account that another issuer's tokens stand for. The issuer is the namespace of its subjects."""
 
     __tablename__ = "external_identities"
 
@@ -484,7 +484,7 @@ class Job(Row):
 
 
 class OutboxMail(Row):
-    """A mail to send: what it is about and whom it goes to. It has no secret: links are made when it is sent."""
+    """A mail to send: what it is about, and its recipient. It has no secret: links are made when it is sent."""
 
     __tablename__ = "outbox"
     __table_args__ = (CheckConstraint("attempts >= 0", name="attempts"),)

@@ -124,7 +124,7 @@ def make(folder: Path, requirements: str) -> None:
     if not whole:
         create(folder)
     install(folder, requirements)
-    lines = [place(folder), *map(digest, {RUNNING, requirements})]  # whoever can test can run
+    lines = [place(folder), *map(digest, {RUNNING, requirements})]  # what is enough to test is enough to run
     (folder / STAMP).write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ done
 if ((${#missing[@]})); then scripts/install.sh "${missing[@]}"; fi
 
 base=docker.io/library/debian:bookworm-slim
-store=${TMPDIR:-/var/tmp}/docket-images  # of our own: nobody else takes our base for the real one
+store=${TMPDIR:-/var/tmp}/docket-images  # of our own: no other build takes our base for the real one
 export BUILDAH_ISOLATION=chroot
 image() { command buildah --root "$store/root" --runroot "$store/run" --storage-driver vfs "$@"; }
 folder=$(mktemp -d -t docket-XXXXXX)

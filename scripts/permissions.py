@@ -21,7 +21,7 @@ REFUSED = {
     "revoked": "token_revoked",
     "inactive": "token_revoked",
 }
-"""Callers whom everything but public operations answers `401`, and the code. They would be owners."""
+"""Callers that everything but public operations answers `401`, and the code. They would be owners."""
 EXTERNAL = "external"
 """An owner, by the token of another issuer: without a session here."""
 CALLERS = ("outsider", "member", "admin", "owner", "superuser", EXTERNAL)
@@ -31,7 +31,7 @@ DISABLED = "feature_disabled"
 ANYWHERE, OWN, TEAM, SELF, OTHERS = "-", "own", "team", "oneself in a team", "another's"
 NOT_OF_PERSONAL = {"deleteOrganization", "inviteMember", "updateMember", "removeMember"}
 WITHOUT_TOKEN = {"getMetrics": UNSEEN}
-"""What takes a credential of its own, which nobody here has."""
+"""What takes a credential of its own, which no caller here has."""
 OF_OTHERS = {"removeMember": Action.manage_members}
 """What it takes to do to others what everybody may do to himself."""
 THINGS = {
@@ -47,7 +47,7 @@ THINGS = {
 
 
 class Undecided(Exception):  # noqa: N818 - it says what is the case
-    """Nobody has said what an operation answers to whom."""
+    """It is not said what an operation answers to each caller."""
 
 
 class Cell(NamedTuple):
@@ -68,7 +68,7 @@ def cells() -> Iterator[Cell]:
 
 
 def named(operation: Operation) -> set[str]:
-    """The things that the path of an operation names. Raises Undecided for one that nobody has thought about."""
+    """The things that the path of an operation names. Raises Undecided for one that is not decided yet."""
     found = {parameter.name for parameter in operation.parameters if parameter.where == "path"}
     if found - THINGS:
         raise Undecided(f"{operation.id} names {found - THINGS}")
@@ -123,7 +123,7 @@ def answer_in(operation: Operation, place: str, caller: str) -> str:
 
 INTRODUCTION = """# Permissions
 
-What every operation of the contract answers to whom. This page is written by `scripts/regen.sh` from `openapi.yaml` and
+What each operation answers to each kind of caller. This page is written by `scripts/regen.sh` from `openapi.yaml` and
 `handlers/shared/permissions.py`; `tests/api/test_permissions.py` sends each of these requests and compares the answers.
 
 A caller is what its role in the team is; an outsider has none there. `external` is an owner who comes with the token of

@@ -3,7 +3,7 @@
 # at https://localhost, which that of your host replaces. The folder is made where it is started.
 set -euo pipefail
 
-umask 077  # nobody else enters the folder; the containers get its files, under accounts of their own
+umask 077  # no other account enters the folder; the containers get its files, under accounts of their own
 mkdir -p secrets && cd secrets
 for name in secret_key postgres_password metrics_token; do
   if [[ ! -e $name ]]; then

@@ -1,4 +1,4 @@
-"""Cursors: where the next page of a list begins, sealed so that nobody else writes one and no other list takes it."""
+"""Cursors: where the next page of a list begins, signed so that no client writes one and no other list takes it."""
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode

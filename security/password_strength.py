@@ -59,7 +59,7 @@ def judge(password: str, *, email: str, names: Sequence[str], composition: bool)
         raise PasswordRefused(
             "password_too_common",
             "This password is among the first that anyone would try, as it stands or with characters changed or added. "
-            "Choose one that nobody else has: four words that do not belong together, for example.",
+            "Choose one that only you have: four words that do not belong together, for example.",
         )
     whole = {squeezed(text) for text in (email, *email.rsplit("@", 1), *names)}
     whole = {name for name in whole if len(name) >= SHORTEST_WORD}

@@ -90,7 +90,7 @@ class Passwords:
         return await self._run(self._scheme.hash, readable(password))
 
     async def verify(self, password: str, hashed: str | None) -> Verdict:
-        """Whether the hash is of this password. None, for nobody's, takes as long and is never right.
+        """Whether the hash is of this password. None, where there is no account, takes as long and is never right.
 
         A hash of an earlier, lower cost takes as long, too: the time tells nothing of whether there is an account.
         """

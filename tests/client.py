@@ -1,4 +1,4 @@
-"""A client that checks every answer against openapi.yaml: whoever uses it tests the contract."""
+"""A client that checks every answer against openapi.yaml: a test that uses it tests the contract."""
 
 import json
 from collections.abc import Callable, Mapping

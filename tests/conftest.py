@@ -43,7 +43,7 @@ hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C: a shell that starts us in the background has us ignore it, and all whom we start."""
+    """Hear Ctrl-C: a shell that starts us in the background has us ignore it, and all that we start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -67,7 +67,7 @@ def _look_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A PostgreSQL for tests. `admin` is the URL of whoever makes databases there, `owner` that of who owns them."""
+    """A PostgreSQL for tests. `admin` is the URL of the role that makes databases; `owner` owns them."""
 
     admin: str
     owner: str
@@ -89,7 +89,7 @@ class Server:
         while True:
             try:
                 await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            except asyncpg.InsufficientPrivilegeError:  # autovacuum is there, whom only a superuser may end
+            except asyncpg.InsufficientPrivilegeError:  # autovacuum is there, which only a superuser may end
                 await asyncio.sleep(0.05)
             else:
                 return

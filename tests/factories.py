@@ -197,7 +197,7 @@ class Factory:
         return task_id
 
     async def audit_log(self, **values: Any) -> UUID:
-        """What the system did at NOW, or somebody whom `actor_id` names."""
+        """What the system did at NOW, or the user that `actor_id` names."""
         audit_log_id = uuid4()
         plain: dict[str, Any] = {
             "id": audit_log_id,

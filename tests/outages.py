@@ -45,7 +45,7 @@ async def served(folder: Path, **settings: str) -> AsyncIterator[Served]:
     with log.open("wb") as output:
         process = psutil.Popen(
             [sys.executable, "-m", "server", "serve"],
-            cwd="/",  # so that nobody's .env counts
+            cwd="/",  # so that no .env counts
             env=environment | settings,
             stdin=subprocess.DEVNULL,
             stdout=output,

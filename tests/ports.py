@@ -6,7 +6,7 @@ HELD: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port of the loopback where nobody listens, and which nobody else is given as long as we live.
+    """A port of the loopback that is free, and is given to no other process as long as we live.
 
     We hold it and never listen, so that a server may bind it all the same: both say SO_REUSEADDR.
     """

@@ -21,7 +21,7 @@ def declared() -> dict[str, list[str]]:
 
 
 def wrong(seen: set[Pair]) -> Iterator[str]:
-    """What is to be mended: pairs that nobody saw, and excuses that are none."""
+    """What is to be mended: pairs that were not seen, and excuses that are none."""
     pairs = {(name, status) for name, statuses in declared().items() for status in statuses}
     for name, status in sorted(pairs - seen - UNSEEN.keys()):
         if status not in WALKED:

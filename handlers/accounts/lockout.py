@@ -32,7 +32,7 @@ DIGEST = 32  # bytes of a key, and again of a network behind it
 async def verify(
     call: PublicCall, password: str, hashed: str | None, *, of: UUID | str, is_known: bool = False
 ) -> Verdict:
-    """Whether a password is that of an account, by its id, or of nobody, by the identifier that was given.
+    """Whether a password is that of an account, by its id, or of none, by the identifier that was given.
 
     `is_known`: the account has signed in from this network of late, which then has a count of its own. Raises
     TooManyAttempts, HashingBusy and ClientLeft, and then no attempt was made.

@@ -1,4 +1,4 @@
-"""Somebody whom another issuer knows: the account is found, or made at first sight."""
+"""An account of another issuer's user: it is found, or made at first sight."""
 
 from dataclasses import replace
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""An account to make, whoever makes it: its password has been judged and hashed. By mail it begins later."""
+"""An account to make, by its user or a superuser: its password was judged and hashed. By mail it begins later."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""A change of an account, whoever makes it, and what it takes."""
+"""A change of an account, by its user or by a superuser, and what it takes."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta

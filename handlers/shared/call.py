@@ -199,7 +199,7 @@ class Client(NamedTuple):
     accept: str | None = None
     left: Callable[[], Awaitable[None]] = stay
     origin: Callable[[], str] = str
-    """Where the request was sent to, as it says itself: for nobody but its sender."""
+    """Where the request was sent to, as it says itself: only its sender may be told."""
     until: datetime | None = None
     """When the token that it has is over, where that is told by the token."""
 

@@ -18,7 +18,7 @@ class Glance(Generic[T]):
         self.looking: asyncio.Future[T] | None = None
 
     async def see(self, look: Callable[[], Awaitable[T]]) -> T:
-        """What was seen last. Nobody who leaves meanwhile ends the look of the others."""
+        """What was seen last. A client that leaves meanwhile does not end the look of the others."""
         now = asyncio.get_running_loop().time()
         if self.looking is None or (self.looking.done() and now - self.began >= SECONDS):
             self.began, self.looking = now, asyncio.ensure_future(look())

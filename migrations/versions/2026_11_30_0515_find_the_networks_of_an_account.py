@@ -15,7 +15,7 @@ def upgrade() -> None:
     """One that was begun and did not end is made anew."""
     with op.get_context().autocommit_block():
         op.execute("SET statement_timeout = '10min'")
-        op.execute("SET lock_timeout = '10min'")  # it waits for every older transaction, and nobody for it
+        op.execute("SET lock_timeout = '10min'")  # it waits for every older transaction, and none waits for it
         op.drop_index(op.f(NAME), "sessions", postgresql_concurrently=True, if_exists=True)
         op.create_index(op.f(NAME), "sessions", COLUMNS, unique=False, postgresql_concurrently=True)
         op.execute("RESET lock_timeout")

@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """The release before does not say who; what is made there counts in nobody's quota."""
+    """The release before does not say who; what is made there counts in no quota."""
     op.add_column("organizations", sa.Column("created_by", sa.Uuid(), nullable=True))
     op.create_foreign_key(
         op.f("fk_organizations_created_by"),

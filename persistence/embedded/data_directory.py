@@ -54,7 +54,7 @@ def place(folder: Path) -> Path:
 
 
 def close_to_readers(*folders: Path) -> None:
-    """Take from folders of ours, which an earlier release made, what nobody but us needs."""
+    """Take from folders of ours, which an earlier release made, the permissions that only we need."""
     for folder in folders:
         found = folder.stat()
         if found.st_uid == os.geteuid() and found.st_mode & 0o066:
@@ -80,7 +80,7 @@ def check(data: Path) -> Account:
     if found.st_mode & OPEN:
         raise EmbeddedError(f"{data} is open to others, which PostgreSQL refuses: chmod 0700 it")
     if found.st_uid == 0:
-        raise EmbeddedError(f"{data} belongs to root, as whom PostgreSQL does not run: chown -R it to another user")
+        raise EmbeddedError(f"{data} belongs to root, and PostgreSQL does not run as root: chown -R it to another user")
     return Account(name_of(found.st_uid), found.st_uid, found.st_gid)
 
 

@@ -1,4 +1,4 @@
-"""Locks between processes, which the kernel releases when one dies, however it dies; who waits says for whom.
+"""Locks between processes, which the kernel releases when one dies; a process that waits says for which.
 
 They are files in a folder that no other account enters: who can open a file can lock it for ever. Nothing but the
 standard library is needed, as scripts/environment.py has no other.

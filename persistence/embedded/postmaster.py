@@ -29,7 +29,7 @@ class State(IntEnum):
 
 
 class Postmaster:
-    """The server process of `data`, whoever started it. `settings` are for one that we start.
+    """The server process of `data`, started by us or by another process. `settings` are for one that we start.
 
     Its processes are known by a mark in their titles, which tells this data directory even after it was moved.
     Everybody may read a title; the working directory of another account's process is hidden from root in containers.
@@ -102,7 +102,7 @@ class Postmaster:
     def clear(self) -> None:
         """Remove what a dead server left: processes that have not noticed, its socket, a pid file that misleads.
 
-        A pid file whose process is gone stays, for by it PostgreSQL makes sure that nobody has the shared memory.
+        A pid file whose process is gone stays, for by it PostgreSQL makes sure that no process has the shared memory.
         """
         orphans = [process for process in psutil.process_iter() if self.owns(process)]
         for orphan in orphans:

@@ -1,7 +1,7 @@
 """The zero-install PostgreSQL: one server for each folder, shared by every process that opens the folder.
 
 Beside the data are two locks, which the kernel releases when a process dies, however it dies: `users.lock` is held
-shared by whoever uses the server, so the last one out stops it; `turn.lock` by whoever starts or stops it, for a
+shared by all that use the server, so the last one out stops it; `turn.lock` by the one that starts or stops it, for a
 moment. The server is there when it answers: nothing else is believed.
 """
 
@@ -147,7 +147,7 @@ class Embedded:
             self.kept.touch()
 
     def shut_down(self) -> None:
-        """Stop a server that nobody uses, kept or not. Raises EmbeddedError when somebody does."""
+        """Stop a server that is not in use, kept or not. Raises EmbeddedError when it is."""
         with explained(self.folder):
             check(self.data)
             if is_new(self.data):

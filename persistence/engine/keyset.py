@@ -24,7 +24,7 @@ class After:
 class Page:
     """The items as JSON text, an array, and what the next page begins after, if there is one.
 
-    `total` is how many items all pages have; None where nobody asked.
+    `total` is how many items all pages have; None where that was not asked for.
     """
 
     items: bytes

@@ -82,7 +82,7 @@ class Transaction:
 
 
 class Lent(Connection):
-    """A connection over a pooler. What it gives up it hangs up on, and asks nobody to cancel the statement.
+    """A connection over a pooler. What it gives up it hangs up on, without asking to cancel the statement.
 
     A request to cancel is a connection of its own, which may wait in the pooler until another statement runs where ours
     did. pgbouncer 1.18 ends when we leave meanwhile. PostgreSQL ends the statement by the timeout of the role.

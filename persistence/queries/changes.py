@@ -236,7 +236,7 @@ def change_of(event: Record) -> dict[str, Any]:
 
 
 def id_of(event: Record) -> UUID:
-    """A UUIDv7 that is the event's own: its moment, and a hash of its number, of which nobody counts events."""
+    """A UUIDv7 that is the event's own: its moment, and a hash of its number, so that none can be counted."""
     moment = int(event["occurred_at"].timestamp() * 1000).to_bytes(6, "big")
     number = f"{event['seq']} {event['transaction']} {event['subject_id']}".encode()
     whole = bytearray(moment + blake2b(number, digest_size=10).digest())

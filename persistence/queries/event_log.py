@@ -82,7 +82,7 @@ async def make_days(db: Database) -> int:
 
 
 async def drop_days(connection: Connection, before: date) -> int:
-    """Delete the events of the days before this one. What comes back is of how many days; nobody who writes waits.
+    """Delete the events of the days before this one. What comes back is of how many days; no writer waits.
 
     Who reads hears first that they are gone. `connection` is in no transaction.
     """

@@ -1,4 +1,4 @@
-"""Queries about organizations. Whoever changes one, or its members, locks it first and then looks who may."""
+"""Queries about organizations. To change one, or its members, lock it first and then look who may."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -106,13 +106,13 @@ def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by
 
 @query(lambda _: None)
 def lock(organization_id: UUID) -> Sql:
-    """Nobody else changes the organization or its members before the transaction ends: what is read next stays true."""
+    """Lock the organization and its members until the transaction ends: what is read next stays true."""
     return select(Organization.id).where(Organization.id == organization_id).with_for_update(key_share=True)
 
 
 @query(one(lambda record: str(record[0])))
 def find_kind(organization_id: UUID) -> Sql:
-    """What kind of organization it is, whoever asks: for superusers."""
+    """What kind of organization it is, without asking who may know: for superusers."""
     return select(Organization.kind).where(Organization.id == organization_id)
 
 

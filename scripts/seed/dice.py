@@ -11,7 +11,7 @@ TAIL = 74  # the bits of a UUIDv7 that are not its moment, its version or its va
 
 
 class Dice:
-    """Chance under a name. Whoever asks the same name the same questions gets the same answers."""
+    """Chance under a name: the same name answers the same questions the same way."""
 
     def __init__(self, *name: object) -> None:
         self._random = Random("/".join(map(str, name)))  # noqa: S311 - nothing here is to be kept secret

@@ -22,7 +22,7 @@ NUMBERS = {
 }
 SLOT = re.compile(r"{(\w+)}")
 LONGEST = 2000  # characters of a description
-ENDED = 0.4  # of the titles say when, with whom or how urgently
+ENDED = 0.4  # of the titles say when, with which people or how urgently
 LENGTHS = {"none": 42, "sentence": 28, "paragraph": 18, "list": 8, "pages": 4}
 LETTERS = str.maketrans({"ł": "l", "\N{LATIN SMALL LETTER DOTLESS I}": "i"})  # those that Unicode does not take apart
 Kind = Literal["personal", "work"]

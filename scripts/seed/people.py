@@ -14,7 +14,7 @@ DOMAIN = "docket.example"
 DEMO = f"demo@{DOMAIN}"
 PASSWORD = "seven lanterns over the harbour"  # noqa: S105 - everybody is told it
 AGE = timedelta(days=900)  # of the first account
-FOUNDED = timedelta(days=380)  # ago; nobody joined later than 400 days ago, no task is older than a year
+FOUNDED = timedelta(days=380)  # ago; no member joined later than 400 days ago, no task is older than a year
 ACTIVE = 15  # the first accounts, among them who found the teams, are all active
 STAFF = 240  # only the first accounts are in teams, each in one or a few
 SIZES = {0.015: 45, 0.05: 40, 0.2: 15}  # the share of the staff that a team has: most are small
@@ -84,7 +84,7 @@ TEAMS = (
     ("Riverside School", "riverside-school", "Teachers, caretakers and the office.", "english"),
     ("Data Without Borders", "data-without-borders", "Volunteers in four time zones.", None),
     ("Chorale des Deux Rives", "chorale-des-deux-rives", None, "french"),
-    ("Night Shift", "night-shift", "Whoever is on call.", "english"),
+    ("Night Shift", "night-shift", "The people on call.", "english"),
 )
 FIRST = 3  # teams that DEMO is in
 

@@ -49,7 +49,7 @@ def members(together: Sequence[Team]) -> Rows:
 
 
 def audit_logs(together: Sequence[Team]) -> Rows:
-    """Who founded the teams, and whom the founders added and promoted."""
+    """Who founded the teams, and the members that the founders added and promoted."""
     for team in together:
         founder = next(member for member in team.members if member.created_at == team.created_at)
         yield happened(AuditAction.organization_created, team, founder, founder, team.created_at)

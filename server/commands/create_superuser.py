@@ -1,7 +1,7 @@
 """Make a superuser.
 
 A terminal is asked for the e-mail and, unseen, for the password; without one, both are read from the standard input,
-each from a line of its own. With `--external` it is somebody whom another issuer knows, who has no password here.
+each from a line of its own. With `--external` it is a user of another issuer, who has no password here.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--promote", action="store_true", help="make one of an account that exists; it keeps its password"
     )
     parser.add_argument(
-        "--external", nargs=2, metavar=("NAMESPACE", "SUBJECT"), help="make one of whom another issuer knows"
+        "--external", nargs=2, metavar=("NAMESPACE", "SUBJECT"), help="make one of a user of another issuer"
     )
 
 
@@ -62,5 +62,5 @@ def read() -> tuple[str, str]:
     """The first two lines of the standard input. Raises CommandError when there are none."""
     email, password = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
     if not email and not password:
-        raise CommandError("Nobody is at a terminal, and nothing came: send the e-mail and the password, a line each")
+        raise CommandError("There is no terminal, and nothing came: send the e-mail and the password, a line each")
     return email.strip(), password

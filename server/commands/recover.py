@@ -1,7 +1,7 @@
 """Let somebody in who has lost the password or the second factor.
 
 Without options it prints a link that sets a password, once, within 30 minutes; with `--factor` it takes the second
-factor away. Whoever may run this, a superuser too, gets in again so. Both are written down in the audit log.
+factor away. An account that may run this, a superuser's too, gets in again so. Both are written down in the audit log.
 """
 
 import argparse

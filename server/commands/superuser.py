@@ -1,4 +1,4 @@
-"""The first superuser, whom nobody could make through the API."""
+"""The first superuser, which cannot be made through the API."""
 
 import re
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def is_storable(text: str) -> bool:
 
 
 async def make_external(url: str, settings: Settings, namespace: str, subject: str) -> Outcome:
-    """What became of the account of somebody whom another issuer knows. Raises CommandError."""
+    """What became of the account of another issuer's user. Raises CommandError."""
     known = external_issuers.namespaces_of(settings)
     if namespace not in known:
         there_is = f"there is {' and '.join(known)}" if known else "set AUTH_MODE first"

@@ -29,7 +29,7 @@ ZIP = b"PK\x03\x04"  # how the backups of 0.1.0 begin
 VERSIONS = "alembic_version"
 DELIVERIES = ("outbox", "registrations", "events")  # what waits does so in the database that has it, and in no copy
 LEFT_OUT = ("jobs", "event_log", "events_*", *DELIVERIES)  # what is about the database itself
-PATIENCE = "10min"  # for a migration that has a table; who waits to read it is in nobody's way
+PATIENCE = "10min"  # for a migration that has a table; a reader that waits for it is in no other's way
 UNBOUNDED = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 SCHEMA = "SELECT quote_ident(current_schema())"
 TABLES = """

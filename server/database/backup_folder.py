@@ -46,7 +46,7 @@ class BackupFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else writes here meanwhile. Raises CommandError when somebody does."""
+        """Lock the folder: no other backup writes here meanwhile. Raises CommandError when one does."""
         lock = locks.open_lock(self.path, "backup.lock")
         try:
             if not locks.try_to_take(lock):

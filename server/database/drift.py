@@ -39,7 +39,7 @@ FROM tables JOIN pg_trigger ON tgrelid = tables.oid JOIN pg_proc ON pg_proc.oid 
 
 
 async def differences(url: str) -> list[str]:
-    """What the schema lacks and what nobody declared, a line each. For comparison the tables are made as temporary."""
+    """What the schema lacks and what was not declared, a line each. For comparison the tables are made as temporary."""
     async with connected(url) as connection:
         transaction = connection.transaction()
         await transaction.start()

@@ -1,4 +1,4 @@
-"""What a new migration does to tables that hold rows, divided so that nobody waits for it: for `migrate auto`.
+"""What a new migration does to tables that hold rows, divided so that no request waits for it: for `migrate auto`.
 
 Indexes are built and dropped CONCURRENTLY; constraints come as NOT VALID, and a later migration validates them.
 """
@@ -99,7 +99,7 @@ def flat(container: ops.OpContainer) -> Iterator[ops.MigrateOperation]:
 
 
 def steps_of(changes: list[ops.MigrateOperation]) -> Iterator[Step]:
-    """Nobody waits for a table that comes or goes."""
+    """No request waits for a table that comes or goes."""
     without_rows = {each.table_name for each in changes if isinstance(each, CreateTableOp | DropTableOp)}
     for each in changes:
         if getattr(each, "source_table", getattr(each, "table_name", None)) in without_rows:

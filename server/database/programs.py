@@ -49,7 +49,7 @@ async def lend_socket(connection: Connection) -> AsyncIterator[dict[str, str]]:
 
     given = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     options = [f"-c {name}={escape(value)}" for name, value in (parameters.server_settings or {}).items()]
-    with tempfile.TemporaryDirectory(prefix="docket-") as folder:  # nobody else enters it
+    with tempfile.TemporaryDirectory(prefix="docket-") as folder:  # no other account enters it
         listener = await asyncio.start_unix_server(accept, f"{folder}/.s.PGSQL.5432")
         try:
             yield given | {

@@ -180,7 +180,7 @@ class Delivery:
 
 
 def about(mail: ClaimedMail) -> dict[str, str | int]:
-    """What logs tell of a mail: not whom it is for."""
+    """What logs tell of a mail: not its recipient."""
     return {"kind": mail.kind, "mail_id": str(mail.id), "attempts": mail.attempts}
 
 

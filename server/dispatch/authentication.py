@@ -1,4 +1,4 @@
-"""Whom a request is made by: who bears an access token or the refresh cookie, ours or another issuer's token."""
+"""Who makes a request: who bears an access token or the refresh cookie, ours or another issuer's token."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -104,7 +104,7 @@ class Callers:
                 exchange.principal = self.principal_of(token)
 
     async def bearer(self, credentials: str, *, ever: bool) -> Principal | None:
-        """Whom an `Authorization` stands for; nobody when it has another scheme. `ever`: our token may have expired.
+        """The account of an `Authorization`; none when it has another scheme. `ever`: our token may have expired.
 
         Raises InvalidToken, ExpiredToken, KeysUnavailable.
         """
@@ -135,7 +135,7 @@ class Callers:
         return not outsiders.remembers(token) and self.process.tokens.recognises(token)
 
     def principal_of(self, refresh_token: str) -> Principal:
-        """Whom a refresh token stands for. Raises InvalidToken."""
+        """The account a refresh token stands for. Raises InvalidToken."""
         claims = self.process.tokens.verify_refresh(refresh_token)
         return Principal(claims.user_id, claims.session_id)
 

@@ -315,7 +315,7 @@ class Calls(binding.Server):
         return {"bearer": token, "password": token, **more}
 
     async def by_token(self, exchange: Exchange, _roles: Sequence[str]) -> Principal | None:
-        """Whom the token of a session stands for. Raises the problem of one that is no good.
+        """The account that the token of a session stands for. Raises the problem of one that is no good.
 
         An access token of a program is none; where it is not taken, the caller is told so, if it lives.
         """
@@ -328,11 +328,11 @@ class Calls(binding.Server):
         return None
 
     async def by_access_token(self, exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
-        """Whom an access token of a program stands for. Its scopes are asked for by the statement of the operation."""
+        """The account of a program's access token. The statement of the operation asks for its scopes."""
         return exchange.principal if isinstance(exchange.principal, ProgramPrincipal) else None
 
     async def by_cookie(self, exchange: Exchange, _scopes: Sequence[str]) -> Principal | None:
-        """Whom a cookie stands for. The handler says of a bad one what is wrong with it."""
+        """The account that a cookie stands for. The handler says of a bad one what is wrong with it."""
         return exchange.principal if exchange.cookie else None
 
     async def by_header(self, exchange: Exchange, _scopes: Sequence[str]) -> str | None:
@@ -426,7 +426,7 @@ def can_be_repeated(error: Exception, *, safe: bool) -> bool:
             return True
         case TimeoutError():
             return safe
-        case OSError():  # nobody listened: nothing was sent
+        case OSError():  # no server listened: nothing was sent
             return True
         case _:
             return False

@@ -80,9 +80,9 @@ def declared(operation: Operation, status: int, code: str, *headers: tuple[str, 
 
 
 async def rehearse(call: Call, handler: Again) -> None:
-    """Do it once more and undo it: whoever would be refused is. That it conflicts with itself does not matter.
+    """Do it once more and undo it: a caller that would be refused is. That it conflicts with itself does not matter.
 
-    Nor does that there is no room for it again, or what takes long: whoever gets so far may do it.
+    Nor does that there is no room for it again, or what takes long: a caller that gets so far may do it.
     """
     try:
         async with call.db.transaction() as db:

@@ -48,7 +48,7 @@ class Watch:
             self.listeners.discard(listener)
 
     async def look(self) -> None:
-        """Ask until nobody waits."""
+        """Ask until no listener is left."""
         while self.listeners:
             await asyncio.sleep(EVERY)
             listeners = list(self.listeners)

@@ -52,7 +52,7 @@ class File:
         return gzip.compress(self.content, mtime=0)
 
     def answer(self, request: Request) -> Response:
-        """What the request asks for. Not a coroutine, so that reading and compressing a bundle keep nobody waiting."""
+        """What the request asks for. Not a coroutine: other requests go on while a bundle is read and compressed."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
         headers = {"Cache-Control": self.cache_control, "ETag": self.entity_tag, "Vary": "Accept-Encoding"}

@@ -41,7 +41,7 @@ UNAUTHORIZED = 401
 CONTENT_TOO_LARGE = 413
 INTERNAL_ERROR = 500
 SERVICE_UNAVAILABLE = 503
-CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; nobody is there to be told
+CLIENT_CLOSED_REQUEST = 499  # as nginx logs it; the client is gone and is not told
 log = structlog.get_logger("access")
 
 

@@ -1,4 +1,4 @@
-"""A file that a thread writes, so that whoever logs never waits for whoever reads."""
+"""A file that a thread writes, so that the server never waits for a slow reader of its log."""
 
 import os
 from collections import deque
@@ -50,11 +50,11 @@ class Lines(TextIOBase):
         try:
             while left:
                 left = left[os.write(self.descriptor, left) :]
-        except OSError:  # nobody reads them any more
+        except OSError:  # they have no reader any more
             self.dropped += len(texts)
 
     def end(self) -> None:
-        """Write the last lines, unless nobody takes them in time. What is logged later waits for the next call."""
+        """Write the last lines, unless they are not taken in time. What is logged later waits for the next call."""
         self.ending.set()
         self.thread.join(PATIENCE)
         if self.waiting and not self.thread.is_alive():

@@ -68,7 +68,7 @@ def state(db: Database | None, passwords: Passwords, lines: Lines | None) -> Sta
 class Metrics:
     """The metrics of a process. With PROMETHEUS_MULTIPROC_DIR the workers write theirs there, and each tells of all.
 
-    They are for whoever has the token; where there is none, for nobody, or when they are `public` for everybody.
+    They need the token; where there is none they are off, or when they are `public` open to all.
     """
 
     def __init__(self, token: str | None = None, *, public: bool = False) -> None:
@@ -89,7 +89,7 @@ class Metrics:
         self.refused = self.counter("limits_refused", "Requests refused for being one too many.", "rate_class")
         self.fallbacks = self.counter("limits_fallbacks", "Requests counted by the process, Redis being away.")
         self.mismatches = self.counter("contract_mismatches", "Answers that broke the contract.", "operation")
-        self.dropped = self.counter("log_lines_dropped", "Lines that were not logged, for nobody read them.")
+        self.dropped = self.counter("log_lines_dropped", "Lines that were not logged, for they were not read.")
         self.mails = self.counter("mails", "Mails tried, by what became of them.", "outcome")
         for outcome in MAIL_OUTCOMES:
             self.mails.labels(outcome)
@@ -165,7 +165,7 @@ class Metrics:
             task.cancel()
 
     def refusal(self, credentials: str | None) -> Problem | None:
-        """Why whoever sends this `Authorization` may not read them."""
+        """Why a request with this `Authorization` may not read them."""
         if self.token is None:
             return None if self.public else NotFound(detail="There is nothing at this path.")
         if credentials is None:

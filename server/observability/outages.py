@@ -12,7 +12,7 @@ from persistence.engine.pool import AWAY, Database
 
 PAUSE = 0.2  # seconds between two looks whether it is back
 QUIET = 1.0  # seconds in which it answers and refuses no one: then it is back, and one disk that is full is one outage
-UNCHANGED = ("25006", "53100")  # SQLSTATEs of a server that answers whoever changes nothing
+UNCHANGED = ("25006", "53100")  # SQLSTATEs of a server that answers what changes nothing
 SERVER_AWAY = ("08", "25006", "53", "57P", "58", "XX")  # SQLSTATEs of a server that serves no one just now
 CHANGED = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 READ = re.compile(r"\bFROM (\w+)\b(?! AS\b)")  # by a name of its own a row is read to be shown in another

@@ -1,4 +1,4 @@
-"""Who else is told of requests and errors: OpenTelemetry and Sentry, where the settings name them, or else nobody."""
+"""Who else is told of requests and errors: OpenTelemetry and Sentry, where the settings name them."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ class Reports(Protocol):
 
 
 class Telemetry:
-    """Gives each request its trace (W3C Trace Context), and tells whoever wants to know."""
+    """Gives each request its trace (W3C Trace Context), and tells those that want to know."""
 
     def __init__(self, spans: Spans | None = None, reports: Reports | None = None) -> None:
         self.spans, self.reports = spans, reports
@@ -51,7 +51,7 @@ class Telemetry:
             self.reports.tell(error, exchange)
 
     async def close(self) -> None:
-        """Send what is not sent yet, unless nobody takes it in time."""
+        """Send what is not sent yet, unless it is not taken in time."""
         closing = [Thread(target=each.close, daemon=True) for each in (self.spans, self.reports) if each is not None]
         for thread in closing:
             thread.start()
@@ -67,7 +67,7 @@ def trace_id(exchange: Exchange) -> str | None:
 
 
 def new_id() -> str:
-    """An id that nobody else has, of a trace or a request: 32 hexadecimal digits. It is no secret."""
+    """An id of its own for a trace or a request: 32 hexadecimal digits. It is no secret."""
     return f"{random.getrandbits(128):032x}"
 
 

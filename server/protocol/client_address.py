@@ -1,4 +1,4 @@
-"""Whom a request comes from and over what, as the proxies say that we trust (TRUSTED_PROXIES)."""
+"""The address a request comes from, and over what, as the proxies say that we trust (TRUSTED_PROXIES)."""
 
 from collections.abc import Collection
 from functools import lru_cache

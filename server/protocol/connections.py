@@ -253,7 +253,7 @@ class Connection(HttpToolsProtocol):
             self.sending = None
 
     def look_at_sending(self) -> None:
-        """Give up a reader that takes nothing, whom a transport that closes would wait for."""
+        """Give up a reader that takes nothing, which a transport that closes would wait for."""
         before, self.unsent = self.unsent, self.transport.get_write_buffer_size()
         if self.unsent < before:
             self.sending = self.loop.call_later(SENDING_SECONDS, self.look_at_sending)

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from security.jwks import KeySet
 
 BETTER_AUTH = "better-auth"  # the namespace of what BETTER_AUTH_SECRET signs
-BETTER_AUTHS_OWN = (
-    "better-auth-secret-12345678901234567890"  # what Better Auth signs with when nobody gives it a secret
-)
+BETTER_AUTHS_OWN = "better-auth-secret-12345678901234567890"  # what Better Auth signs with when it is given no secret
 SUBJECT = ("sub", "user.id")  # the second is where Better Auth's cookie has it
 
 
@@ -58,7 +56,7 @@ def doubtful(settings: Settings) -> Iterator[tuple[str, str]]:
     if secret == BETTER_AUTHS_OWN:
         yield "BETTER_AUTH_SECRET", "is the one that everybody knows: make one with `openssl rand -hex 32`"
     if secret and secret == own:
-        yield "BETTER_AUTH_SECRET", "is SECRET_KEY: whoever knows the one could do what the other is for"
+        yield "BETTER_AUTH_SECRET", "is SECRET_KEY: who knows the one could do what the other is for"
     if url and settings.external_jwt_issuer is None:
         yield "EXTERNAL_JWT_ISSUER", "is not set: tokens of any issuer with these keys count"
     if url and settings.external_jwt_audience is None:

@@ -209,10 +209,10 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(None, description="A Redis where all instances count; none: each for itself.")
     metrics_token: SecretStr | None = Field(
-        None, description="What monitoring sends to read /metrics; none: nobody reads them, except in development."
+        None, description="What monitoring sends to read /metrics; without it they are off, except in development."
     )
     otel_exporter_otlp_endpoint: str | None = Field(
-        None, description="An OpenTelemetry collector that gets a span for each request, over HTTP; none: nobody."
+        None, description="An OpenTelemetry collector that gets a span for each request, over HTTP."
     )
     sentry_dsn: SecretStr | None = Field(None, description="Where Sentry takes errors (500); none: nowhere.")
     slow_statement_ms: int = Field(500, ge=1, description="A statement that takes longer is logged.")
@@ -351,7 +351,7 @@ class Settings(BaseSettings):
 
     @property
     def sender(self) -> str:
-        """Whom mails are from."""
+        """The sender of mails."""
         return self.mail_from or f"Docket <docket@{urlsplit(self.base_of_links).hostname}>"
 
     @property

@@ -30,7 +30,7 @@ SECRET = "a-secret-of-the-tests-0123456789abcdef"
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    """Those of the tests: every answer is checked, nobody is limited."""
+    """Those of the tests: every answer is checked, no client is limited."""
     return load(
         environment="staging", secret_key=SECRET, rate_limits_enabled=False, response_check_rate=1, log_level="warning"
     )

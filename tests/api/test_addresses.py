@@ -37,7 +37,7 @@ class Mailing:
         return await outbox.claim(self.delivery.db, AT_ONCE, lease=LEASE, longest=LONGEST)
 
     async def deliver(self, begun: Sequence[ClaimedMail] = ()) -> list[str]:
-        """Send what was begun, and what waits. What comes back is to whom."""
+        """Send what was begun, and what waits. The recipients come back."""
         before = len(self.mailbox.taken)
         async with self.mailbox.open():
             for mail in begun:

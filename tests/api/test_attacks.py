@@ -103,7 +103,7 @@ async def test_a_token_planted_in_a_browser_does_not_open_the_session_that_begin
     assert refreshed["session_id"] == str(eve.session_id)
 
 
-@pytest.mark.proves("ASVS 5.0 7.2.4", "Nobody chooses the id or the refresh token of a session by naming it")
+@pytest.mark.proves("ASVS 5.0 7.2.4", "No client chooses the id or the refresh token of a session by naming it")
 @pytest.mark.parametrize("name", ["session_id", "sid", "refresh_token", "id"])
 async def test_a_login_takes_no_session_over_that_it_names(
     api: ApiClient, make: Factory, settings: Settings, name: str
@@ -121,7 +121,7 @@ async def test_a_login_takes_no_session_over_that_it_names(
 
 
 class TestKeyRotation:
-    """`SECRET_KEY` becomes `SECRET_KEY_PREVIOUS`, another takes its place: nobody notices."""
+    """`SECRET_KEY` becomes `SECRET_KEY_PREVIOUS`, another takes its place: no user notices."""
 
     @pytest.fixture
     def rotated(self, settings: Settings) -> Settings:
@@ -165,7 +165,7 @@ class TestKeyRotation:
             await still.as_(ada).get("/auth/me")
             await still.post("/auth/refresh", {"refresh_token": refresh_token(rotated, ada)}, expect=200)
 
-    @pytest.mark.proves("ASVS 5.0 6.3.1", "A change of keys gives nobody another five tries")
+    @pytest.mark.proves("ASVS 5.0 6.3.1", "A change of keys gives no attacker another five tries")
     @pytest.mark.parametrize("before", [0, 3, 5])
     async def test_wrong_passwords_count_on(
         self, api: ApiClient, make: Factory, *, settings: Settings, rotated: Settings, db: Bench, before: int

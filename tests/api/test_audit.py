@@ -22,7 +22,7 @@ from tests.factories import NOW, PASSWORD, Factory
 
 NEXT = re.compile(r'<(/api/v1/audit-logs\?[^>]+)>; rel="next"')
 USERS, THINGS = [UUID(int=1), UUID(int=2)], [UUID(int=3), UUID(int=4), None]
-NOBODY = UUID(int=0)
+NO_ONE = UUID(int=0)
 MOMENTS = [NOW + timedelta(microseconds=number) for number in range(3)]
 FILTERS: dict[str, list[Any]] = {
     "action": [None, "auth.login", "auth.", "user."],
@@ -32,7 +32,7 @@ FILTERS: dict[str, list[Any]] = {
     "occurred_after": [None, MOMENTS[1].isoformat()],
     "occurred_before": [None, MOMENTS[2].isoformat()],
 }
-NOTHING: dict[str, Any] = {"action": "weather.", "actor_id": str(NOBODY), "target_id": str(NOBODY)}
+NOTHING: dict[str, Any] = {"action": "weather.", "actor_id": str(NO_ONE), "target_id": str(NO_ONE)}
 
 
 def plainly(entries: list[dict[str, Any]], given: Mapping[str, str]) -> list[str]:
@@ -223,7 +223,7 @@ class TestEntries:
             "task_count",
         }
 
-    @pytest.mark.parametrize("audit_log_id", [str(NOBODY), "none", "0", "%00"])
+    @pytest.mark.parametrize("audit_log_id", [str(NO_ONE), "none", "0", "%00"])
     async def test_what_is_not_there_is_not_found(self, root: ApiClient, audit_log_id: str) -> None:
         assert (await root.get(f"/audit-logs/{audit_log_id}", expect=404))["code"] == "not_found"
 
@@ -237,13 +237,13 @@ class TestEntries:
 
 
 class TestPermission:
-    @pytest.mark.parametrize("path", ["/audit-logs", f"/audit-logs/{NOBODY}"])
+    @pytest.mark.parametrize("path", ["/audit-logs", f"/audit-logs/{NO_ONE}"])
     async def test_who_is_not_signed_in_is_asked_to(self, api: ApiClient, db: Bench, path: str) -> None:
         assert (await api.get(path, expect=401))["code"] == "authentication_required"
         assert await written(db) == []
 
     @pytest.mark.proves("ASVS 5.0 16.4.2", "Only superusers read the audit log")
-    @pytest.mark.parametrize("path", ["/audit-logs", "/audit-logs/{known}", f"/audit-logs/{NOBODY}"])
+    @pytest.mark.parametrize("path", ["/audit-logs", "/audit-logs/{known}", f"/audit-logs/{NO_ONE}"])
     async def test_nobody_but_a_superuser_reads_them_or_learns_which_there_are(
         self, api: ApiClient, make: Factory, path: str
     ) -> None:

@@ -15,8 +15,8 @@ ADA = "ada@example.com"
 ANOTHER = "a heron counts the tram stops"
 ELSEWHERE = {  # what the example of the contract leaves no entry of
     "refreshTokens",  # a token that comes twice is written down
-    "bulkUpdateUsers",  # it names nobody who is there
-    "verifyEmail",  # the link is of nobody
+    "bulkUpdateUsers",  # it names no account that is there
+    "verifyEmail",  # the link is of no account
     "requestEmailVerification",  # which changes nothing, and sends a link
     "requestPasswordReset",
 }
@@ -69,7 +69,7 @@ async def test_a_login(session: dict[str, Any], db: Bench) -> None:
 
 
 @pytest.mark.proves("ASVS 5.0 16.3.1", "Wrong passwords and lockouts are written down")
-@pytest.mark.parametrize(("email", "target"), [(ADA, "user"), ("nobody@example.com", None)])
+@pytest.mark.parametrize(("email", "target"), [(ADA, "user"), ("unknown@example.com", None)])
 async def test_a_wrong_password_and_the_lockout_it_leads_to(
     api: ApiClient, make: Factory, db: Bench, email: str, target: str | None
 ) -> None:

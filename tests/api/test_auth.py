@@ -106,7 +106,7 @@ class TestRegister:
 
         assert await db.fetch(count, []) == before
 
-    @pytest.mark.proves("ASVS 5.0 6.2.4", "Nobody registers with a common or easily guessed password")
+    @pytest.mark.proves("ASVS 5.0 6.2.4", "No account has a common or easily guessed password")
     @pytest.mark.parametrize(
         ("password", "code"),
         [
@@ -213,7 +213,7 @@ class TestLogin:
     ) -> None:
         await make.user(email="ada@example.com")
         await make.user(email="external@example.com", hashed_password=None)
-        tries = [("ada@example.com", WRONG), ("nobody@example.com", PASSWORD), ("external@example.com", PASSWORD)]
+        tries = [("ada@example.com", WRONG), ("unknown@example.com", PASSWORD), ("external@example.com", PASSWORD)]
 
         problems = [await sign_in(api, email, password, expect=401) for email, password in tries]
 
@@ -300,7 +300,7 @@ class TestToken:
             ({"password": ""}, "invalid_request"),
             ({"password": "x" * 129}, "invalid_request"),
             ({"password": WRONG}, "invalid_grant"),
-            ({"username": "nobody"}, "invalid_grant"),
+            ({"username": "unknown"}, "invalid_grant"),
         ],
         ids=str,
     )

@@ -1,4 +1,4 @@
-"""Whom an access token stands for, and when for nobody."""
+"""The account that an access token stands for, and when it stands for none."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -110,7 +110,7 @@ async def test_a_refresh_token_is_no_access_token(api: ApiClient, make: Factory)
     assert problem["code"] == "invalid_token"
 
 
-@pytest.mark.proves("RFC 6750 3", "Whoever brings no token is asked for one")
+@pytest.mark.proves("RFC 6750 3", "A client without a token is asked for one")
 @pytest.mark.parametrize("credentials", [None, "Basic YWRhOmFkYQ==", "Token x", "x", ""])
 async def test_without_a_bearer_token_one_is_asked_for(api: ApiClient, credentials: str | None) -> None:
     caller = api if credentials is None else api.with_headers(Authorization=credentials)

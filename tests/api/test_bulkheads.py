@@ -34,7 +34,7 @@ async def start(settings: Settings, fresh: Pool) -> AsyncIterator[Start]:
 
 @asynccontextmanager
 async def held(fresh: Pool) -> AsyncIterator[None]:
-    """Nobody reads meanwhile."""
+    """The client does not read meanwhile."""
     async with fresh.transaction() as transaction:
         await transaction.fetch("LOCK TABLE users, sessions, tasks IN ACCESS EXCLUSIVE MODE", [])
         yield

@@ -180,7 +180,7 @@ async def test_connections_without_a_place_are_few(fresh_url: str, tmp_path: Pat
 
 
 async def test_who_hangs_up_gives_up_the_place_in_the_line_of_passwords(fresh_url: str, tmp_path: Path) -> None:
-    body = b'{"email":"nobody@example.com","password":"correct horse battery staple"}'
+    body = b'{"email":"unknown@example.com","password":"correct horse battery staple"}'
     head = (
         b"POST /api/v1/auth/login HTTP/1.1\r\nHost: docket\r\nContent-Type: application/json\r\nConnection: close\r\n"
     )

@@ -28,7 +28,7 @@ async def counting(settings: Settings, db: Bench, still_window: None) -> AsyncIt
 
 
 def new(operation_id: str) -> dict[str, Any]:
-    """A body that sets what nobody has."""
+    """A body that sets what no account has."""
     text = uuid4().hex
     account = {"email": f"{text}@example.com", "username": text}
     match operation_id:
@@ -54,7 +54,9 @@ def test_every_operation_that_tells_what_others_have_is_counted_for_it() -> None
     assert len(telling) == 7
 
 
-@pytest.mark.proves("ASVS 5.0 2.4.1", "Nobody asks more than ten times a minute whether others have a name or address")
+@pytest.mark.proves(
+    "ASVS 5.0 2.4.1", "A client can ask ten times a minute at most whether others have a name or address"
+)
 @pytest.mark.parametrize("operation", [o for o in COUNTED if TERMS[o.id].roles is not None], ids=lambda o: o.id)
 async def test_what_tells_of_others_is_told_ten_times_a_minute(
     counting: ApiClient, make: Factory, operation: Any

@@ -1,4 +1,4 @@
-"""The event log: what changes write into it, whoever makes them, and in which order."""
+"""The event log: what changes write into it, by any caller, and in which order."""
 
 import asyncio
 import json

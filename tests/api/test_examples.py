@@ -33,7 +33,7 @@ BY_SUPERUSERS = {
     "members",
     "invitations",
 }  # the tags of what the superuser asks; Ada asks the rest
-BEFORE_ADA = {"registerUser", "createUser"}  # which make those whom the others find
+BEFORE_ADA = {"registerUser", "createUser"}  # which make the accounts that the others find
 BY_COOKIE = {("refreshTokens", "cookie")}
 OF_FACTORS = dict.fromkeys(("completeLogin", "reauthenticate", "deleteTotp", "createRecoveryCodes", "resetTotp"), NOW)
 NO_MAIL = {"requestEmailVerification": 404}  # this server mails nothing
@@ -88,7 +88,7 @@ def hashed(password: str) -> str:
 
 @dataclass(frozen=True)
 class World:
-    """Whom the examples tell of."""
+    """The accounts that the examples tell of."""
 
     ada: SignedIn
     superuser: SignedIn

@@ -85,7 +85,7 @@ COLUMNS_LEFT_OUT = {
     "idempotency_keys.fingerprint": "a keyed hash",
     "idempotency_keys.headers": "what was answered is that which was made",
     "idempotency_keys.body": "what was answered is that which was made",
-    "idempotency_keys.named_user_id": "whom a superuser made is somebody else",
+    "idempotency_keys.named_user_id": "an account that a superuser made is of somebody else",
     "audit_logs.actor_type": "is in actor",
     "audit_logs.actor_id": "is in actor",
     "audit_logs.target_type": "is in target",

@@ -1,4 +1,4 @@
-"""Requests that are sent again: done once, answered as they were, by whoever may still do them."""
+"""Requests that are sent again: done once, answered as they were, if the caller may still do them."""
 
 import asyncio
 from datetime import timedelta

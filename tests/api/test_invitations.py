@@ -1,4 +1,4 @@
-"""Invitations: nobody gets into a team without saying yes, or by an address that he only claimed."""
+"""Invitations: no one gets into a team without saying yes, or by an address that is only claimed."""
 
 import asyncio
 from collections import Counter
@@ -118,7 +118,7 @@ class TestInviting:
     async def test_the_answer_is_the_same_whether_there_is_an_account(self, team: Team, make: Factory) -> None:
         known = await make.user(email=EMAIL, email_verified=True)
         await make.user(email="gone@example.com", is_active=False)
-        addresses = [EMAIL, "gone@example.com", "nobody@example.com"]
+        addresses = [EMAIL, "gone@example.com", "unknown@example.com"]
         answers = [await team.invite(email=email) for email in addresses]
         answers += [await team.invite(user_id=str(user_id)) for user_id in (known.id, uuid4())]
         changing = {"id", "email", "user_id", "url", "created_at", "expires_at"}

@@ -56,7 +56,7 @@ def workers_of(server: Running) -> list[psutil.Process]:
 
 
 async def refused(server: Running) -> None:
-    """Wait until nobody listens any more."""
+    """Wait until no process listens any more."""
 
     async def listens() -> bool:
         with suppress(ConnectionError), socket.create_connection((server.host, server.port), timeout=5):

@@ -292,7 +292,7 @@ class TestLogin:
         await make.user(email="bob@example.com")
         here = await (await limited(rate_limit_login=1))(HERE)
         for expect in (401, 429):
-            await here.post("/auth/login", {"email": "nobody@example.com", "password": PASSWORD}, expect=expect)
+            await here.post("/auth/login", {"email": "unknown@example.com", "password": PASSWORD}, expect=expect)
 
         await here.post("/auth/login", {"email": "bob@example.com", "password": PASSWORD}, expect=200)
 

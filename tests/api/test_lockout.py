@@ -147,7 +147,7 @@ async def test_unlocking_acts_at_once_on_every_instance(from_: From, commit: Fac
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("email", [ADA, "nobody@example.com"])
+@pytest.mark.parametrize("email", [ADA, "unknown@example.com"])
 async def test_of_200_parallel_guesses_from_200_networks_five_are_tried(
     from_: From, commit: Factory, email: str
 ) -> None:

@@ -69,7 +69,7 @@ async def test_the_answer_is_the_same_whether_there_is_an_account(
 ) -> None:
     await commit.user(email=ADA)
     await commit.user(email="eve@example.com", is_active=False)
-    people = (ADA, "eve@example.com", "nobody@example.com")
+    people = (ADA, "eve@example.com", "unknown@example.com")
 
     answers = [await ask(mailing, email) for email in people]
     await wait_until_sent(fresh)

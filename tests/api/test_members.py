@@ -1,4 +1,4 @@
-"""Members: who adds, promotes and removes whom, how one leaves, and that an owner stays."""
+"""Members: who may add, promote and remove which others, how one leaves, and that an owner stays."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,24 +20,24 @@ class Team:
     def __init__(self, api: ApiClient, root: Caller, team_id: UUID, people: Mapping[str, Caller]) -> None:
         self.api, self.root, self.id, self.people = api, root, team_id, dict(people)
 
-    async def change(self, who: str, whom: str, role: str, expect: int = 200) -> Answer:
-        return await self.api.as_(self.people[who]).patch(self.path(whom), {"role": role}, expect=expect)
+    async def change(self, who: str, target: str, role: str, expect: int = 200) -> Answer:
+        return await self.api.as_(self.people[who]).patch(self.path(target), {"role": role}, expect=expect)
 
-    async def remove(self, who: str, whom: str, expect: int = 204) -> Answer:
-        return await self.api.as_(self.people[who]).delete(self.path(whom), expect=expect)
+    async def remove(self, who: str, target: str, expect: int = 204) -> Answer:
+        return await self.api.as_(self.people[who]).delete(self.path(target), expect=expect)
 
-    async def place(self, whom: str, role: str = "member", expect: int = 201) -> Answer:
+    async def place(self, target: str, role: str = "member", expect: int = 201) -> Answer:
         """A superuser puts somebody into the team."""
-        return await self.api.as_(self.root).put(self.path(whom), {"role": role}, expect=expect)
+        return await self.api.as_(self.root).put(self.path(target), {"role": role}, expect=expect)
 
-    async def get(self, whom: str) -> Answer:
-        return await self.api.as_(self.people["owner"]).get(self.path(whom))
+    async def get(self, target: str) -> Answer:
+        return await self.api.as_(self.people["owner"]).get(self.path(target))
 
     async def version(self) -> int:
         return int((await self.api.as_(self.people["owner"]).get(f"/organizations/{self.id}"))["version"])
 
-    def path(self, whom: str) -> str:
-        return f"/organizations/{self.id}/members/{self.people[whom].id}"
+    def path(self, target: str) -> str:
+        return f"/organizations/{self.id}/members/{self.people[target].id}"
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ class TestPlacing:
 
 class TestRoles:
     @pytest.mark.parametrize(
-        ("who", "whom", "role", "status"),
+        ("who", "target", "role", "status"),
         [
             ("owner", "member", "owner", 200),
             ("owner", "other", "member", 200),
@@ -158,14 +158,14 @@ class TestRoles:
     )
     @pytest.mark.proves("ASVS 5.0 8.2.1", "Admins manage members, and only owners what concerns owners")
     async def test_who_may_make_whom_what(
-        self, team: Team, db: Bench, *, who: str, whom: str, role: str, status: int
+        self, team: Team, db: Bench, *, who: str, target: str, role: str, status: int
     ) -> None:
-        await team.change(who, whom, role, status)
+        await team.change(who, target, role, status)
 
         done = status == 200
-        assert (await team.get("member"))["version"] == (2 if done and whom == "member" else 1)
+        assert (await team.get("member"))["version"] == (2 if done and target == "member" else 1)
         assert await team.version() == (2 if done else 1)
-        expected = [("organization.member_updated", team.people[whom].id, ["role"])] if done else []
+        expected = [("organization.member_updated", team.people[target].id, ["role"])] if done else []
         assert await entries(db) == expected
 
     async def test_the_same_role_changes_nothing(self, team: Team, db: Bench) -> None:
@@ -224,7 +224,7 @@ class TestRoles:
 
 class TestRemoval:
     @pytest.mark.parametrize(
-        ("who", "whom", "status"),
+        ("who", "target", "status"),
         [
             ("member", "member", 204),
             ("admin", "admin", 204),
@@ -236,12 +236,12 @@ class TestRemoval:
             ("member", "admin", 403),
         ],
     )
-    async def test_who_may_remove_whom(self, team: Team, db: Bench, who: str, whom: str, status: int) -> None:
-        await team.remove(who, whom, status)
+    async def test_who_may_remove_whom(self, team: Team, db: Bench, who: str, target: str, status: int) -> None:
+        await team.remove(who, target, status)
 
         rows = await db.fetch("SELECT version FROM organizations WHERE id = $1", [team.id])
         assert rows[0][0] == (2 if status == 204 else 1)
-        await team.api.as_(team.people[whom]).get(f"/organizations/{team.id}", expect=404 if status == 204 else 200)
+        await team.api.as_(team.people[target]).get(f"/organizations/{team.id}", expect=404 if status == 204 else 200)
 
     async def test_the_tasks_of_who_was_removed_stay(self, team: Team, make: Factory) -> None:
         task = await make.task(team.id, team.people["admin"])

@@ -49,7 +49,7 @@ def whole(path: str, **ids: UUID) -> str:
 @pytest.fixture
 async def lonely(settings: Settings) -> AsyncIterator[ApiClient]:
     """A client of a server whose database is away."""
-    async with serving(settings, Pool("postgresql://nobody@127.0.0.1:1/none", patience=0.05)) as client:
+    async with serving(settings, Pool("postgresql://stranger@127.0.0.1:1/none", patience=0.05)) as client:
         yield client
 
 

@@ -215,7 +215,9 @@ async def test_the_metrics_of_all_workers_sum_to_what_a_client_counted(
                 all_of_them = await told("docket_requests_total")
                 return {labels: count for labels, count in all_of_them.items() if count and labels[0] != "getMetrics"}
 
-            await until(others, counted)  # a worker counts what it has answered, and whoever is asked may be quicker
+            await until(
+                others, counted
+            )  # a worker counts what it has answered, and the one that is asked may be quicker
             built = await told("docket_build_info")
         kept = kept_for_ever(tmp_path)
         assert await server.end() == (0, "")

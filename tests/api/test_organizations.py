@@ -107,7 +107,9 @@ class TestReading:
 
         await api.as_(ada).with_headers(If_None_Match='"1"').get(f"/organizations/{team}", expect=304)
 
-    @pytest.mark.proves("ASVS 5.0 8.2.2", "Personal organizations are there for nobody else, superusers neither")
+    @pytest.mark.proves(
+        "ASVS 5.0 8.2.2", "Personal organizations are there for their user alone, not even for superusers"
+    )
     @pytest.mark.parametrize("superuser", [False, True])
     async def test_a_personal_one_is_there_for_nobody_else(
         self, api: ApiClient, make: Factory, *, superuser: bool

@@ -347,7 +347,7 @@ async def test_of_fifty_people_with_one_email_one_has_it(other: Issuer, fresh: P
 
     assert len({me["id"] for me in seen}) == 50
     assert [me["email"] for me in seen if me["email"]] == ["grace@example.com"]
-    assert len(await fresh.fetch("SELECT FROM users WHERE words <> ''", [])) == 1  # nobody else is found by it
+    assert len(await fresh.fetch("SELECT FROM users WHERE words <> ''", [])) == 1  # no other account is found by it
 
 
 class Burying(Bench):

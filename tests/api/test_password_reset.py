@@ -205,7 +205,7 @@ async def test_an_account_that_is_not_active_stays_so(api: ApiClient, make: Fact
 
 
 class TestCreation:
-    """Who makes a link for whom."""
+    """Who may make a link, and for which accounts."""
 
     async def test_nobody_but_a_superuser(self, api: ApiClient, make: Factory) -> None:
         ada, bob = await make.user(), await make.user()

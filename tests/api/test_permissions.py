@@ -64,7 +64,7 @@ BODIES: dict[str, dict[str, Any]] = {  # what their examples say is for superuse
     "createAccessToken": {"name": "Command line", "scopes": ["tasks:read"]},
     "reauthenticate": {"password": PASSWORD},
 }
-GRACE = "grace@example.com"  # whom the example of inviteMember names
+GRACE = "grace@example.com"  # the address that the example of inviteMember names
 OF_INVITED = {"acceptInvitation", "declineInvitation", "redeemInvitation"}
 
 
@@ -114,8 +114,8 @@ async def make_world(make: Factory, cell: Cell) -> World:
         await make.member(team, ada.id, role)
     in_team = cell.place in (TEAM, SELF)
     where = team if in_team else other.id if cell.place == OTHERS else ada.id
-    whom = {TEAM: bob.id, SELF: ada.id, OWN: ada.id}.get(cell.place, other.id)
-    made = World(ada, other, where, whom)
+    other_user = {TEAM: bob.id, SELF: ada.id, OWN: ada.id}.get(cell.place, other.id)
+    made = World(ada, other, where, other_user)
     owner = ada if cell.place == OWN else other
     made.ids["task_id"] = await make.task(where, owner)
     made.ids["session_id"] = await make.session(owner.id)
@@ -133,12 +133,12 @@ async def make_world(make: Factory, cell: Cell) -> World:
 
 
 async def invite(make: Factory, cell: Cell, made: World) -> None:
-    """What there is to accept, to decline and to revoke; and whom a superuser puts into a team."""
+    """What there is to accept, to decline and to revoke; and the user that a superuser puts into a team."""
     if cell.operation.id in OF_INVITED:
-        whom = made.caller if cell.place == OWN else made.other
+        other_user = made.caller if cell.place == OWN else made.other
         token = example("/api/v1/invitations/redeem", "POST")["token"]
         elsewhere = await make.team(owner=await make.user())
-        made.ids["invitation_id"] = await make.invitation(elsewhere, user_id=whom.id, token=token)
+        made.ids["invitation_id"] = await make.invitation(elsewhere, user_id=other_user.id, token=token)
     elif cell.operation.id == "placeMember":
         made.ids |= {"organization_id": await make.team(owner=made.other), "user_id": (await make.user()).id}
     elif "{invitation_id}" in cell.operation.path:

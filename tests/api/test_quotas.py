@@ -161,7 +161,7 @@ class TestManyTasks:
     async def test_they_are_counted_beside_the_request(
         self, settings: Settings, fresh: Pool, full: tuple[Any, UUID]
     ) -> None:
-        """Of a server that has just started the first one passes, for which nobody waits."""
+        """Of a server that has just started the first one passes, without a wait."""
         one = TASK | {"organization_id": str(full[1])}
         async with self.server(settings, fresh, 7) as api:
             ada = api.as_(full[0])

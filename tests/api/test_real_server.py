@@ -50,7 +50,7 @@ class Running:
 
 @contextmanager
 def heard(number: signal.Signals) -> Iterator[None]:
-    """Have those whom we start hear of the signal: `nohup` has us ignore it, and so would they."""
+    """Have the processes that we start hear of the signal: `nohup` has us ignore it, and so would they."""
     before = signal.signal(number, lambda *_: None)
     yield
     signal.signal(number, before)
@@ -170,7 +170,7 @@ def pour(shared: Running, size: int, *, told: bool, pause: float = 0) -> tuple[i
 @pytest.mark.proves("RFC 9728 5.1", "A client without a token finds by its first request what tokens there are")
 async def test_a_refusal_leads_to_what_tokens_may_have(shared: Running) -> None:
     found = re.compile(r'Bearer (?:.+, )?resource_metadata="([^"]+)"')
-    account = {"email": "nobody@example.com", "password": PASSWORD}
+    account = {"email": "unknown@example.com", "password": PASSWORD}
     async with shared.client() as http:
         answers = [
             await http.get("/api/v1/tasks"),

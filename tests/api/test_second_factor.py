@@ -245,7 +245,7 @@ async def test_an_account_that_is_deactivated_meanwhile_does_not_enter(
     assert factor["last_step"] is None
 
 
-@pytest.mark.proves("ASVS 5.0 6.3.3", "The password grant signs nobody in whose account has a second factor")
+@pytest.mark.proves("ASVS 5.0 6.3.3", "The password grant refuses accounts that have a second factor")
 async def test_the_password_grant_is_refused(api: ApiClient, ada: SignedIn) -> None:
     body = {"grant_type": "password", "username": ADA, "password": PASSWORD}
     answer = await api.send("POST", "/auth/token", expect=400, data=body)
@@ -417,7 +417,7 @@ async def test_what_happens_is_written_down(api: ApiClient, make: Factory, db: B
 class TestSeeds:
     """What codes are made of is kept encrypted, bound to its row, and read while its key is accepted."""
 
-    @pytest.mark.proves("ASVS 5.0 11.3.2", "Seeds are kept by AES-GCM, and copied to another row they sign nobody in")
+    @pytest.mark.proves("ASVS 5.0 11.3.2", "Seeds are kept by AES-GCM, and are useless when copied to another row")
     async def test_a_seed_that_is_copied_to_another_row_is_none(
         self, api: ApiClient, ada: SignedIn, make: Factory, db: Bench, clock: SimpleNamespace
     ) -> None:

@@ -241,7 +241,7 @@ class TestEndings:
         assert [await self.over(pair[1], settings, each) for each in (ada, phone)] == [False, True]
         await pair[1].as_(ada).delete(f"/auth/sessions/{phone.session_id}", expect=404)
 
-    @pytest.mark.proves("ASVS 5.0 8.2.2", "Nobody can end a session of somebody else")
+    @pytest.mark.proves("ASVS 5.0 8.2.2", "No user can end a session of another")
     async def test_somebody_elses_session_is_not_there(self, api: ApiClient, make: Factory, settings: Settings) -> None:
         ada, bob = await make.user(is_superuser=True), await make.user()
 

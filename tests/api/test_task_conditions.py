@@ -27,7 +27,7 @@ MALFORMED = ["3", '"3', "W/3", 'w/"3"', '"3" "4"', '"3",', ',"3"', '*, "3"', '"a
 
 
 class Mine:
-    """A task at version 3, for whom it belongs to."""
+    """A task at version 3, and its owner."""
 
     def __init__(self, ada: ApiClient, path: str) -> None:
         self.ada, self.path = ada, path

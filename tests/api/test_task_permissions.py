@@ -47,7 +47,7 @@ class Team:
 
 @pytest.fixture
 async def team(api: ApiClient, make: Factory) -> Team:
-    """A team of another owner's, without those whom a test is about."""
+    """A team of another owner's, without the users that a test is about."""
     author = await make.user()
     organization_id = await make.team(owner=author)
     return Team(api, make, organization_id, await make.task(organization_id, author), author)
@@ -104,7 +104,7 @@ async def test_a_superuser_who_is_a_member_is_still_an_owner(team: Team, operati
     await team.attempt(root, operation)
 
 
-@pytest.mark.proves("ASVS 5.0 8.2.2", "What is personal is there for nobody else, superusers neither")
+@pytest.mark.proves("ASVS 5.0 8.2.2", "What is personal is there for its user alone, not even for superusers")
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("superuser", [False, True], ids=["anybody", "superuser"])
 async def test_what_is_personal_is_there_for_nobody_else(

@@ -66,7 +66,7 @@ def sink() -> Iterator[Sink]:
 
         @override
         def log_message(self, *_arguments: object) -> None:
-            """Nobody reads it."""
+            """It is not read."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, args=[0.01], daemon=True).start()

@@ -143,7 +143,7 @@ class TestPatch:
 
         assert problem["code"] == "email_already_registered"
 
-    @pytest.mark.proves("ASVS 5.0 15.3.3", "Nobody gives himself rights, or ids, by members that are not his to set")
+    @pytest.mark.proves("ASVS 5.0 15.3.3", "No user gains rights, or other ids, by members that are not theirs to set")
     @pytest.mark.parametrize("member", ["is_superuser", "is_active", "id", "version", "hashed_password", "created_at"])
     async def test_the_own_profile_takes_no_member_that_is_not_ones_own_to_set(
         self, api: ApiClient, make: Factory, member: str
@@ -288,7 +288,7 @@ class TestRights:
         for _ in range(10):
             await fresh.fetch("UPDATE users SET is_superuser = false", [])
             two = [await commit.user(is_superuser=True) for _ in range(2)]
-            whom = two if of == "oneself" else two[::-1]
+            targets = two if of == "oneself" else two[::-1]
 
             answers = await asyncio.gather(
                 *[
@@ -297,7 +297,7 @@ class TestRights:
                         content=b'{"is_superuser": false}',
                         headers={**api.as_(who).headers, "Content-Type": "application/merge-patch+json"},
                     )
-                    for api, who, target in zip(pair, two, whom, strict=True)
+                    for api, who, target in zip(pair, two, targets, strict=True)
                 ]
             )
 

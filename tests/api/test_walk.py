@@ -26,7 +26,7 @@ from tests.factories import NOW, Factory, SignedIn
 
 CLASSES: dict[str, dict[str, dict[str, int]]] = DOCUMENT["x-rate-limits"]
 FEW = 3  # what an address has here in the class `default`
-NOWHERE = "postgresql://docket@127.0.0.1:1/docket"  # nobody listens at port 1
+NOWHERE = "postgresql://docket@127.0.0.1:1/docket"  # no server listens at port 1
 UNKNOWN = "//nothing"
 SCRAPE = "a-token-of-the-tests-0123456789"
 NO_MAIL = "requestPasswordReset"
@@ -116,7 +116,7 @@ async def test_every_operation_tells_when_to_come_again_while_the_database_is_aw
 
 
 def raising(tag: ModuleType) -> SimpleNamespace:
-    """The handlers of a tag, each of which fails in a way that nobody thought of."""
+    """The handlers of a tag, each of which fails in a way that was not thought of."""
 
     def broken(handler: Handler) -> Handler:
         @wraps(handler)

@@ -36,7 +36,7 @@ from tests.api.conftest import SECRET, client_of
 from tests.client import DOCUMENT, ApiClient
 
 BY_ID: dict[str, Operation] = {operation.id: operation for operation in OPERATIONS}
-NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+NOWHERE = "postgresql://stranger@127.0.0.1:1/none"
 Logged: TypeAlias = Callable[[], list[dict[str, Any]]]
 
 

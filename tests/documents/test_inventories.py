@@ -256,7 +256,7 @@ def test_docket_gives_up_before_its_proxies() -> None:
         assert re.search(r"\((\d+) s; (\d+) s .*, (\d+) s ", said).groups() == tuple(map(str, proxy))  # type: ignore[union-attr]
 
 
-@pytest.mark.proves("ASVS 5.0 16.1.1", "What is logged at each layer, where, for whom and how long, is listed")
+@pytest.mark.proves("ASVS 5.0 16.1.1", "What is logged at each layer, where, for which readers and how long, is listed")
 def test_the_logs_of_every_layer_are_listed() -> None:
     listed = rows(section("docs/logs.md", "Where they are, and for how long"), "Layer")
     whole = quoted(*(cell for row in listed for cell in row))

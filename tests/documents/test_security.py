@@ -14,7 +14,7 @@ OF_STANDARD = (27, 11, 19, 10, 9, 35, 18, 7, 7, 29, 14, 9, 13, 9, 13, 16, 7)
 """How many requirements of levels 1 and 2 each chapter of ASVS 5.0.0 has."""
 EMPTY = "<!-- asvs -->\n<!-- end -->\n<!-- top ten -->\n<!-- end -->\n"
 VERDICT = b"chapters: [{title: Encoding, met: {1.1.1: %b}}]\ntop ten: {}\n"
-MARK = '@pytest.mark.proves("RFC 6750 3", "Who is nobody may nothing")\n'
+MARK = '@pytest.mark.proves("RFC 6750 3", "A stranger may do nothing")\n'
 
 
 def test_it_says_what_the_tests_say(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,14 +45,14 @@ def test_a_mark_is_a_row(tmp_path: Path) -> None:
     folder = tmp_path / "api"
     folder.mkdir()
     other = MARK.replace("RFC 6750 3", "ASVS 5.0 1.1.1, ASVS 5.0 1.9.9")
-    source = f"{MARK}def test_nobody(): ...\n{other}def test_somebody(): ...\n"
+    source = f"{MARK}def test_stranger(): ...\n{other}def test_somebody(): ...\n"
     (folder / "test_auth.py").write_text(source, encoding="utf-8")
 
     text = page(EMPTY, list(promises(tmp_path)), VERDICT % b"LICENSE")
 
-    shown = "Who is nobody may nothing: [api/test_auth.py](../tests/api/test_auth.py) `test_nobody`"
+    shown = "A stranger may do nothing: [api/test_auth.py](../tests/api/test_auth.py) `test_stranger`"
     assert f"| RFC 6750 3 | {shown} |\n" in text
-    shown = shown.replace("nobody`", "somebody`")
+    shown = shown.replace("stranger`", "somebody`")
     assert f"| 1.1.1 | met | {shown} <br> [LICENSE](../LICENSE) |\n" in text
     assert f"| 1.9.9 | level 3 | {shown} |\n" in text
     assert "| V1 Encoding | 1 | 0 | 0 |\n| all | 1 | 0 | 0 |\n" in text
@@ -79,16 +79,16 @@ def test_the_other_list_stands_on_the_verdicts() -> None:
     [
         f"{MARK}def helper(): ...",
         f"{MARK}class TestNobody: ...",
-        f"class Nobody:\n    {MARK}    def test_nobody(self): ...",
+        f"class Stranger:\n    {MARK}    def test_stranger(self): ...",
         f"def outer():\n    {MARK}    def test_inner(): ...",
-        "pytestmark = pytest.mark.proves('', 'Who is nobody may nothing')",
-        "@pytest.mark.proves\ndef test_nobody(): ...",
-        "@pytest.mark.proves('Who is nobody may nothing')\ndef test_nobody(): ...",
-        "@pytest.mark.proves('', '')\ndef test_nobody(): ...",
-        "@pytest.mark.proves('ASVS 4.0 3.1.1', 'Who is nobody may nothing')\ndef test_nobody(): ...",
-        "@pytest.mark.proves('ASVS 5.0 7.4', 'Who is nobody may nothing')\ndef test_nobody(): ...",
-        "@pytest.mark.proves('', PROMISE)\ndef test_nobody(): ...",
-        "@pytest.mark.proves('', promise='Who is nobody may nothing')\ndef test_nobody(): ...",
+        "pytestmark = pytest.mark.proves('', 'A stranger may do nothing')",
+        "@pytest.mark.proves\ndef test_stranger(): ...",
+        "@pytest.mark.proves('A stranger may do nothing')\ndef test_stranger(): ...",
+        "@pytest.mark.proves('', '')\ndef test_stranger(): ...",
+        "@pytest.mark.proves('ASVS 4.0 3.1.1', 'A stranger may do nothing')\ndef test_stranger(): ...",
+        "@pytest.mark.proves('ASVS 5.0 7.4', 'A stranger may do nothing')\ndef test_stranger(): ...",
+        "@pytest.mark.proves('', PROMISE)\ndef test_stranger(): ...",
+        "@pytest.mark.proves('', promise='A stranger may do nothing')\ndef test_stranger(): ...",
     ],
 )
 def test_a_mark_that_makes_no_row_is_refused(tmp_path: Path, source: str) -> None:
@@ -99,7 +99,7 @@ def test_a_mark_that_makes_no_row_is_refused(tmp_path: Path, source: str) -> Non
 
 
 def test_a_mark_in_a_file_without_tests_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text(f"{MARK}def test_nobody(): ...", encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(f"{MARK}def test_stranger(): ...", encoding="utf-8")
 
     with pytest.raises(Unprovable, match=r"^tests/conftest\.py:1 "):
         list(promises(tmp_path))

@@ -162,7 +162,7 @@ async def working(
 
 
 def unproved() -> ssl.SSLContext:
-    """For a proxy with a certificate that nobody has signed."""
+    """For a proxy with a certificate that no authority has signed."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -170,7 +170,7 @@ def unproved() -> ssl.SSLContext:
 
 @asynccontextmanager
 async def signed_in(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of somebody new, whom no trial counts."""
+    """A client of a new user, which no trial counts."""
     headers = {"Authorization": f"Bearer {await sign_in(url)}"}
     async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30, headers=headers) as client:
         yield client

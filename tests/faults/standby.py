@@ -43,7 +43,7 @@ class Pair:
         await self.is_synchronous()
 
     async def promote(self) -> None:
-        """Let the follower lead, and wait for nobody."""
+        """Let the follower lead, and wait for no other."""
         self.leader, self.follower = self.follower, self.leader
         self.stream.there = ("127.0.0.1", self.leader.port)
         alone = "ALTER SYSTEM RESET synchronous_standby_names"

@@ -69,7 +69,7 @@ def is_refused(people: People, before: int) -> bool:
 
 
 async def test_a_table_is_locked(trial: Trial, database: Database) -> None:
-    """All wait for it, and nobody has a connection left."""
+    """All wait for it, and no connection is left."""
     async with (
         docket(database.url, POOL_SIZE="2") as server,
         trial("pool exhausted behind a locked table for 4 s", server, database.url) as people,
@@ -133,7 +133,7 @@ async def test_many_start_at_once(trial: Trial, database: Database) -> None:
 
 
 async def test_everybody_writes_the_same_at_once(trial: Trial, database: Database) -> None:
-    """One of those who have read one version wins; one key does it once; nobody who waits for another is stuck."""
+    """One of those who have read one version wins; one key does it once; no request that waits for another is stuck."""
     async with (
         docket(database.url, WORKERS="2") as server,
         trial(f"{AT_ONCE} writers of one task at once, WORKERS=2", server, database.url) as people,

@@ -21,7 +21,7 @@ from tests.system.test_redis import Redis
 
 HANGS = 10  # seconds at most until a worker that hangs is replaced, or a proxy leaves an instance alone
 WORKERS = 2
-PACE = 0.5  # seconds between two requests of a person whom a rate limit counts
+PACE = 0.5  # seconds between two requests of a person that a rate limit counts
 PROXIES = pytest.mark.parametrize("proxy", [nginx, haproxy])
 
 
@@ -105,7 +105,7 @@ async def test_one_of_three_instances_hangs(trial: Trial, database: Database, th
 
 @pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
 async def test_redis_is_lost(trial: Trial, database: Database, harm: signal.Signals) -> None:
-    """Nobody notices."""
+    """No client notices."""
     with folder_for("redis") as folder:
         redis = Redis(Path(folder))
         try:

@@ -115,7 +115,7 @@ async def living(servers: Sequence[Served]) -> AsyncIterator[set[int]]:
 
 
 def count_answers(row: Row, people: People, unavailable: set[int]) -> None:
-    """What people were told. Nobody may be told what is not true: an error of ours, or that something is not there."""
+    """What people were told. All of it has to be true: an error of ours, or that something is not there."""
     row.requests, row.acknowledged = len(people.answers), len(people.acknowledged)
     row.failures = {str(status or "no answer"): number for status, number in sorted(people.failures.items())}
     row.wait, row.gap = round(people.longest_wait, 2), round(people.longest_gap, 2)

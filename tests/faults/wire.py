@@ -75,7 +75,7 @@ async def wired(host: str, port: int) -> AsyncIterator[Wire]:
 
 @contextmanager
 def black_hole() -> Iterator[int]:
-    """A port that answers nobody who connects: the kernel drops what comes, for its queue is full."""
+    """A port that answers no connection: the kernel drops what comes, for its queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

@@ -120,7 +120,7 @@ async def test_what_is_written_for_a_foreign_key_a_column_and_a_unique_constrain
 
 async def test_an_empty_migration_needs_no_database(checkout: Checkout) -> None:
     written = await asyncio.to_thread(
-        checkout.run, "postgresql://nobody@127.0.0.1:1/none", "server", "migrate", "generate", "fill the colours"
+        checkout.run, "postgresql://stranger@127.0.0.1:1/none", "server", "migrate", "generate", "fill the colours"
     )
 
     assert (written.returncode, written.stderr) == (0, "")

@@ -15,7 +15,7 @@ WRONG_PASSWORD = b'SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for u
 
 @asynccontextmanager
 async def postgresql_that_says(fields: bytes) -> AsyncIterator[str]:
-    """The address of a server that answers whoever connects with this error (the embedded one asks for no password)."""
+    """The address of a server that answers every connection with this error (the embedded one asks for no password)."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while len(await reader.read(4096)) == 8:  # the question whether TLS is spoken

@@ -1,4 +1,4 @@
-"""Who may see and change what, whoever asks and whatever they ask for."""
+"""Who may see and change what, for each caller and all that they can ask for."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -68,7 +68,7 @@ class Operator:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "server", "database", *map(str, arguments)),
-            cwd="/",  # so that nobody's .env counts
+            cwd="/",  # so that no .env counts
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Locks between processes: who waits says for whom, listens, and gives up; nobody else can hold one."""
+"""Locks between processes: one that waits says for which, listens, and gives up; no other account can hold one."""
 
 import os
 import signal

@@ -27,7 +27,7 @@ from persistence.tables import Organization
 from tests.factories import Factory
 from tests.waiting import until
 
-OTHERS = (  # autovacuum is nobody
+OTHERS = (  # autovacuum is no client
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
 )
 SLEEP = "SELECT pg_sleep(60)"
@@ -455,7 +455,7 @@ async def several(pool: Pool, count: int) -> set[int]:
 
 @contextmanager
 def bound() -> Iterator[socket.socket]:
-    """A port of ours, at which nobody listens yet."""
+    """A port of ours, at which no server listens yet."""
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
         yield port

@@ -1,4 +1,4 @@
-"""Nobody misses a change: 10,000 by writers that meet each other, and what a copy has at the end.
+"""No reader misses a change: 10,000 by writers that meet each other, and what a copy has at the end.
 
 Beside it the usual reader, by the number of the event, which misses what is committed late.
 """

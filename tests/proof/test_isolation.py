@@ -1,4 +1,4 @@
-"""Nobody is told an id that is not his: 20,000 cases by two users and a superuser, each answer looked through."""
+"""No caller is told an id that is not theirs: 20,000 cases by two users and a superuser, each answer looked through."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -13,7 +13,7 @@ from tests.fuzz import statuses
 from tests.fuzz.__main__ import SETTINGS, fuzz, served
 
 CASES = 20_000
-HASHING = {"changeMyPassword", "createUser"}  # whose answers name nobody, and take their time
+HASHING = {"changeMyPassword", "createUser"}  # whose answers name no one, and take their time
 NAMES = [operation.id for operation in OPERATIONS if TERMS[operation.id].roles and operation.id not in HASHING]
 OPTIONS = ["--phases=fuzzing", "--max-examples=200", "--checks=WhatBelongsToAStranger", "--warnings=off"]
 OPTIONS += [f"--include-operation-id={name}" for name in NAMES]

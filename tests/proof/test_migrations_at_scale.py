@@ -67,7 +67,7 @@ async def test_a_busy_table_is_migrated_beside_a_backup(
             f" the longest {longest * 1000:.0f} ms"
         )
     assert (process.returncode, complaint, said.count("applied")) == (0, "", 4)
-    assert {type(each) for each in ended} == {asyncio.CancelledError}  # nobody's statement failed
+    assert {type(each) for each in ended} == {asyncio.CancelledError}  # no statement failed
     assert longest < LOCK + 0.3  # the lock_timeout of requests
     assert (checked.returncode, checked.stderr) == (0, "")
 

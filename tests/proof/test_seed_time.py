@@ -51,7 +51,7 @@ def timed(data_dir: str) -> Timed:
     before, began = os.times(), time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "scripts.seed", "--users", str(USERS), "--tasks", str(TASKS)],
-        cwd="/",  # so that nobody's .env counts
+        cwd="/",  # so that no .env counts
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": data_dir},
         stdout=subprocess.PIPE,
         text=True,

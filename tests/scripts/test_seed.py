@@ -87,7 +87,7 @@ def environment(url: str, **settings: str) -> dict[str, str]:
 async def run(url: str, *arguments: str, **settings: str) -> Ended:
     process = await asyncio.create_subprocess_exec(
         *command(*arguments),
-        cwd="/",  # so that nobody's .env counts
+        cwd="/",  # so that no .env counts
         env=environment(url, **settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -534,7 +534,7 @@ def on_a_terminal(url: str, **settings: str) -> tuple[int, str]:
 
 
 def read(terminal: int) -> Iterator[bytes]:
-    """What is sent there until nobody has it open."""
+    """What is sent there until no process has it open."""
     while True:
         try:
             yield os.read(terminal, 65_536)

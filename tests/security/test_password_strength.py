@@ -143,7 +143,7 @@ def test_composition_rules_are_off_unless_asked_for() -> None:
         ("aaaaaaaaaaaa", 'Repeats like "aaa" are easy to guess.'),
         ("25.12.1999", "Dates are often easy to guess."),
         ("administrator1", "Add another word or two."),
-        ("trustno1", "Choose one that nobody else has"),
+        ("trustno1", "Choose one that only you have"),
         ("AdaLovelace1815", "Choose one that says nothing about you."),
     ],
 )

@@ -174,7 +174,7 @@ async def test_the_default_cost_is_12_and_the_event_loop_runs_on_meanwhile() -> 
 
 
 @pytest.mark.alone
-@pytest.mark.proves("ASVS 5.0 6.3.8", "A login of nobody costs what a wrong password costs")
+@pytest.mark.proves("ASVS 5.0 6.3.8", "A login without an account costs what a wrong password costs")
 async def test_nobodys_password_costs_what_a_wrong_one_costs(slow: Passwords) -> None:
     hashed = await slow.hash(PASSPHRASE)
 
@@ -189,7 +189,7 @@ async def test_nobodys_password_costs_what_a_wrong_one_costs(slow: Passwords) ->
     assert nobodys == pytest.approx(wrong, rel=0.25)
 
 
-@pytest.mark.proves("ASVS 5.0 6.3.8", "Whatever its hash had cost, a password costs what nobody's does")
+@pytest.mark.proves("ASVS 5.0 6.3.8", "Whatever its hash had cost, a password costs what one without an account does")
 @pytest.mark.parametrize("password", [PASSPHRASE, "wrong"])
 async def test_whatever_its_hash_had_cost_a_password_costs_what_nobodys_does(
     monkeypatch: pytest.MonkeyPatch, password: str

@@ -117,7 +117,7 @@ async def test_a_schema_that_is_behind_is_wrong_and_one_that_is_ahead_unwise(
 
 def test_what_is_away_is_named_and_no_secret_told(tmp_path: Path) -> None:
     places = {"REDIS_URL": f"redis://:{CANARY}@127.0.0.1:1", "SECRET_KEY": "ab" * 20}
-    status, found = told(tmp_path, NOWHERE.replace("nobody", f"nobody:{CANARY}"), **places)
+    status, found = told(tmp_path, NOWHERE.replace("stranger", f"stranger:{CANARY}"), **places)
 
     assert status == 1
     assert (found["database"][0], found["Redis"][0], found["SECRET_KEY"][0]) == ("wrong", "warning", "warning")

@@ -76,7 +76,7 @@ async def test_who_reads_late_gets_every_answer_in_turn() -> None:
         writer.write(b"".join(ASKED % number for number in (b"1", b"2", b"3")))
         await until(begun, answer=True)
         await asyncio.sleep(0.2)
-        assert b"3" not in sent  # for nobody has read the others
+        assert b"3" not in sent  # for the others have not been read
         received = await reader.read()
         writer.close()
 

@@ -1,4 +1,4 @@
-"""Where requests are counted when nobody answers for Redis, and what stays in memory. tests/system has a real Redis."""
+"""Where requests are counted when Redis does not answer, and what stays in memory. tests/system has a real Redis."""
 
 from random import Random
 from types import SimpleNamespace
@@ -9,14 +9,14 @@ from limits.aio.storage import memory
 from server.rate_limiting import counters, sliding_window
 from server.rate_limiting.counters import Counters
 
-NOBODY = "redis://127.0.0.1:1/0"
+UNREACHABLE = "redis://127.0.0.1:1/0"
 LIMIT = ("somebody", 3, 60)
 
 
 @pytest.mark.proves("", "Limits stay in force while Redis is away")
 async def test_while_redis_is_away_a_process_counts_alone(still_window: None) -> None:
     fallbacks: list[int] = []
-    own = Counters(NOBODY, lambda: fallbacks.append(1))
+    own = Counters(UNREACHABLE, lambda: fallbacks.append(1))
 
     passed = [(await own.hit(*LIMIT))[0] for _ in range(5)]
 
@@ -28,7 +28,7 @@ async def test_while_redis_is_away_a_process_counts_alone(still_window: None) ->
 async def test_redis_is_asked_again_after_a_pause_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(counters, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    own = Counters(NOBODY, lambda: None)
+    own = Counters(UNREACHABLE, lambda: None)
 
     for now, failures in ((100.0, 1), (100.9, 1), (101.1, 2), (101.2, 2), (102.3, 3)):
         clock.now = now

@@ -1,4 +1,4 @@
-"""Lines are written by a thread: whoever logs never waits."""
+"""Lines are written by a thread: the server never waits."""
 
 import json
 import os

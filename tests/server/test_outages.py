@@ -36,7 +36,7 @@ async def test_a_full_disk_is_one_outage_however_often_it_is_met(fresh: Pool, mo
     monkeypatch.setattr(outages, "log", structlog.get_logger("database"))
     these = Outages()
     with written("json", "info") as text:
-        for _ in range(5):  # it answers whoever asks all the time
+        for _ in range(5):  # it answers all the time
             these.refuse(DiskFullError("no place"), fresh)
             await asyncio.sleep(outages.PAUSE)
         assert these.watching is not None

@@ -1,4 +1,4 @@
-"""`python -m server prune`: what it deletes, what it leaves, and that it gets in nobody's way."""
+"""`python -m server prune`: what it deletes, what it leaves, and that no request waits for it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -71,6 +71,6 @@ async def test_who_has_none_is_told(fresh: Pool, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize("arguments", [[], ["--factor"]], ids=["link", "factor"])
 @pytest.mark.usefixtures("fresh")
 async def test_nobody_with_this_email_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert await recover(*arguments, "nobody@example.com") == 1
+    assert await recover(*arguments, "unknown@example.com") == 1
 
-    assert capsys.readouterr().err == "docket: No account has the e-mail nobody@example.com\n"
+    assert capsys.readouterr().err == "docket: No account has the e-mail unknown@example.com\n"

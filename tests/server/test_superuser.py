@@ -186,8 +186,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("lines", "said"),
         [
-            ("", "docket: Nobody is at a terminal, and nothing came: send the e-mail and the password, a line each"),
-            ("nobody\n" + PASSWORD, "docket: The superuser's email: Must be a valid email"),
+            ("", "docket: There is no terminal, and nothing came: send the e-mail and the password, a line each"),
+            ("unknown\n" + PASSWORD, "docket: The superuser's email: Must be a valid email"),
             (f"{EMAIL}\n", "docket: The superuser's password: Must have at least 8 characters"),
             (f"{EMAIL}\npassword123\n", "docket: The superuser's password: This password is among the first"),
             (f"{EMAIL}\nroot@example.com\n", "docket: The superuser's password: This password is made of your e-mail"),
@@ -280,7 +280,7 @@ class TestStart:
         assert await accounts(fresh) == [(EMAIL, False)]
         assert told().startswith("FIRST_SUPERUSER_EMAIL has an account that is no superuser")
 
-    @pytest.mark.proves("ASVS 5.0 6.3.2", "There is no account that nobody asked for")
+    @pytest.mark.proves("ASVS 5.0 6.3.2", "There is no account that was not asked for")
     async def test_none_is_made_where_none_is_named(self, fresh_url: str, fresh: Pool) -> None:
         plain = settings_for(fresh_url, first_superuser_email=None, first_superuser_password=None)
 

@@ -162,7 +162,7 @@ class TestTls:
 
 
 class TestAddress:
-    @pytest.mark.proves("ASVS 5.0 4.1.3", "Only a trusted proxy tells whom a request comes from")
+    @pytest.mark.proves("ASVS 5.0 4.1.3", "Only a trusted proxy tells where a request comes from")
     @pytest.mark.parametrize(
         ("peer", "chain", "client"),
         [

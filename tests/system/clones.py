@@ -21,7 +21,7 @@ from tests.system.services import INSTALLATION, program
 
 ROOT = Path(__file__).parents[2]
 Environment: TypeAlias = dict[str, str | None]
-NOBODY = 65534
+UNPRIVILEGED = 65534
 SETTINGS = {name.upper() for name in Settings.model_fields} | {"PYTHON"}
 
 
@@ -87,7 +87,7 @@ def ended(process: subprocess.Popen[str]) -> Ended:
 
 @contextmanager
 def alarm(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Ends the process and all it started if it takes too long, so that whoever reads what it prints reads the end."""
+    """Ends the process and all it started if it takes too long, so that a reader of what it prints reads the end."""
     timer = threading.Timer(INSTALLATION, lambda: os.killpg(process.pid, signal.SIGKILL))
     timer.start()
     try:
@@ -110,12 +110,12 @@ def clone(folder: Path) -> Clone:
 def as_stranger(clone: Clone, *folders: Path) -> Iterator[Clone]:
     """The clone for somebody who may read it and write only these folders.
 
-    That is another account when we are root, whom permissions do not stop, with the Python that everybody has.
+    That is another account when we are root, which permissions do not stop, with the Python that everybody has.
     """
     if os.geteuid() == 0:
         for folder in folders:
-            os.chown(folder, NOBODY, NOBODY)
-        yield replace(clone, user=NOBODY, environment={"PATH": os.defpath, "HOME": None})
+            os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
+        yield replace(clone, user=UNPRIVILEGED, environment={"PATH": os.defpath, "HOME": None})
         return
     clone.folder.chmod(0o555)
     yield clone

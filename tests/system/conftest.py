@@ -74,7 +74,7 @@ def serving(more: Mapping[str, str]) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"],
-            cwd="/",  # so that nobody's .env counts
+            cwd="/",  # so that no .env counts
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -146,7 +146,7 @@ def placed(name: str, folder: Path, ports: Sequence[int]) -> tuple[Path, int]:
 
 @contextmanager
 def certified() -> Iterator[Path]:
-    """A folder with a key and a certificate that nobody has signed."""
+    """A folder with a key and a certificate that no authority has signed."""
     with tempfile.TemporaryDirectory(prefix="docket-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # for the accounts of the proxies

@@ -82,7 +82,7 @@ class Postgres:
         self.wait_until_it_takes_connections()
 
     def wait_until_it_takes_connections(self) -> None:
-        """It listens before: whoever comes then is told that the database system is starting up."""
+        """It listens before: a client that comes then is told that the database system is starting up."""
         asked = [program("pg_isready"), "-q", "-h", str(self.folder), "-p", str(self.port)]
         deadline = time.monotonic() + PATIENCE
         while self.postmaster.poll() is None and time.monotonic() < deadline:

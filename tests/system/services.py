@@ -41,7 +41,7 @@ def process(
     stop: signal.Signals = signal.SIGTERM,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, as soon as it listens where nobody did; told to stop at the end. As `user` when we are root."""
+    """A process, as soon as it listens where no process did; told to stop at the end. As `user` when we are root."""
     if listens is not None and is_heard(listens):
         pytest.fail(f"Somebody listens at {listens} already: {command[0]} cannot")
     with log.open("wb") as output:

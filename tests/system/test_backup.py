@@ -1,4 +1,4 @@
-"""Backups of a PostgreSQL 15 that takes nobody without TLS and is the second of two hosts, and onto a full disk."""
+"""Backups of a PostgreSQL 15 that demands TLS and is the second of two hosts, and onto a full disk."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from tests.system.services import folder_for
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """A server that takes nobody without TLS, and the certificate that it proves itself by."""
+    """A server that takes no connection without TLS, and the certificate that it proves itself by."""
 
     postgres: Postgres
     certificate: Path

@@ -31,7 +31,7 @@ def python() -> str:
         with suppress(OSError):
             if subprocess.run([program, "-c", ""], user="nobody", extra_groups=[], check=False).returncode == 0:
                 return program
-    pytest.fail(f"Nobody but root may run this Python: install one for all, {DEBIAN}")
+    pytest.fail(f"Only root may run this Python: install one for all, {DEBIAN}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ async def test_without_its_database_the_application_is_alive_and_not_ready(folde
             return (await client.get(path)).status_code
 
         turn = os.open(folder / "locks/turn.lock", os.O_RDONLY)
-        fcntl.flock(turn, fcntl.LOCK_EX)  # until we let go, nobody brings it back
+        fcntl.flock(turn, fcntl.LOCK_EX)  # until we let go, no process brings it back
         postmaster_of(folder).kill()
 
         await until(lambda: status_of("/readyz"), 503)

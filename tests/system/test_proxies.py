@@ -1,4 +1,4 @@
-"""Three instances behind Debian's nginx and haproxy: whose request it is, and restarts that nobody notices."""
+"""Three instances behind Debian's nginx and haproxy: whose request it is, and restarts that no client notices."""
 
 import asyncio
 import os

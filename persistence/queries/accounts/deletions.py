@@ -23,7 +23,7 @@ def hold(user_id: UUID) -> Sql:
 
 @query(lambda records: [record["id"] for record in records])
 def hold_teams(user_id: UUID) -> Sql:
-    """The ids of the user's teams. Nobody else changes the members of these before the transaction ends."""
+    """The ids of the user's teams, locked: their members stay as they are until the transaction ends."""
     teams = select(Organization.id).join(Member).where(Member.user_id == user_id, Organization.kind == "team")
     return teams.order_by(Organization.id).with_for_update(of=Organization, key_share=True)
 

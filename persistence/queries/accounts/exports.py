@@ -79,7 +79,7 @@ def list_tasks(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
 
 @query(listed)
 def list_received(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
-    """Those of others, and of nobody, in the caller's personal organization."""
+    """Those of others, and those without an author, in the caller's personal organization."""
     rows = select_tasks().where(Task.organization_id == by.id, Task.user_id.is_distinct_from(by.id))
     order = Order(Task.id.expression, within=(Task.organization_id.expression,))
     return listed_mine(rows, Task.id, by=by, order=order, after=after, limit=limit)

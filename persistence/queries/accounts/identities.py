@@ -16,7 +16,7 @@ from persistence.tables import DeletedIdentity, ExternalIdentity, Member, Organi
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An account to make for somebody whom another issuer knows, with the name of its personal organization."""
+    """An account to make for a user of another issuer, with the name of its personal organization."""
 
     id: UUID
     issuer: str

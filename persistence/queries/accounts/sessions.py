@@ -166,7 +166,7 @@ def rotate(session_id: UUID, *, now: datetime) -> Sql:
 
 @query(bool)
 def end(session_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
-    """End a session, whoever's it is."""
+    """End a session of any account."""
     return ended(Session.id == session_id, now, reason).returning(Session.id)
 
 

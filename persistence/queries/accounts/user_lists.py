@@ -93,5 +93,5 @@ def demand_superuser(*, by: Caller) -> Sql:
 
 @query(permitted(trusted(models.User)))
 def hold(user_id: UUID, *, by: Caller) -> Sql:
-    """The account, which nobody else changes before the transaction ends, if the caller may administer it."""
+    """The account, locked until the transaction ends, if the caller may administer it."""
     return for_superusers(by, select(*USER).where(User.id == user_id).with_for_update(key_share=True))

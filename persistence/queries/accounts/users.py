@@ -92,7 +92,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An account that nobody else changes before the transaction ends, and who holds it, since when signed in."""
+    """An account that is locked until the transaction ends, and who holds it, since when signed in."""
 
     user: models.User
     by_superuser: bool
@@ -187,7 +187,7 @@ def find(user_id: UUID, *, by: Caller) -> Sql:
 
 @query(seen(held))
 def hold(user_id: UUID, *, by: Caller) -> Sql:
-    """Nobody else changes the account before the transaction ends. Who refers to it does not wait."""
+    """Lock the account until the transaction ends. Rows that refer to it do not wait."""
     return account_seen_by(by, select(*USER).where(User.id == user_id).with_for_update(key_share=True))
 
 
@@ -195,7 +195,7 @@ def hold(user_id: UUID, *, by: Caller) -> Sql:
 def hold_superusers(user_ids: Sequence[UUID], *, by: Caller) -> Sql:
     """The ids of all active superusers, who stay that until the transaction ends.
 
-    None, if none of the users is one, or the caller is none. Whoever takes away a superuser holds all of them before
+    None, if none of the users is one, or the caller is none. To take away a superuser, lock all of them before
     the account itself.
     """
     caller, taken = me(by), aliased(User, name="taken")
@@ -299,7 +299,7 @@ def find_owner(user_id: UUID) -> Sql:
 
 @query(bool)
 def lock(user_id: UUID) -> Sql:
-    """Whether there is the account, which nobody else changes before the transaction ends."""
+    """Whether there is the account, which is locked until the transaction ends."""
     return select(User.id).where(User.id == user_id).with_for_update(key_share=True)
 
 

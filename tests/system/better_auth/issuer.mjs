@@ -1,5 +1,5 @@
 // A front end with Better Auth, as docs/clients.md has it, on the loopback: /api/auth is the route of the document,
-// /docket calls Docket by docket.mjs for whoever asks, with the token that ?kind= names.
+// /docket calls Docket by docket.mjs for any client, with the token that ?kind= names.
 import { createServer } from "node:http";
 import { GET, POST } from "./route.mjs";
 import { auth } from "./auth.mjs";
