@@ -34,7 +34,7 @@ def main() -> int:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL's account enters it when root runs this
         servers = prepare(folder, stack)
-        failed = sum(asyncio.run(paced(servers[0], count)) for count in CONNECTIONS)
+        failed = sum(asyncio.run(measure_paced(servers[0], count)) for count in CONNECTIONS)
         failed += sum(highest(servers[:count]) for count in (1, INSTANCES))
     if failed:
         print(f"FAILED {failed} answers were not 2xx")
@@ -59,11 +59,11 @@ def prepare(folder: Path, stack: ExitStack) -> list[Server]:
     return servers
 
 
-async def paced(server: Server, count: int) -> int:
+async def measure_paced(server: Server, count: int) -> int:
     """Print how long gets and creates take, each connection sending in its turn; how many failed."""
     print(f"{RATE} requests a second over {count:,} connections, {SECONDS} s each")
     connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(count)]
-    await asyncio.gather(*[answered(*connection, ALIVE) for connection in connections])
+    await asyncio.gather(*[is_answered(*connection, ALIVE) for connection in connections])
     failed = 0
     for operation in ("get", "create"):
         requests = [request(server, operation, number) for number in range(RATE * SECONDS)]
@@ -72,7 +72,7 @@ async def paced(server: Server, count: int) -> int:
         async def send(number: int, requests: list[bytes] = requests, began: float = began) -> tuple[float, bool]:
             due = began + number / RATE
             await asyncio.sleep(due - time.perf_counter())
-            good = await answered(*connections[number % count], requests[number])
+            good = await is_answered(*connections[number % count], requests[number])
             return time.perf_counter() - due, good
 
         took = await asyncio.gather(*[send(number) for number in range(len(requests))])
@@ -84,7 +84,7 @@ async def paced(server: Server, count: int) -> int:
     return failed
 
 
-async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> bool:
+async def is_answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> bool:
     """Whether the answer to a request is 2xx."""
     writer.write(sent)
     head = await reader.readuntil(b"\r\n\r\n")

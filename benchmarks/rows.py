@@ -30,7 +30,7 @@ def session_id(user: int) -> UUID:
 
 
 def task_id(user: int, task: int) -> UUID:
-    return _uuid7(_created(user, task), user)
+    return _uuid7(_created_at(user, task), user)
 
 
 async def fill(connection: asyncpg.Connection, tables: Mapping[str, str]) -> None:
@@ -58,7 +58,7 @@ def _uuid7(moment: datetime, tail: int) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | tail)
 
 
-def _created(user: int, task: int) -> datetime:
+def _created_at(user: int, task: int) -> datetime:
     number = task * USERS + user
     return BORN + timedelta(minutes=number, microseconds=number * 7 % 1_000_000)
 
@@ -94,7 +94,7 @@ def _sessions() -> Iterator[Row]:
 def _tasks() -> Iterator[Row]:
     for task in range(TASKS):
         for user in range(USERS):
-            turn, created, owner = task + user, _created(user, task), user_id(user)
+            turn, created, owner = task + user, _created_at(user, task), user_id(user)
             status, changed = STATUSES[turn % 4], created + timedelta(hours=1)
             done = status == "completed"
             title, description = f"{TITLES[turn % 3]} {task:07}", TEXT if turn % 5 else None

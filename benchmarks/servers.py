@@ -43,7 +43,7 @@ class Server:
         """Seconds from the start of the process to the first 200."""
         began = time.perf_counter()
         log = self.folder / f"{self.name}.log"
-        with log.open("ab") as output, pinned(cores):
+        with log.open("ab") as output, pin_to_cores(cores):
             environment = os.environ | self.environment
             self.process = subprocess.Popen(self.command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         while not self._answers():
@@ -87,7 +87,7 @@ class Server:
 
 
 @contextmanager
-def pinned(cores: set[int]) -> Iterator[None]:
+def pin_to_cores(cores: set[int]) -> Iterator[None]:
     """What is started inside runs on these cores alone: children inherit it."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)

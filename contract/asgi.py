@@ -42,12 +42,14 @@ class Application:
         try:
             return await self.binding.answer(exchange)
         except Problem as problem:
-            return written(problem, exchange.request_id)
+            return problem_answer(problem, exchange.request_id)
         except ClientGone:
             return None
         except Exception:
             log.exception("%s %r failed", exchange.method, exchange.path)
-            return written(OwnProblem(500, "The server made a mistake, and has written it down."), exchange.request_id)
+            return problem_answer(
+                OwnProblem(500, "The server made a mistake, and has written it down."), exchange.request_id
+            )
 
     async def send(self, answer: Answer, exchange: Exchange, send: Send) -> None:
         status, own, body = answer
@@ -66,7 +68,7 @@ class Application:
             log.exception("%s %r was cut", exchange.method, exchange.path)
 
 
-def written(problem: Problem, request_id: str) -> Answer:
+def problem_answer(problem: Problem, request_id: str) -> Answer:
     """The answer that says a problem. It is not kept, unless the contract says how long."""
     headers: Headers = (*problem.constant_headers, *problem.headers)
     if problem.media_type:

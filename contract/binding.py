@@ -12,7 +12,7 @@ from pydantic import MISSING
 
 from contract import media_types
 from contract.authorization import Authenticator, Guard, keys_of
-from contract.directions import directed
+from contract.directions import document_for
 from contract.exchange import Exchange
 from contract.refusals import CONDITIONS, Condition, OwnProblem, Wanted, own_form, own_problem
 from contract.request_decoding import Reader
@@ -71,7 +71,7 @@ class Endpoint:
 
     def negotiate(self, exchange: Exchange) -> None:
         """Choose by `Accept` among the media types of the answer. Raises the problem where it wants none of them."""
-        wanted = media_types.chosen(exchange.header("accept"), self.writer.offered)
+        wanted = media_types.select_media_type(exchange.header("accept"), self.writer.offered)
         if wanted is None and self.writer.is_strict:
             raise self.reader.refuse["accept"](f"This operation answers {', '.join(self.writer.offered)}.")
         exchange.media_type = wanted or self.writer.offered[0]
@@ -104,7 +104,7 @@ class Binding:
         missed = conditions["not_found"]
         self.not_found = partial(own_problem, missed, missed.status, own_form(missed))
         ignoring = read_only == "ignored"
-        sent, received = directed(document, "answer"), directed(document, "request", ignoring=ignoring)
+        sent, received = document_for(document, "answer"), document_for(document, "request", ignoring=ignoring)
         requests = Schemas(received)
         answers = requests if sent is received else Schemas(sent)
         self.server = server

@@ -23,7 +23,7 @@ def credentials_of(exchange: Exchange, scheme: Scheme) -> str | None:
     kind, _, told = (exchange.header("authorization") or "").partition(" ")
     if kind.lower() != wanted or not told.strip():
         return None
-    return decoded(told.strip()) if wanted == "basic" else told.strip()
+    return decode_basic(told.strip()) if wanted == "basic" else told.strip()
 
 
 def key_of(exchange: Exchange, scheme: Scheme) -> str | None:
@@ -39,7 +39,7 @@ def key_of(exchange: Exchange, scheme: Scheme) -> str | None:
     return found[0] or None if len(found) == 1 else None
 
 
-def decoded(told: str) -> str | None:
+def decode_basic(told: str) -> str | None:
     """The name and the password of `basic` (RFC 7617)."""
     try:
         text = b64decode(told, validate=True).decode()

@@ -11,7 +11,7 @@ DATA = {"example", "examples", "const", "enum"}
 UNSENT = {"request": "readOnly", "answer": "writeOnly"}
 
 
-def directed(
+def document_for(
     document: dict[str, Any], direction: Literal["request", "answer"], *, ignoring: bool = False
 ) -> dict[str, Any]:
     """The document as it holds in a direction: itself, where it says nothing of directions.

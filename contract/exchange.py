@@ -82,7 +82,7 @@ class Exchange:
         self.route = self.path if raw_path is not None and b"%" not in raw_path else partly_decoded(raw_path, self.path)
         """The path in which reserved characters that were encoded still are, as is what is no UTF-8."""
         self.query: bytes = scope["query_string"]
-        self.headers = folded(scope["headers"])
+        self.headers = group_headers(scope["headers"])
         self.receive = receive
         self.request_id = request_id
         self.trace_id: str | None = None
@@ -193,7 +193,7 @@ def larger_than(largest: int) -> str:
     return f"The body is larger than {largest // 1024} KiB."
 
 
-def folded(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def group_headers(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The headers by name, in lower case, the values of a repeated one in one list."""
     found = dict(headers)
     if len(found) != len(headers):

@@ -27,7 +27,7 @@ class MediaType(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def parsed(text: str) -> MediaType:
+def parse_media_type(text: str) -> MediaType:
     """The media type that a text is."""
     essence, *rest = text.split(";")
     named = [part.partition("=") for part in rest if part.strip()]
@@ -37,18 +37,18 @@ def parsed(text: str) -> MediaType:
 
 def is_json(media_type: str) -> bool:
     """Whether it is JSON: `application/json`, or anything that ends in `+json`."""
-    essence = parsed(media_type).essence
+    essence = parse_media_type(media_type).essence
     return essence == "application/json" or essence.endswith("+json")
 
 
-def chosen(accept: str | None, offered: Sequence[str]) -> str | None:
+def select_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
     """What of the offered is wanted most, of several the first; None: nothing of it is wanted."""
     if not accept or not accept.strip():
         return offered[0]
-    ranges = [weighed(item) for item in accept.split(",") if item.strip()]
+    ranges = [parse_range(item) for item in accept.split(",") if item.strip()]
     best, most = None, 0.0
     for one in offered:
-        told = parsed(one)
+        told = parse_media_type(one)
         fitting = [(specific(wanted), weight) for wanted, weight in ranges if wanted.covers(told)]
         weight = max(fitting)[1] if fitting else 0.0
         if weight > most:
@@ -61,9 +61,9 @@ def specific(wanted: MediaType) -> tuple[int, int]:
     return -wanted.essence.count("*"), len(wanted.parameters)
 
 
-def weighed(item: str) -> tuple[MediaType, float]:
+def parse_range(item: str) -> tuple[MediaType, float]:
     """A range of `Accept` and its weight."""
-    told = parsed(item)
+    told = parse_media_type(item)
     quality = dict(told.parameters).get("q")
     parameters = frozenset((name, value) for name, value in told.parameters if name != "q")
     if quality is None:

@@ -22,7 +22,7 @@ class BodyReader(Protocol):
 
     body: Body
 
-    def malformed(self, detail: str, /) -> Exception:
+    def malformed_body(self, detail: str, /) -> Exception:
         """The problem for what cannot be read."""
 
     def text(self, raw: bytes, charset: str | None, /) -> str:
@@ -65,15 +65,15 @@ async def read_parts(
                         assert part is not None  # noqa: S101 - as above
                         await part.take(bytes(event))
                     else:
-                        part = begun(exchange, content, event, found)
+                        part = begin_part(exchange, content, event, found)
     except ParserLimitReached as error:
         raise TooLarge(f"The form is larger than is read: {error}.") from None
     except (MultipartError, UnicodeDecodeError) as error:
-        raise reader.malformed(f"The body is no multipart/form-data: {error}.") from None
+        raise reader.malformed_body(f"The body is no multipart/form-data: {error}.") from None
     return texts, files
 
 
-def begun(exchange: Exchange, content: Content, head: MultipartSegment, found: list[Fault]) -> Arriving:
+def begin_part(exchange: Exchange, content: Content, head: MultipartSegment, found: list[Fault]) -> Arriving:
     """What a part is, by its head. A file has the media type that its member wants."""
     name, media_type = head.name or "", head.content_type
     told = content.parts.get(name)
@@ -81,8 +81,8 @@ def begun(exchange: Exchange, content: Content, head: MultipartSegment, found: l
     if told is not None and told.kind == "file":
         spool = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the handler has returned
         exchange.files.append(spool)
-        given = media_types.parsed(media_type or "application/octet-stream")
-        if told.media_types and not any(media_types.parsed(one).covers(given) for one in told.media_types):
+        given = media_types.parse_media_type(media_type or "application/octet-stream")
+        if told.media_types and not any(media_types.parse_media_type(one).covers(given) for one in told.media_types):
             detail = f"Must be {' or '.join(told.media_types)}"
             found.append(Fault("body", pointer([name]), "media_type", detail))
     return Arriving(name, media_type or "application/octet-stream", head.filename, spool)
@@ -97,4 +97,4 @@ def keep(reader: BodyReader, content: Content, part: Arriving, texts: Texts, fil
     part.spool.seek(0)
     files.setdefault(part.name, []).append(File(part.spool, part.size, part.media_type, part.filename))
     if len(files[part.name]) > 1 and not (told and told.is_list):
-        raise reader.malformed("A member of the form is repeated.")
+        raise reader.malformed_body("A member of the form is repeated.")

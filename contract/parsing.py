@@ -15,7 +15,7 @@ BRACKETS = bytes.maketrans(b"{}", b"[]")
 BESIDES = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def parsed(raw: bytes) -> Any:
+def parse_json(raw: bytes) -> Any:
     """The value. Raises TooLarge, and ValueError for what is no JSON."""
     opened = raw.count(b"[") + raw.count(b"{")
     many = len(raw) >= MOST_VALUES and opened + raw.count(b",") >= MOST_VALUES

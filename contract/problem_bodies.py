@@ -37,7 +37,7 @@ def filler_of(check: Check, status: int, name: str = "", depth: int = 0) -> Fill
     """How a value of a schema is made, which stands under a name, whatever the detail; None: not found out."""
     if depth > DEEPEST:
         return None
-    for fill in fills_of(check, status, folded(name), depth):
+    for fill in fills_of(check, status, fold_name(name), depth):
         if all(check.is_valid(fill(detail)) for detail in SAMPLES):
             return fill
     return None
@@ -68,7 +68,7 @@ def object_of(members: dict[str, tuple[Check | None, bool]], status: int, depth:
     """An object of the members that there must be, and of those that are known by their names."""
     made: dict[str, Fill] = {}
     for name, (check, is_required) in members.items():
-        if is_required or folded(name) in KNOWN:
+        if is_required or fold_name(name) in KNOWN:
             fill = filler_of(check, status, name, depth + 1) if check is not None else constant(None)
             made |= {name: fill} if fill is not None else {}
     return lambda detail: {name: fill(detail) for name, fill in made.items()}
@@ -89,10 +89,10 @@ def members_of(check: Check, depth: int) -> dict[str, tuple[Check | None, bool]]
 
 def is_fitting(option: object, status: int) -> bool:
     """Whether an option says what there is to say."""
-    return option in (status, str(status)) or any(word in folded(str(option)) for word in INVALID)
+    return option in (status, str(status)) or any(word in fold_name(str(option)) for word in INVALID)
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """A name without what conventions do to it."""
     return "".join(character for character in name.lower() if character.isalnum())
 

@@ -132,7 +132,9 @@ def form_of(contents: Sequence[Media], schemas: Schemas, status: int, wanted: Wa
     one = next((one for one in contents if media_types.is_json(one.media_type)), contents[0])
     is_json, check = media_types.is_json(one.media_type), None if one.schema is None else schemas[one.schema]
     if not is_json:
-        is_text = media_types.parsed(one.media_type).essence.startswith("text/") and fits(check, only_detail, status)
+        is_text = media_types.parse_media_type(one.media_type).essence.startswith("text/") and fits(
+            check, only_detail, status
+        )
         return Form(one.media_type, only_detail, is_json=False) if is_text else None
     filler = None if check is None or wanted.write else filler_of(check, status)
     filled = None if filler is None else lambda _status, detail, _errors: filler(detail)
@@ -149,7 +151,11 @@ def only_detail(_status: int, detail: str, _errors: Sequence[Fault]) -> str:
 def is_problem(media_type: str, check: Check | None) -> bool:
     """Whether a body is meant to be a problem of RFC 9457, or nothing is said of it."""
     members = members_of(check, 0).keys() if check is not None else ()
-    return media_types.parsed(media_type).essence == PROBLEM_JSON or not members or {"title", "detail"} <= set(members)
+    return (
+        media_types.parse_media_type(media_type).essence == PROBLEM_JSON
+        or not members
+        or {"title", "detail"} <= set(members)
+    )
 
 
 def fits(check: Check | None, write: Write, status: int) -> bool:
@@ -169,7 +175,7 @@ def refusals_of(
     Raises ContractError where the answer that it declares has no room for what there is to say.
     """
     problems = {str(problem.status): problem for problem in operation.problems}
-    others = {reply.declared: reply for reply in operation.replies if reply.declared[0] not in "123"}
+    others = {reply.declared_as: reply for reply in operation.replies if reply.declared_as[0] not in "123"}
     met = met_by(operation)
     found: dict[Condition, Refuse] = {}
     for condition, wanted in conditions.items():

@@ -11,7 +11,7 @@ from contract import media_types
 from contract.directions import drop_unsent
 from contract.exchange import Exchange
 from contract.media_types import MediaType
-from contract.parsing import parsed
+from contract.parsing import parse_json
 from contract.refusals import Condition, Refuse
 from contract.schemas import Schemas
 from contract.spools import IN_MEMORY, MOST_MEMBERS, write
@@ -41,7 +41,7 @@ class BodyReader:
         self.accept = "accept_patch" if is_patch else "accept"
         self.told = ", ".join(content.media_type for content in body.contents)
         ordered = sorted(body.contents, key=rank)
-        self.contents = [(media_types.parsed(content.media_type), content) for content in ordered]
+        self.contents = [(media_types.parse_media_type(content.media_type), content) for content in ordered]
         self.checks = {one.media_type: schemas[one.schema] for one in body.contents if one.schema is not None}
         self.items = {one.media_type: schemas[one.item] for one in body.contents if one.item is not None}
         self.converts: dict[str, dict[str, Convert]] = {
@@ -56,13 +56,13 @@ class BodyReader:
         """The body as the handler is given it. Raises TooLarge, and the problem for what cannot be read."""
         given = exchange.header("content-type") or ""
         if self.has_files and (content := self.content_of(given)) is not None and content.kind in ("file", "multipart"):
-            return await self.stored(exchange, content, media_types.parsed(given), found)
+            return await self.read_stored(exchange, content, media_types.parse_media_type(given), found)
         raw = await exchange.body(self.body.largest)
         if not raw and not self.body.required:
             return MISSING
         content = self.content_of(given)
         if content is None:
-            raise self.unsupported(f"This operation takes {self.told}.")
+            raise self.unsupported_body(f"This operation takes {self.told}.")
         self.refuse_coding(exchange)
         told: list[Fault] = []
         value = self.value_of(content, raw, given, told)
@@ -74,7 +74,7 @@ class BodyReader:
             return MISSING
         if self.drops_unsent and (check := self.checks.get(content.media_type)) is not None:
             drop_unsent(check, value)
-        return wrapped(content, typed(content.adapter, value, found))
+        return wrap_value(content, validate_value(content.adapter, value, found))
 
     def wrong_with(self, content: Content, value: Any) -> list[Fault]:
         """What the schema says of a value; of lines, that of each."""
@@ -88,14 +88,14 @@ class BodyReader:
         """What the operation takes of this media type."""
         if given in self.known:
             return self.known[given]
-        content = self.found(given)
+        content = self.content_for(given)
         if len(self.known) < MOST_KNOWN:
             self.known[given] = content
         return content
 
-    def found(self, given: str) -> Content | None:
+    def content_for(self, given: str) -> Content | None:
         """What a media type is taken as."""
-        told = media_types.parsed(given)
+        told = media_types.parse_media_type(given)
         for media_type, content in self.contents:
             if media_type.covers(told):
                 is_text = content.kind in ("text", "file", "multipart")
@@ -105,13 +105,13 @@ class BodyReader:
     def refuse_coding(self, exchange: Exchange) -> None:
         coding = exchange.header("content-encoding")
         if coding is not None and coding.lower() not in ("", PLAIN):
-            raise self.unsupported("This operation takes a body without a content coding.", accept_encoding=PLAIN)
+            raise self.unsupported_body("This operation takes a body without a content coding.", accept_encoding=PLAIN)
 
-    def unsupported(self, detail: str, **more: str) -> Exception:
+    def unsupported_body(self, detail: str, **more: str) -> Exception:
         """The problem for a body that is written otherwise than the operation takes it."""
         return self.refuse["media_type"](detail, **{self.accept: self.told}, **more)
 
-    def malformed(self, detail: str) -> Exception:
+    def malformed_body(self, detail: str) -> Exception:
         return self.refuse["malformed"](detail)
 
     def value_of(self, content: Content, raw: bytes, given: str, found: list[Fault]) -> Any:
@@ -121,23 +121,23 @@ class BodyReader:
         if content.kind == "lines":
             return [self.json(line) for line in raw.split(b"\n") if line.strip()]
         if content.kind == "text":
-            return self.text(raw, media_types.parsed(given).charset)
+            return self.text(raw, media_types.parse_media_type(given).charset)
         return self.form(content, raw, found)
 
     def json(self, raw: bytes) -> Any:
         try:
-            return parsed(raw)
+            return parse_json(raw)
         except ValueError as error:
-            raise self.malformed(f"The body is not JSON: {error}.") from None
+            raise self.malformed_body(f"The body is not JSON: {error}.") from None
 
     def text(self, raw: bytes, charset: str | None) -> str:
         """The text. One in a character set that there is not is of another media type."""
         try:
             return raw.decode(charset or "utf-8")
         except LookupError:
-            raise self.unsupported(f"This operation takes {self.told} in UTF-8.") from None
+            raise self.unsupported_body(f"This operation takes {self.told} in UTF-8.") from None
         except UnicodeDecodeError:
-            raise self.malformed(f"The body is no text in {charset or 'UTF-8'}.") from None
+            raise self.malformed_body(f"The body is no text in {charset or 'UTF-8'}.") from None
 
     def form(self, content: Content, raw: bytes, found: list[Fault]) -> Any:
         """The members of a form; in RFC 6749, 3.2, empty ones count as left out."""
@@ -149,7 +149,7 @@ class BodyReader:
                 keep_blank_values=not self.drops_empty,
             )
         except ValueError:
-            raise self.malformed("The body is not a form in percent-encoded UTF-8.") from None
+            raise self.malformed_body("The body is not a form in percent-encoded UTF-8.") from None
         given: dict[str, list[str]] = {}
         for name, text in pairs:
             given.setdefault(name, []).append(text)
@@ -166,7 +166,7 @@ class BodyReader:
         if part is not None and part.is_list:
             return [self.one(part, convert, name, text, found) for text in texts]
         if len(texts) > 1 and (part is not None or self.drops_empty):
-            raise self.malformed("A member of the form is repeated.")
+            raise self.malformed_body("A member of the form is repeated.")
         if len(texts) > 1:
             return texts
         return self.one(part, convert, name, texts[0], found)
@@ -174,13 +174,13 @@ class BodyReader:
     def one(self, part: Part | None, convert: Convert | None, name: str, text: str, found: list[Fault]) -> Any:
         if part is not None and part.kind == "json":
             try:
-                return parsed(text.encode())
+                return parse_json(text.encode())
             except ValueError:
                 found.append(Fault("body", pointer([name]), "format", "Must be JSON"))
                 return MISSING
         return convert(text) if convert else text
 
-    async def stored(self, exchange: Exchange, content: Content, given: MediaType, found: list[Fault]) -> Any:
+    async def read_stored(self, exchange: Exchange, content: Content, given: MediaType, found: list[Fault]) -> Any:
         """A body that is a file, or a form with files."""
         self.refuse_coding(exchange)
         if content.kind == "file":
@@ -193,7 +193,7 @@ class BodyReader:
             if not size and not self.body.required:
                 return MISSING
             spool.seek(0)
-            return wrapped(content, File(spool, size, given.essence))
+            return wrap_value(content, File(spool, size, given.essence))
         from contract.multipart_forms import read_parts  # noqa: PLC0415 - only those need it who take files
 
         texts, files = await read_parts(self, exchange, content, given, found)
@@ -210,18 +210,20 @@ class BodyReader:
         if found:
             return MISSING
         uploaded = {n: given if content.parts[n].is_list else given[0] for n, given in files.items()}
-        members = {n: typed(content.adapters[n], one, found, (n,)) for n, one in value.items() if n in content.parts}
+        members = {
+            n: validate_value(content.adapters[n], one, found, (n,)) for n, one in value.items() if n in content.parts
+        }
         given_members = {content.parts[n].argument: one for n, one in {**members, **uploaded}.items()}
-        return MISSING if found else wrapped(content, content.type(**given_members))
+        return MISSING if found else wrap_value(content, content.type(**given_members))
 
 
 def rank(content: Content) -> tuple[int, int]:
     """What says more of a media type goes before."""
-    told = media_types.parsed(content.media_type)
+    told = media_types.parse_media_type(content.media_type)
     return told.essence.count("*"), -len(told.parameters)
 
 
-def typed(adapter: TypeAdapter[Any], value: Any, found: list[Fault], place: tuple[str, ...] = ()) -> Any:
+def validate_value(adapter: TypeAdapter[Any], value: Any, found: list[Fault], place: tuple[str, ...] = ()) -> Any:
     """The value as the generated model types it; what only the model refuses is a fault too."""
     try:
         return adapter.validator.validate_python(value)
@@ -231,6 +233,6 @@ def typed(adapter: TypeAdapter[Any], value: Any, found: list[Fault], place: tupl
         return MISSING
 
 
-def wrapped(content: Content, value: Any) -> Any:
+def wrap_value(content: Content, value: Any) -> Any:
     """The value, in what tells its media type where there are several."""
     return value if content.wrapper is None or value is MISSING else content.wrapper(value)

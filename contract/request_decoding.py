@@ -11,7 +11,7 @@ from contract.exchange import Exchange, TooLarge
 from contract.refusals import CONDITIONS, Condition, Wanted, refusals_of
 from contract.request_bodies import BodyReader
 from contract.schemas import Check, Schemas
-from contract.styles import Convert, Read, Unreadable, converter, decoded, decoded_plus, is_plain, reader_of
+from contract.styles import Convert, Read, Unreadable, converter, decode_percent, decoded_plus, is_plain, reader_of
 from contract.types import Fault, Members, OAuthProblem, Operation, Parameter, Problem
 from contract.validation import MOST_FAULTS, Where, faults, pointer
 
@@ -81,7 +81,7 @@ class Reader:
         )
         wanted = conditions["query"].status
         declares = any(problem.status == wanted for problem in operation.problems)
-        self.is_strict = bool(in_query) or declares or any(str(wanted) == r.declared for r in operation.replies)
+        self.is_strict = bool(in_query) or declares or any(str(wanted) == r.declared_as for r in operation.replies)
         """Whether a query parameter that the operation does not know is a fault."""
 
     async def read(self, exchange: Exchange, segments: Mapping[str, str]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Reader:
             found.append(Fault(where, pointer(place), "format", NOT_ENCODED))
         else:
             if slot.check.is_valid(value):
-                return self.converted(where, slot.adapter, value, found, place)
+                return self.convert_value(where, slot.adapter, value, found, place)
             found += faults(where, slot.check, value, place)
         return MISSING
 
@@ -205,7 +205,7 @@ class Reader:
             if not slot.check.is_valid(value):
                 found += faults("query", slot.check, value, place)
             else:
-                arguments[slot.parameter.argument] = self.converted("query", slot.adapter, value, found, place)
+                arguments[slot.parameter.argument] = self.convert_value("query", slot.adapter, value, found, place)
 
     def member(self, key: str) -> Member | None:
         """The member of an object that a parameter of this name is."""
@@ -228,7 +228,7 @@ class Reader:
             texts = given.pop(key)
             p = member.slot.parameter
             _, value = objects.setdefault(p.name, (member.slot, {}))
-            decode = decoded if p.allow_reserved else decoded_plus
+            decode = decode_percent if p.allow_reserved else decoded_plus
             if len(texts) > 1:
                 found.append(Fault("query", pointer([p.name, member.name]), "repeated", "Give this member once"))
                 continue
@@ -238,7 +238,7 @@ class Reader:
                 found.append(Fault("query", pointer([p.name, member.name]), "format", NOT_ENCODED))
         return objects
 
-    def converted(
+    def convert_value(
         self, where: Where, adapter: Any, value: Any, found: list[Fault], prefix: tuple[str, ...] = ()
     ) -> Any:
         """The value as the generated model types it; what only the model refuses is a fault too."""

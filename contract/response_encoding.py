@@ -47,7 +47,7 @@ class Written:
         self.reply = reply
         self.headers = reply.headers
         self.json = [one for one in reply.contents if media_types.is_json(one.media_type)]
-        self.ranges = [media_types.parsed(one.media_type) for one in reply.contents]
+        self.ranges = [media_types.parse_media_type(one.media_type) for one in reply.contents]
         self.streams = {one.media_type: one for one in reply.contents if one.item is not None}
         self.is_plain = len(self.json) == 1 and not self.streams
         """Whether what is no text is JSON of one kind."""
@@ -70,9 +70,9 @@ class Writer:
     def __init__(self, operation: Operation, schemas: Schemas, page: Page | None, mismatched: Mismatched) -> None:
         self.operation, self.page, self.schemas, self.mismatched = operation, page, schemas, mismatched
         self.written = {reply.result: Written(reply, schemas) for reply in operation.replies}
-        statuses = {reply.declared for reply in operation.replies} | {str(one.status) for one in operation.problems}
+        statuses = {reply.declared_as for reply in operation.replies} | {str(one.status) for one in operation.problems}
         self.statuses = statuses
-        good = [reply for reply in operation.replies if reply.declared[0] in "23"]
+        good = [reply for reply in operation.replies if reply.declared_as[0] in "23"]
         offered = dict.fromkeys(one.media_type for reply in good for one in reply.contents)
         self.offered = tuple(offered)
         self.has_choice = len(offered) > 1 and page is None
@@ -130,7 +130,7 @@ class Writer:
 
     def refuse_undeclared(self, written: Written, media_type: str, status: int) -> None:
         """Raises ContractError for a text of a media type that is not declared."""
-        told = media_types.parsed(media_type)
+        told = media_types.parse_media_type(media_type)
         if not any(one.covers(told) for one in written.ranges):
             known = ", ".join(one.media_type for one in written.reply.contents)
             raise ContractError(
@@ -156,7 +156,11 @@ class Writer:
         self, stream: Representation, items: AsyncIterator[Any], status: int, *, check: bool
     ) -> AsyncGenerator[bytes, None]:
         """The items of a stream, each judged and written as its media type wants it."""
-        write = written_event if media_types.parsed(stream.media_type).essence == "text/event-stream" else written_line
+        write = (
+            written_event
+            if media_types.parse_media_type(stream.media_type).essence == "text/event-stream"
+            else written_line
+        )
         judge = self.schemas[stream.item] if stream.item is not None else None
         try:
             async for item in items:
@@ -183,13 +187,13 @@ class Writer:
     def body(self, one: Representation, content: Any, status: int, *, check: bool) -> bytes | Streamed[Any]:
         """The content as JSON text."""
         if isinstance(content, Streamed):
-            return Streamed(self.checked(one, content.pieces, status)) if check else content
+            return Streamed(self.check_pieces(one, content.pieces, status)) if check else content
         text = text_of(content)
         if check:
             self.check(one, text, status)
         return text
 
-    async def checked(
+    async def check_pieces(
         self, one: Representation, pieces: AsyncGenerator[bytes, None], status: int
     ) -> AsyncGenerator[bytes, None]:
         """The pieces; the whole of them is checked at the end, unless it is too large to be held."""

@@ -42,23 +42,25 @@ class Check:
     def __init__(self, schemas: "Schemas", place: str, node: Any) -> None:
         self.schemas, self.place = schemas, place
         self.node: dict[str, Any] = node if isinstance(node, dict) else {}
-        self.is_valid: Holds = schemas.compiled(reference(place))
+        self.is_valid: Holds = schemas.compile_schema(reference(place))
 
     @cached_property
     def assertions(self) -> list[tuple[str, Holds]]:
-        return [(name, self.schemas.compiled({name: self.node[name]})) for name in ASSERTIONS if name in self.node]
+        return [
+            (name, self.schemas.compile_schema({name: self.node[name]})) for name in ASSERTIONS if name in self.node
+        ]
 
     @cached_property
     def patterns(self) -> list[tuple[Holds, "Check"]]:
         """The patterns that names of members may match, and what their values must be."""
         named = self.node.get("patternProperties", {})
-        return [(self.schemas.compiled({"pattern": p}), self.below("patternProperties", p)) for p in named]
+        return [(self.schemas.compile_schema({"pattern": p}), self.below("patternProperties", p)) for p in named]
 
     @cached_property
     def contains(self) -> Holds:
         """Whether a list contains what it must."""
         counts = {name: self.node[name] for name in ("minContains", "maxContains") if name in self.node}
-        return self.schemas.compiled(counts | {"contains": reference(self.below("contains").place)})
+        return self.schemas.compile_schema(counts | {"contains": reference(self.below("contains").place)})
 
     @property
     def is_null(self) -> bool:
@@ -66,7 +68,7 @@ class Check:
 
     def below(self, *names: object) -> "Check":
         """The schema that stands below this one."""
-        return self.schemas["/".join([self.place, *[escaped(name) for name in names]])]
+        return self.schemas["/".join([self.place, *[escape_name(name) for name in names]])]
 
 
 class Schemas:
@@ -95,7 +97,7 @@ class Schemas:
             node = node[int(name)] if isinstance(node, list) else node[name]
         return node
 
-    def compiled(self, schema: Mapping[str, Any]) -> Holds:
+    def compile_schema(self, schema: Mapping[str, Any]) -> Holds:
         options = {"registry": self.registry, "validate_formats": True, "formats": FORMATS}
         try:
             compiled = jsonschema_rs.validator_for(dict(schema), pattern_options=LINEAR, **options)  # type: ignore[arg-type]
@@ -108,7 +110,7 @@ def reference(place: str) -> dict[str, str]:
     return {"$ref": BASE + quote(place, safe="#/~")}
 
 
-def escaped(name: object) -> str:
+def escape_name(name: object) -> str:
     """A name as it stands in a JSON Pointer (RFC 6901)."""
     return str(name).replace("~", "~0").replace("/", "~1")
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote, unquote_plus
 
 from contract.exchange import TooLarge
-from contract.parsing import parsed
+from contract.parsing import parse_json
 from contract.schemas import Schemas
 from contract.types import Array, Members, Parameter, Scalar
 
@@ -34,7 +34,7 @@ def verbatim(text: str) -> str:
     return text
 
 
-def decoded(text: str) -> str:
+def decode_percent(text: str) -> str:
     """The text that is percent-encoded. Raises UnicodeDecodeError."""
     return unquote(text, errors="strict") if "%" in text else text
 
@@ -76,7 +76,9 @@ def converter(scalar: Scalar, schemas: Schemas) -> Convert:
 
 def reader_of(p: Parameter, schemas: Schemas) -> Read:
     """How the texts of a parameter, as they came, become its value. Raises Unreadable, UnicodeDecodeError."""
-    decode = {"header": verbatim, "query": decoded if p.allow_reserved else decoded_plus}.get(p.where, decoded)
+    decode = {"header": verbatim, "query": decode_percent if p.allow_reserved else decoded_plus}.get(
+        p.where, decode_percent
+    )
     if p.media_type is not None:
         return content_reader(p.media_type, decode)
     if isinstance(p.shape, Scalar):
@@ -109,7 +111,7 @@ def content_reader(media_type: str, decode: Decode) -> Read:
         if not media_type.endswith("json"):
             return text
         try:
-            return parsed(text.encode())
+            return parse_json(text.encode())
         except (ValueError, TooLarge) as error:
             raise Unreadable("format", f"Must be JSON: {error}") from None
 

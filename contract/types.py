@@ -305,7 +305,7 @@ class Reply:
     contents: tuple[Representation, ...] = ()
 
     @property
-    def declared(self) -> str:
+    def declared_as(self) -> str:
         """Where it stands among the responses: `200`, `4XX`, `default`."""
         return self.result.declared or str(self.result.status)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Literal
 
-from contract.schemas import Check, escaped
+from contract.schemas import Check, escape_name
 from contract.types import Fault
 
 Where = Literal["body", "query", "header"]
@@ -54,7 +54,7 @@ TOO_MANY = ("maxItems", "maxProperties")
 
 def pointer(parts: Iterable[object]) -> str:
     """The JSON Pointer (RFC 6901) of a place."""
-    return "".join(f"/{escaped(part)}" for part in parts)
+    return "".join(f"/{escape_name(part)}" for part in parts)
 
 
 def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = ()) -> list[Fault]:
@@ -66,7 +66,7 @@ def faults(where: Where, check: Check, value: object, prefix: tuple[str, ...] = 
     if check.is_valid(value):
         return []
     walk = Walk(where)
-    found = list(islice(walk.broken(check, value, prefix), MOST_FAULTS))
+    found = list(islice(walk.list_faults(check, value, prefix), MOST_FAULTS))
     named = {("pattern", fault.pointer) for fault in found if fault.code == "format"}
     named |= {("enum", fault.pointer) for fault in found if fault.code in {"type", "not_null"}}
     told = [fault for fault in dict.fromkeys(found) if (fault.code, fault.pointer) not in named]
@@ -86,9 +86,9 @@ class Walk:
         code = code or CODES.get(keyword, "format")
         detail = detail or SAYINGS[code].format(limit="value")
         limit = wanted if code in LIMITS and isinstance(wanted, int | float) else None
-        return Fault(self.where, pointer(at), code, detail, limit, allowed(code, keyword, wanted))
+        return Fault(self.where, pointer(at), code, detail, limit, allowed_values(code, keyword, wanted))
 
-    def broken(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
+    def list_faults(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
         """What is wrong with a value that the schema refuses: one fault at least."""
         told = False
         for fault in self.parts(check, value, at):
@@ -97,14 +97,14 @@ class Walk:
         if not told:
             yield self.fault(at, "format")
 
-    def judged(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
+    def judge_value(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
         """What is wrong with a value, if anything is."""
-        return iter(()) if check.is_valid(value) else self.broken(check, value, at)
+        return iter(()) if check.is_valid(value) else self.list_faults(check, value, at)
 
     def parts(self, check: Check, value: object, at: Path) -> Iterator[Fault]:
         for keyword, holds in check.assertions:
             if not holds(value):
-                yield self.asserted(check, keyword, value, at)
+                yield self.assertion_fault(check, keyword, value, at)
                 if keyword in TOO_MANY:
                     return
         if isinstance(value, dict):
@@ -114,7 +114,7 @@ class Walk:
             yield from self.items(check, value, at)
         yield from self.beside(check, value, at)
 
-    def asserted(self, check: Check, keyword: str, value: object, at: Path) -> Fault:
+    def assertion_fault(self, check: Check, keyword: str, value: object, at: Path) -> Fault:
         """The fault of a value that breaks an assertion."""
         wanted = check.node[keyword]
         code = CODES.get(keyword, "format")
@@ -140,14 +140,14 @@ class Walk:
         others = node.get("additionalProperties", True)
         rest = [check.below("additionalProperties")] if isinstance(others, dict) else []
         unknown: list[str] = []
-        for name in ordered(value, known, node):
+        for name in members_to_judge(value, known, node):
             judges = [check.below("properties", name)] if name in known else []
             judges += [below for matches, below in check.patterns if matches(name)]
             if not judges and others is False and len(unknown) < MOST_FAULTS:
                 unknown.append(name)
             for judge in judges or rest:
                 if not judge.is_valid(value[name]):
-                    yield from self.broken(judge, value[name], (*at, name))
+                    yield from self.list_faults(judge, value[name], (*at, name))
         for name in unknown:
             yield self.fault((*at, name), "additionalProperties")
         if "propertyNames" in node:
@@ -155,7 +155,7 @@ class Walk:
             yield from (self.fault(at, "propertyNames") for name in value if not names.is_valid(name))
         for name in node.get("dependentSchemas", {}):
             if name in value:
-                yield from self.judged(check.below("dependentSchemas", name), value, at)
+                yield from self.judge_value(check.below("dependentSchemas", name), value, at)
 
     def items(self, check: Check, value: list[Any], at: Path) -> Iterator[Fault]:
         """What is wrong with the items of a list."""
@@ -164,9 +164,9 @@ class Walk:
             each = check.below("items")
             for index in range(len(first), len(value)):
                 if not each.is_valid(value[index]):
-                    yield from self.broken(each, value[index], (*at, index))
+                    yield from self.list_faults(each, value[index], (*at, index))
         for index in range(min(len(first), len(value))):
-            yield from self.judged(check.below("prefixItems", index), value[index], (*at, index))
+            yield from self.judge_value(check.below("prefixItems", index), value[index], (*at, index))
         if "contains" in check.node and not check.contains(value):
             yield self.fault(at, "contains")
 
@@ -174,16 +174,16 @@ class Walk:
         """What is wrong with a value by other schemas that it must fit, too."""
         node = check.node
         for index in range(len(node.get("allOf", ()))):
-            yield from self.judged(check.below("allOf", index), value, at)
+            yield from self.judge_value(check.below("allOf", index), value, at)
         for keyword in ("anyOf", "oneOf"):
             if keyword in node:
-                yield from self.chosen(check, keyword, value, at)
+                yield from self.judge_union(check, keyword, value, at)
         if "not" in node and check.below("not").is_valid(value):
             yield self.fitting(check, at)
         if "if" in node and (then := "then" if check.below("if").is_valid(value) else "else") in node:
-            yield from self.judged(check.below(then), value, at)
+            yield from self.judge_value(check.below(then), value, at)
         if "$ref" in node:
-            yield from self.judged(check.schemas[node["$ref"]], value, at)
+            yield from self.judge_value(check.schemas[node["$ref"]], value, at)
 
     def fitting(self, check: Check, at: Path) -> Fault:
         """The fault of a value that fits what it must not: said in words, where a pattern has them."""
@@ -192,14 +192,14 @@ class Walk:
         words = check.schemas.details.get(check.below("not").node.get("pattern"))
         return self.fault(at, "pattern" if words else "not", words)
 
-    def chosen(self, check: Check, keyword: str, value: object, at: Path) -> Iterator[Fault]:
+    def judge_union(self, check: Check, keyword: str, value: object, at: Path) -> Iterator[Fault]:
         """What is wrong with a value of a union: of a schema and null what the schema says."""
         choices = [check.below(keyword, index) for index in range(len(check.node[keyword]))]
         fitting = sum(choice.is_valid(value) for choice in choices)
         if fitting == 1 or (fitting and keyword == "anyOf"):
             return
         telling = [choice for choice in choices if not choice.is_null] if not fitting else []
-        yield from self.broken(telling[0], value, at) if telling else [self.fault(at, keyword)]
+        yield from self.list_faults(telling[0], value, at) if telling else [self.fault(at, keyword)]
 
 
 def step_missed(node: dict[str, Any], value: object) -> str | None:
@@ -216,14 +216,14 @@ def is_fused(node: dict[str, Any]) -> bool:
     return closed and "patternProperties" not in node and len(node.get("required", ())) == 1
 
 
-def ordered(value: dict[str, Any], known: dict[str, Any], node: dict[str, Any]) -> Iterable[str]:
+def members_to_judge(value: dict[str, Any], known: dict[str, Any], node: dict[str, Any]) -> Iterable[str]:
     """The names of the members to look at: all as they were sent, or of an open object those that are known."""
     if len(value) <= len(known) or node.keys() & {"additionalProperties", "patternProperties"}:
         return value
     return [name for name in sorted(known) if name in value]
 
 
-def allowed(code: str, keyword: str, wanted: object) -> tuple[str, ...] | None:
+def allowed_values(code: str, keyword: str, wanted: object) -> tuple[str, ...] | None:
     """What a value may be, where a keyword lists it."""
     if wanted is None or (code not in {"enum", "type"} and keyword != "format"):
         return None

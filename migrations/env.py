@@ -19,7 +19,7 @@ from sqlalchemy.schema import SchemaItem
 
 from persistence.engine.hosts import connect_to_first
 from persistence.tables import Row
-from server.database.connect import opened
+from server.database.connect import open_url
 from server.database.live_tables import spare
 from server.settings.loading import load
 
@@ -177,5 +177,5 @@ given: str | None = context.config.attributes.get("url")
 if given:
     asyncio.run(main(given))
 else:
-    with opened(load()) as url:
+    with open_url(load()) as url:
         asyncio.run(main(url))

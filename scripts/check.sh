@@ -13,9 +13,9 @@ imports=$("$python" -c 'from importlinter.cli import lint_imports_command; lint_
 "$python" - <<'END'
 import sys
 from server.complaints import CommandError
-from server.database.revision import known
+from server.database.revision import list_migrations
 try:
-    known()
+    list_migrations()
 except CommandError as error:
     sys.exit(str(error))
 END

@@ -18,14 +18,14 @@ HEAD = ("Generator", "Release", "Generated", "Compiled strictly", "Journey", "Re
 def main(arguments: list[str]) -> int:
     told, *options = arguments
     page = PAGE.read_text(encoding="utf-8")
-    rows = dict(kept(page)) if "--some" in options else {}
+    rows = dict(read_rows(page)) if "--some" in options else {}
     rows |= {row[0]: tuple(row) for row in map(json.loads, Path(told).read_text(encoding="utf-8").splitlines())}
     names = yaml.safe_load(GENERATORS.read_text(encoding="utf-8"))
     text = between(page, "generators", table(iter([HEAD, *(rows[name] for name in names if name in rows)])))
     return keep(PAGE, text, [one for one in options if one == "--check"], by="scripts/clients.sh --write")
 
 
-def kept(page: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def read_rows(page: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The rows that the page has."""
     for line in page.partition("<!-- generators -->")[2].partition("<!-- end -->")[0].splitlines():
         cells = tuple(line.removeprefix("| ").removesuffix(" |").split(" | "))

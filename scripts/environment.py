@@ -69,15 +69,15 @@ def elsewhere() -> Path:
 
 def is_ready(folder: Path, requirements: str) -> bool:
     """Whether the environment is whole and has everything that is wanted."""
-    return is_whole(folder) and digest(requirements) in stamped(folder)
+    return is_whole(folder) and digest(requirements) in read_stamp(folder)
 
 
 def is_whole(folder: Path) -> bool:
     """Whether an installation was finished here (programs carry the path), for the Python that runs this."""
-    return place(folder) in stamped(folder) and runs(folder)
+    return place(folder) in read_stamp(folder) and runs(folder)
 
 
-def stamped(folder: Path) -> list[str]:
+def read_stamp(folder: Path) -> list[str]:
     """The lines of the stamp; none when the last installation was not finished."""
     try:
         return (folder / STAMP).read_text(encoding="utf-8").splitlines()

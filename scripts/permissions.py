@@ -67,7 +67,7 @@ def cells() -> Iterator[Cell]:
                 yield Cell(operation, place, caller, answer(operation, place, caller))
 
 
-def named(operation: Operation) -> set[str]:
+def things_in(operation: Operation) -> set[str]:
     """The things that the path of an operation names. Raises Undecided for one that is not decided yet."""
     found = {parameter.name for parameter in operation.parameters if parameter.where == "path"}
     if found - THINGS:
@@ -77,7 +77,7 @@ def named(operation: Operation) -> set[str]:
 
 def places(operation: Operation) -> tuple[str, ...]:
     """Where the thing can be that the operation is about."""
-    things = named(operation)
+    things = things_in(operation)
     if TERMS[operation.id].roles in (None, ("superuser",)):
         return (ANYWHERE,)
     if TERMS[operation.id].roles == ("user",):
@@ -97,7 +97,7 @@ def answer(operation: Operation, place: str, caller: str) -> str:
         case ("superuser",):
             return YES if caller == "superuser" else FORBIDDEN
         case ("user",):
-            sees = place == OWN or (caller == "superuser" and "user_id" in named(operation))
+            sees = place == OWN or (caller == "superuser" and "user_id" in things_in(operation))
             return YES if sees else UNSEEN
         case roles if set(roles) <= {"owner", "admin", "member"}:
             return answer_in(operation, place, caller)

@@ -22,12 +22,12 @@ def main(arguments: list[str]) -> int:
     told, *some = arguments
     page = PAGE.read_text(encoding="utf-8")
     lines = Path(told).read_text(encoding="utf-8").splitlines()
-    rows = dict(kept(page)) if some else {}
-    rows |= {row[0]: row for row in map(shown, map(json.loads, lines))}
+    rows = dict(read_rows(page)) if some else {}
+    rows |= {row[0]: row for row in map(write_row, map(json.loads, lines))}
     return keep(PAGE, between(page, "faults", table(chain([HEAD, *sorted(rows.values())], [total(rows)]))), [])
 
 
-def kept(page: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def read_rows(page: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The rows that the page has."""
     for line in page.partition("<!-- faults -->")[2].partition("<!-- end -->")[0].splitlines():
         cells = tuple(line.removeprefix("| ").removesuffix(" |").split(" | "))
@@ -35,7 +35,7 @@ def kept(page: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield cells[0], cells
 
 
-def shown(row: dict[str, Any]) -> tuple[str, ...]:
+def write_row(row: dict[str, Any]) -> tuple[str, ...]:
     failures = ", ".join(f"{status}: {number:,}" for status, number in row["failures"].items()) or "none"
     said = "; ".join(f"{number} {what}" for what, number in row["said"].items()) or "nothing"
     counted = [f"{row[name]:,}" for name in ("acknowledged", "lost", "twice")]
@@ -47,10 +47,10 @@ def shown(row: dict[str, Any]) -> tuple[str, ...]:
 def total(rows: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     """What all of them come to."""
 
-    def added(column: int) -> str:
+    def sum_column(column: int) -> str:
         return f"{sum(int(row[column].replace(',', '')) for row in rows.values()):,}"
 
-    return "All", added(1), "", "", "", added(5), added(6), added(7), added(8), ""
+    return "All", sum_column(1), "", "", "", sum_column(5), sum_column(6), sum_column(7), sum_column(8), ""
 
 
 if __name__ == "__main__":

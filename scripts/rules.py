@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from contract.generator.__main__ import main
-from contract.generator.lowering.bodies import needed
+from contract.generator.lowering.bodies import measure_need
 from contract.generator.reading.document import Node, Refused, child, resolve
 from contract.media_types import is_json
 from contract.parsing import DEEPEST, LARGE_BODY, MOST_VALUES
@@ -188,7 +188,7 @@ def take_small_bodies(document: Node) -> Iterator[Refused]:
         body, pointer = resolve(document, operation.get("requestBody", {}), child(at, "requestBody"))
         for media_type, described in body.get("content", {}).items():
             here = child(pointer, "content", media_type, "schema")
-            need = needed(document, described.get("schema", {}), here, ())
+            need = measure_need(document, described.get("schema", {}), here, ())
             if need.size > LARGE_BODY or need.values > MOST_VALUES or need.depth > DEEPEST:
                 yield Refused(here, f"allows more than {MOST}: bound its texts and lists")
         if isinstance(given, int) and given > LARGE_BODY:

@@ -21,20 +21,20 @@ ASSET = re.compile(
 
 def main() -> int:
     found: dict[str, Any] = json.load(sys.stdin)
-    found["components"] = sorted([*locked(found), *vendored()], key=lambda each: each["bom-ref"])
+    found["components"] = sorted([*locked_components(found), *vendored_components()], key=lambda each: each["bom-ref"])
     found.pop("dependencies", None)  # the locked file does not say what needs what
     found.get("metadata", {}).pop("tools", None)
     BOM.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return 0
 
 
-def locked(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def locked_components(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for component in found["components"]:
         kept = {name: component[name] for name in ("name", "purl", "type", "version")}
         yield kept | {"bom-ref": kept["purl"]}
 
 
-def vendored() -> Iterator[dict[str, Any]]:
+def vendored_components() -> Iterator[dict[str, Any]]:
     """The files of other projects, by their packages."""
     for file, name, version, digest in ASSET.findall(ASSETS.read_text(encoding="utf-8")):
         purl = f"pkg:npm/{name}@{version}"

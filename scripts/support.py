@@ -78,12 +78,12 @@ def words() -> set[tuple[str, str]]:
     found = {("OpenAPI Object", name) for name in rules["properties"]}
     for kind, rule in rules["$defs"].items():
         if kind not in APART and "properties" in rule:
-            found |= {(called(kind), name) for name in fields(rule)}
+            found |= {(object_name(kind), name) for name in fields(rule)}
     found |= {(kind, name) for kind, names in ROWS.items() for name in names}
     return found - SLIPS
 
 
-def called(kind: str) -> str:
+def object_name(kind: str) -> str:
     """The name of an object in the specification."""
     return f"{OBJECTS.get(kind) or kind.replace('-', ' ').title()} Object"
 
@@ -103,13 +103,13 @@ def fields(rule: Any) -> Iterator[str]:
         yield from fields(below)
 
 
-def merged(whole: Node, fragment: Node) -> Node:
+def merge_fragment(whole: Node, fragment: Node) -> Node:
     """The document with the fragment in it; of lists the items, one by one."""
     made = copy.deepcopy(whole)
     for name, part in fragment.items():
         there = made.get(name)
         if isinstance(part, dict) and isinstance(there, dict):
-            made[name] = merged(there, part)
+            made[name] = merge_fragment(there, part)
         else:
             made[name] = copy.deepcopy(part)
     return made
@@ -124,7 +124,7 @@ def below(pointer: str, node: Node) -> Node:
 
 def main(arguments: list[str]) -> int:
     text = between(PAGE.read_text(encoding="utf-8"), "support", page())
-    return keep(PAGE, between(text, "refused", table(refused())), arguments)
+    return keep(PAGE, between(text, "refused", table(list_refusals())), arguments)
 
 
 def page() -> str:
@@ -138,7 +138,7 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def refused() -> Iterator[tuple[str, ...]]:
+def list_refusals() -> Iterator[tuple[str, ...]]:
     """What is refused, and the reason; of several the first."""
     yield "What", "Reason"
     for name, case in yaml.safe_load(REFUSED.read_text(encoding="utf-8")).items():

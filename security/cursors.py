@@ -24,7 +24,7 @@ class Cursors:
     def seal(self, position: Sequence[str], scope: bytes) -> str:
         """The cursor for a position, in base64url without padding: one text or more, without U+0000."""
         payload = "\0".join(position).encode()
-        return _written(_seal(self._subkeys[0], scope, payload) + payload)
+        return _write(_seal(self._subkeys[0], scope, payload) + payload)
 
     def open(self, cursor: str, scope: bytes) -> tuple[str, ...]:
         """The position that was sealed for this scope. Raises InvalidCursor."""
@@ -34,7 +34,7 @@ class Cursors:
             sealed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except ValueError:
             raise InvalidCursor from None
-        if _written(sealed) != cursor:  # the decoder skips what is not base64
+        if _write(sealed) != cursor:  # the decoder skips what is not base64
             raise InvalidCursor
         seal, payload = sealed[:SEAL_LENGTH], sealed[SEAL_LENGTH:]
         if not any(hmac.compare_digest(seal, _seal(subkey, scope, payload)) for subkey in self._subkeys):
@@ -47,5 +47,5 @@ def _seal(subkey: bytes, scope: bytes, payload: bytes) -> bytes:
     return blake2b(len(scope).to_bytes(8, "big") + scope + payload, key=subkey, digest_size=SEAL_LENGTH).digest()
 
 
-def _written(sealed: bytes) -> str:
+def _write(sealed: bytes) -> str:
     return urlsafe_b64encode(sealed).rstrip(b"=").decode()

@@ -54,17 +54,17 @@ class PasswordRefused(Exception):  # noqa: N818 - it says what is the case
 
 def judge(password: str, *, email: str, names: Sequence[str], composition: bool) -> None:
     """Raises PasswordRefused when the password, in NFKC, will not do for the owner of this e-mail and these names."""
-    spelt = set(spellings(folded(password)))
+    spelt = set(spellings(fold_case(password)))
     if any(common(spelling) for spelling in spelt):
         raise PasswordRefused(
             "password_too_common",
             "This password is among the first that anyone would try, as it stands or with characters changed or added. "
             "Choose one that only you have: four words that do not belong together, for example.",
         )
-    whole = {squeezed(text) for text in (email, *email.rsplit("@", 1), *names)}
+    whole = {squeeze_text(text) for text in (email, *email.rsplit("@", 1), *names)}
     whole = {name for name in whole if len(name) >= SHORTEST_WORD}
     parts = {part for text in (email, *names) for part in words(text)}
-    read = {squeezed(spelling) for spelling in spelt}
+    read = {squeeze_text(spelling) for spelling in spelt}
     if any(name in text for name in whole for text in read) or any(made_of(parts, text) for text in read):
         raise PasswordRefused(
             "password_too_common",
@@ -77,19 +77,19 @@ def judge(password: str, *, email: str, names: Sequence[str], composition: bool)
         raise PasswordRefused("password_too_weak", f"This password is easy to guess. {advice}")
 
 
-def folded(text: str) -> str:
+def fold_case(text: str) -> str:
     """The text as it is compared, whatever its case and Unicode form."""
     return normalize("NFKC", text).casefold()
 
 
-def squeezed(text: str) -> str:
+def squeeze_text(text: str) -> str:
     """The letters and digits of the text, as they are compared."""
-    return "".join(filter(str.isalnum, folded(text)))
+    return "".join(filter(str.isalnum, fold_case(text)))
 
 
 def words(text: str) -> list[str]:
     """The words of the text that are long enough to count."""
-    return [word for word in re.split(r"[\W_]+", folded(text)) if len(word) >= SHORTEST_WORD]
+    return [word for word in re.split(r"[\W_]+", fold_case(text)) if len(word) >= SHORTEST_WORD]
 
 
 def spellings(text: str) -> Iterator[str]:

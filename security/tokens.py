@@ -58,7 +58,7 @@ class Kind:
 
     def sign(self, claims: dict[str, Any]) -> str:
         """The token of these claims."""
-        return self._signed({**claims, "type": self.name}, next(iter(self.secrets)))
+        return self._sign({**claims, "type": self.name}, next(iter(self.secrets)))
 
     def read(self, token: str, *, issuer: str | None = None, audience: str | None = None) -> dict[str, Any]:
         """The claims of a token of this kind, times not judged. Raises InvalidToken."""
@@ -74,7 +74,7 @@ class Kind:
                 issuer=issuer,
                 audience=audience,
             )
-            written = self._signed(claims, kid)
+            written = self._sign(claims, kid)
         except (jwt.PyJWTError, KeyError, RecursionError, TypeError, ValueError):  # ValueError: a surrogate, for one
             raise InvalidToken from None
         # We write a token in one way only: other headers, repeated members, padding and white space are not ours.
@@ -82,7 +82,7 @@ class Kind:
             raise InvalidToken
         return claims
 
-    def _signed(self, claims: dict[str, Any], kid: str) -> str:
+    def _sign(self, claims: dict[str, Any], kid: str) -> str:
         return JWT.encode(claims, self.secrets[kid], ALGORITHM, {"typ": self.typ, "kid": kid})
 
 

@@ -123,7 +123,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        async with (opened or connect.pooled(chosen, statements, lambda: process.life.ending))() as calls.db:
+        async with (opened or connect.open_pool(chosen, statements, lambda: process.life.ending))() as calls.db:
             await process.passwords.warm()
             measuring = metrics.measuring(lambda: state(calls.db, process.passwords, lines))
             news, streams = process.news.watching(calls.db), process.streams.watching(calls.db)
@@ -204,7 +204,7 @@ def process_of(
     keys = chosen.keys
     return Process(
         environment=models.Environment(chosen.environment),
-        earlier_revisions=frozenset(revision.known()[:-1]),
+        earlier_revisions=frozenset(revision.list_migrations()[:-1]),
         keys=keys,
         passwords=Passwords(
             rounds=chosen.bcrypt_cost,

@@ -69,13 +69,13 @@ CONSTRAINTS: dict[str, Callable[[], Problem]] = {
     "uq_users_email_key": lambda: AccountConflict("email_already_registered"),
     "uq_users_username_key": lambda: AccountConflict("username_taken"),
     "uq_organizations_slug": lambda: OrganizationConflict("slug_taken"),
-    "fk_invitations_invited_by": lambda: unauthorized("token_revoked"),
-    "fk_organization_members_user_id": lambda: unauthorized("token_revoked"),
+    "fk_invitations_invited_by": lambda: unauthorized_problem("token_revoked"),
+    "fk_organization_members_user_id": lambda: unauthorized_problem("token_revoked"),
     "fk_tasks_organization_id": NotFound,  # deleted in the meantime
-    "fk_tasks_user_id": lambda: unauthorized("token_revoked"),
-    "fk_access_tokens_user_id": lambda: unauthorized("token_revoked"),
+    "fk_tasks_user_id": lambda: unauthorized_problem("token_revoked"),
+    "fk_access_tokens_user_id": lambda: unauthorized_problem("token_revoked"),
     "fk_access_tokens_organization_id": NotFound,
-    "fk_sessions_user_id": lambda: unauthorized("token_revoked"),
+    "fk_sessions_user_id": lambda: unauthorized_problem("token_revoked"),
 }
 """The problem of each constraint that a request can break (SQLSTATE 23503, 23505)."""
 
@@ -95,7 +95,7 @@ UNFIT = ("22", "23514", "54")  # values that the database does not take
 NO_PLACE, EVENTS = "23514", "events"  # the event log has no room for today: server/database/event_keeping.py makes it
 
 
-def unauthorized(code: str) -> Unauthorized:
+def unauthorized_problem(code: str) -> Unauthorized:
     """The problem for a request without a good access token (RFC 6750, 3)."""
     match code:
         case "authentication_required":
@@ -131,7 +131,7 @@ def problem_of(error: Exception) -> Problem | None:
     return next((problem(error) for kind, problem in ANSWERS if isinstance(error, kind)), None)
 
 
-def refused(error: asyncpg.PostgresError) -> Problem | None:
+def refusal_of(error: asyncpg.PostgresError) -> Problem | None:
     """The problem for what PostgreSQL refused."""
     state: str = error.sqlstate or ""
     constraint = CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
@@ -152,13 +152,13 @@ def away(retry_after: int) -> ServiceUnavailable:
 BUSY = "Too many people sign in just now. Try again."
 ANSWERS: tuple[tuple[type[Exception], Callable[[Any], Problem | None]], ...] = (
     (Problem, lambda problem: problem),
-    (SessionOver, lambda _: unauthorized("token_revoked")),
+    (SessionOver, lambda _: unauthorized_problem("token_revoked")),
     (NotVisible, lambda _: NotFound()),
     (NotAllowed, lambda _: Forbidden("permission_denied", "Your role here does not allow this.")),
     (Stale, lambda stale: PreconditionFailed(etag=write_etag(stale.version, stale.shown_version))),
     (HashingBusy, lambda _: ServiceUnavailable(detail=BUSY, retry_after=1)),
     (PoolExhausted, lambda _: away(1)),
-    (asyncpg.PostgresError, refused),
+    (asyncpg.PostgresError, refusal_of),
     (asyncpg.InterfaceError, lambda _: away(2)),
     (InternalClientError, lambda _: away(2)),
     (OSError, lambda _: away(2)),

@@ -144,7 +144,9 @@ def generate(
         layout = ["ruff", "format", "--quiet", "--no-cache", "--isolated", "--line-length", "120"]
         subprocess.run([sys.executable, "-m", *layout, "operations.py", "models.py"], cwd=made, check=True)
         judge(made, document, contract)
-        print(*told(findings.doubts, source), sep="\n", end="" if not findings.doubts else "\n", file=sys.stderr)
+        print(
+            *list_refusals(findings.doubts, source), sep="\n", end="" if not findings.doubts else "\n", file=sys.stderr
+        )
         shutil.copytree(made, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return Made(contract, unusual)
 
@@ -252,7 +254,7 @@ def attempt(source: Path, act: Callable[[], Made]) -> Made | None:
     try:
         return act()
     except InvalidContract as invalid:
-        print(*told(invalid.found, source), sep="\n", file=sys.stderr)
+        print(*list_refusals(invalid.found, source), sep="\n", file=sys.stderr)
     except OSError as error:
         print(f"{error.filename or 'the code'} cannot be written: {error.strerror}", file=sys.stderr)
     except Exception as error:  # noqa: BLE001 - nothing is written yet
@@ -283,7 +285,7 @@ def foreign(out: Path) -> str | None:
     return f"{out} has files that were not generated: name another folder, which need not exist"
 
 
-def told(found: Sequence[Refused], source: Path) -> list[str]:
+def list_refusals(found: Sequence[Refused], source: Path) -> list[str]:
     """Each place that is refused, in the order of the document: the file and line, the place in it, the reason."""
     text = source.read_text(encoding="utf-8", errors="replace")
     line = Lines(text)

@@ -66,7 +66,7 @@ def parser_of() -> argparse.ArgumentParser:
 
 def new(source: Path, folder: Path, chosen: Choices) -> int:
     """Make the folder of a server, and tell how to go on."""
-    if wrong := unreadable(source) or taken(folder):
+    if wrong := unreadable(source) or explain_taken(folder):
         print(wrong, file=sys.stderr)
         return MISUSED
     made = attempt(source, lambda: begin(source.resolve(), folder.resolve(), chosen))
@@ -79,7 +79,7 @@ def new(source: Path, folder: Path, chosen: Choices) -> int:
     return 0
 
 
-def taken(folder: Path) -> str | None:
+def explain_taken(folder: Path) -> str | None:
     """Why the folder cannot be that of a new server."""
     if folder.exists() and not folder.is_dir():
         return f"{folder} is a file: name a folder"

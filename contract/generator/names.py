@@ -22,7 +22,7 @@ def pascal(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", name))
 
 
-def checked(name: str, pointer: str, taken: frozenset[str] = ARGUMENTS) -> str:
+def check_name(name: str, pointer: str, taken: frozenset[str] = ARGUMENTS) -> str:
     """The name. Raises Refused when Python knows no such names, or the generated code has taken it."""
     if not name.isidentifier() or keyword.iskeyword(name) or name in taken:
         raise Refused(pointer, f"the name would be {name!r} in Python, which clashes: choose another")
@@ -34,7 +34,7 @@ def argument(name: str, pointer: str, taken: frozenset[str] = ARGUMENTS) -> str:
     told = snake(name)
     if told[:1].isdigit():
         told = f"field_{told}"
-    return checked(f"{told}_" if keyword.iskeyword(told) or told in taken else told, pointer, taken)
+    return check_name(f"{told}_" if keyword.iskeyword(told) or told in taken else told, pointer, taken)
 
 
 def refuse_doubles(named: Iterable[tuple[str, str]]) -> None:

@@ -47,7 +47,7 @@ def names_of(contract: Contract, tag: Tag) -> list[str]:
     """What the handlers of a tag may need of the generated code."""
     results = {result.name for operation in tag.operations for result in operation.results}
     bodies = {word for o in tag.operations if o.body for word in NAME.findall(o.body.type)}
-    ours = {form.type for form in contract.forms} | {str(content.wrapper) for content in contract.wrapped}
+    ours = {form.type for form in contract.forms} | {str(content.wrapper) for content in contract.wrapped_contents}
     return sorted(results | (bodies & ours)) or ["OPERATIONS"]
 
 

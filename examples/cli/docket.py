@@ -39,11 +39,11 @@ def token() -> str:
     return found
 
 
-def connected(access_token: str) -> AuthenticatedClient:
+def connect_client(access_token: str) -> AuthenticatedClient:
     return AuthenticatedClient(DOCKET, access_token, timeout=Timeout(30))
 
 
-def given(answer: Response[Any], kind: type[T]) -> T:
+def result_of(answer: Response[Any], kind: type[T]) -> T:
     """The result of an operation. Raises Failed for a problem, in words for the user."""
     if isinstance(answer.parsed, kind):
         return answer.parsed
@@ -56,7 +56,7 @@ def tasks(client: AuthenticatedClient) -> Iterator[Task]:
     """All tasks that the token sees, page by page."""
     cursor: str | Unset = UNSET
     while True:
-        page = given(list_tasks.sync_detailed(client=client, limit=100, cursor=cursor), TaskPage)
+        page = result_of(list_tasks.sync_detailed(client=client, limit=100, cursor=cursor), TaskPage)
         yield from page.items
         if page.next_cursor is None:
             return
@@ -70,7 +70,7 @@ def line(task: Task) -> str:
     return f"{str(task.id)[-SHOWN:]} [{mark}] {urgent} {task.title}"
 
 
-def named(client: AuthenticatedClient, short: str) -> Task:
+def find_task(client: AuthenticatedClient, short: str) -> Task:
     """The one task whose id ends so. Raises Failed."""
     found = [task for task in tasks(client) if str(task.id).endswith(short.lower())]
     if len(found) != 1:
@@ -81,7 +81,7 @@ def named(client: AuthenticatedClient, short: str) -> Task:
 def sign_in(_arguments: argparse.Namespace) -> None:
     """Keep a token in the keyring, if the server takes it."""
     told = getpass("Access token: ").strip() if sys.stdin.isatty() else sys.stdin.readline().strip()
-    user = given(get_current_user.sync_detailed(client=connected(told)), User)
+    user = result_of(get_current_user.sync_detailed(client=connect_client(told)), User)
     keyring.set_password("docket", DOCKET, told)
     print(f"Signed in to {DOCKET} as {user.email or user.id}.")
 
@@ -94,7 +94,7 @@ def sign_out(_arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    for task in tasks(connected(token())):
+    for task in tasks(connect_client(token())):
         if arguments.all or task.status in OPEN:
             print(line(task))
 
@@ -103,18 +103,18 @@ def add(arguments: argparse.Namespace) -> None:
     wanted = TaskCreate(title=" ".join(arguments.title), priority=TaskPriority(arguments.priority))
     if arguments.organization:
         wanted.organization_id = UUID(arguments.organization)
-    print(line(given(create_task.sync_detailed(client=connected(token()), body=wanted), Task)))
+    print(line(result_of(create_task.sync_detailed(client=connect_client(token()), body=wanted), Task)))
 
 
 def complete(arguments: argparse.Namespace) -> None:
-    client = connected(token())
-    task = named(client, arguments.id)
+    client = connect_client(token())
+    task = find_task(client, arguments.id)
     patch = TaskPatch(status=TaskStatus.COMPLETED)
     done = update_task.sync_detailed(task.id, client=client, body=patch, if_match=f'"{task.version}"')
-    print(line(given(done, Task)))
+    print(line(result_of(done, Task)))
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """What the user asks for."""
     parser = argparse.ArgumentParser(prog="docket.py", description="Tasks of Docket, by an access token.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -138,7 +138,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> int:
     """The exit status: 0, or 1 where the user is told why not."""
-    arguments = parsed()
+    arguments = parse_arguments()
     try:
         arguments.run(arguments)
     except Failed as failed:

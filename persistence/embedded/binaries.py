@@ -59,7 +59,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
 
-def unprivileged() -> Account:
+def find_account() -> Account:
     """The account that runs the server for root. Raises EmbeddedError when the system has none."""
     for name in UNPRIVILEGED:
         with suppress(KeyError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from persistence.embedded.binaries import DRAFT, MAJOR, Account, EmbeddedError, complaint, name_of, run, unprivileged
+from persistence.embedded.binaries import DRAFT, MAJOR, Account, EmbeddedError, complaint, find_account, name_of, run
 from persistence.embedded.locks import ENTERED, make_folder
 
 ELSEWHERE = Path("/var/lib/docket")
@@ -64,7 +64,7 @@ def close_to_readers(*folders: Path) -> None:
 def check(data: Path) -> Account:
     """Who owns the data, or is to own it. Raises EmbeddedError when we cannot use it; touches nothing."""
     mine = os.geteuid()
-    new = Account(name_of(mine), mine, os.getegid()) if mine else unprivileged()
+    new = Account(name_of(mine), mine, os.getegid()) if mine else find_account()
     if not data.exists():
         return new
     found = data.stat()
@@ -97,17 +97,17 @@ def require_whole(data: Path) -> None:
     version, control = data / "PG_VERSION", data / "global" / "pg_control"
     major = version.read_text(encoding="ascii", errors="replace").strip() if version.is_file() else ""
     if not major.isdigit():
-        raise damaged(data, f"{version.name} {'names no version' if version.exists() else 'is missing'}")
+        raise damage_error(data, f"{version.name} {'names no version' if version.exists() else 'is missing'}")
     if major != MAJOR:
         raise EmbeddedError(
             f"{data} was written by PostgreSQL {major} and this is {MAJOR}: back it up with the release of Docket that"
             " wrote it and restore it here, or choose another DATA_DIR"
         )
     if not control.is_file():
-        raise damaged(data, "global/pg_control is missing")
+        raise damage_error(data, "global/pg_control is missing")
 
 
-def damaged(data: Path, what: str) -> EmbeddedError:
+def damage_error(data: Path, what: str) -> EmbeddedError:
     """The refusal of a directory that may have had a database in it: it stays as it is."""
     return EmbeddedError(f"{data} is damaged ({what}) and stays as it is: {REMEDY}")
 
@@ -182,7 +182,7 @@ def is_private(folder: Path, account: Account) -> bool:
 
 
 @contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def explain_errors(folder: Path) -> Iterator[None]:
     """Turn what the system refuses into one line for the operator."""
     try:
         yield

@@ -22,7 +22,16 @@ import asyncpg
 
 from persistence.embedded import locks
 from persistence.embedded.binaries import EmbeddedError, binary, complaint, programs_for, run
-from persistence.embedded.data_directory import REMEDY, advice, check, create, explained, is_new, make_private, place
+from persistence.embedded.data_directory import (
+    REMEDY,
+    advice,
+    check,
+    create,
+    explain_errors,
+    is_new,
+    make_private,
+    place,
+)
 from persistence.embedded.postmaster import Postmaster, State
 
 __all__ = ["Embedded", "EmbeddedError", "Status", "binary"]
@@ -95,7 +104,7 @@ class Embedded:
     def status(self) -> Status:
         """The server as it is; nothing is started. Raises EmbeddedError when the data is not ours to look at."""
         version = run(binary("postgres"), "--version").stdout.split()[-1]
-        with explained(self.folder):
+        with explain_errors(self.folder):
             check(self.data)
             process = self.postmaster.process()
             return Status(self.postmaster.state() is State.RUNNING, process.pid if process else None, version)
@@ -131,7 +140,7 @@ class Embedded:
             return
         try:
             with self._turn(leaving=True):
-                if locks.try_to_take(users) and not self.kept.exists():
+                if locks.try_to_take(users) and not self.kept_mark.exists():
                     self._shut_down()
         except FileNotFoundError:
             log.warning("%s was removed while it was in use", self.data.parent)
@@ -143,19 +152,19 @@ class Embedded:
 
     def keep(self) -> None:
         """Let the server run on when the last one leaves, until `shut_down()`."""
-        with explained(self.folder):
-            self.kept.touch()
+        with explain_errors(self.folder):
+            self.kept_mark.touch()
 
     def shut_down(self) -> None:
         """Stop a server that is not in use, kept or not. Raises EmbeddedError when it is."""
-        with explained(self.folder):
+        with explain_errors(self.folder):
             check(self.data)
             if is_new(self.data):
                 raise EmbeddedError(f"There is no database in {self.folder}")
             users = locks.open_lock(self.data.parent, "users.lock")
             try:
                 with self._turn(leaving=True):
-                    self.kept.unlink(missing_ok=True)
+                    self.kept_mark.unlink(missing_ok=True)
                     if not locks.try_to_take(users):
                         raise EmbeddedError("The server is in use: it will be stopped when the last process leaves it")
                     self._shut_down()
@@ -167,12 +176,12 @@ class Embedded:
         return self.postmaster.data
 
     @property
-    def kept(self) -> Path:
+    def kept_mark(self) -> Path:
         return self.data.with_name("kept")
 
     def _join(self) -> None:
         binary("postgres")
-        with explained(self.folder):
+        with explain_errors(self.folder):
             self.postmaster = Postmaster(place(self.folder), self.settings)
             self._users = locks.open_lock(self.data.parent, "users.lock")
             try:
@@ -280,7 +289,7 @@ class Embedded:
             await asyncio.sleep(1)
 
     def _return(self) -> None:
-        with explained(self.folder):
+        with explain_errors(self.folder):
             self._make_answer()
 
     @contextmanager

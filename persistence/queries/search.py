@@ -25,7 +25,7 @@ from persistence.queries.task_filters import Filters
 from persistence.queries.tasks import select_tasks
 from persistence.search.folding import Run, is_unspaced, pair_units, split_runs
 from persistence.search.terms import Group, Term, join_groups, read_groups
-from persistence.search.vectors import UNTAGGED, tagged
+from persistence.search.vectors import UNTAGGED, tag_text
 from persistence.tables import Member, Task
 
 MOST = 100  # lexemes that are looked for; each is read once for each organization
@@ -110,7 +110,7 @@ def list_matching(
     else:
         own = select(type_coerce(organization_id, Uuid).label("id")).subquery("own")
     queries = [
-        cast(tagged(text, own.c.id), TSQUERY).label(name)
+        cast(tag_text(text, own.c.id), TSQUERY).label(name)
         for name, text in (("match", wanted.match), ("rank", wanted.rank))
     ]
     asked = select(own.c.id, *queries).cte("asked").prefix_with("MATERIALIZED")

@@ -38,7 +38,7 @@ def tag_of(organization_id: Any) -> ColumnElement[str]:
     return func.translate(func.right(cast(organization_id, Text), 8), DIGITS, tags)
 
 
-def tagged(text: Any, organization_id: Any) -> ColumnElement[str]:
+def tag_text(text: Any, organization_id: Any) -> ColumnElement[str]:
     return func.replace(text, literal_column(f"U&'\\{ord(UNTAGGED):04X}'"), tag_of(organization_id), type_=Text)
 
 
@@ -81,13 +81,13 @@ def write_tagged_vector(organization_id: UUID, title: str, description: str | No
 
 def whole_vector(parts: Any, organization_id: Any) -> ColumnElement[Any]:
     """The column `search_vector` of a task, made of both parts."""
-    return cast(tagged(parts, organization_id), TSVECTOR)
+    return cast(tag_text(parts, organization_id), TSVECTOR)
 
 
 def changed_vector(parts: Any, kept: str) -> ColumnElement[Any]:
     """The column of a task with one part anew, and with the other, which has the weight `kept`, as it was."""
     before = cast(func.ts_filter(Task.search_vector, literal_column(f"'{{{kept.lower()}}}'")), Text)
-    return cast(tagged(parts, Task.organization_id) + " " + before, TSVECTOR)
+    return cast(tag_text(parts, Task.organization_id) + " " + before, TSVECTOR)
 
 
 def moved_vector(vector: Any, source: Any, destination: Any) -> ColumnElement[Any]:

@@ -38,7 +38,7 @@ from scripts.seed.writing import Writing, writing
 from security.passwords import Passwords
 from server.complaints import CommandError
 from server.database import migrations
-from server.database.connect import connected, opened
+from server.database.connect import connect, open_url
 from server.settings.loading import load
 from server.settings.settings import Environment, Settings, SettingsError
 
@@ -103,9 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when it cannot be done, 2 when it cannot be understood."""
     try:
         given = parse(arguments)
-        settings = allowed(load())
+        settings = require_allowed(load())
         began = time.monotonic()
-        with opened(settings) as url:
+        with open_url(settings) as url:
             migrate(url, settings)
             done = asyncio.run(seed(url, settings, given))
     except (CommandError, EmbeddedError, SettingsError, Refusal) as error:
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def allowed(settings: Settings) -> Settings:
+def require_allowed(settings: Settings) -> Settings:
     if settings.environment is Environment.production:
         raise CommandError("ENVIRONMENT is production, where no account may have a password that everybody knows")
     return settings
@@ -139,7 +139,7 @@ async def seed(url: str, settings: Settings, given: argparse.Namespace) -> dict[
     passwords = Passwords(rounds=settings.bcrypt_cost, threads=1)
     hashed = await passwords.hash(PASSWORD)
     passwords.close()
-    async with connected(url) as connection, writing(connection) as begun:
+    async with connect(url) as connection, writing(connection) as begun:
         now = await moment_of(connection, given.seed, given.now)
         everybody = people(given.seed, now, given.users)
         for person in everybody:

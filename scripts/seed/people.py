@@ -146,10 +146,12 @@ def account(user_id: UUID, name: Name, joined: datetime) -> models.User:
 def teams(seed: int, now: datetime, everybody: Sequence[Person]) -> list[Team]:
     """The teams whose founders are among these. DEMO is owner of the first, admin and member of the next two."""
     founders = [number for number in range(STAFF, len(everybody), FIRMS) if everybody[number].user.is_active]
-    return named(seed, now - FOUNDED, everybody) + [firm(seed, now - FOUNDED, everybody, each) for each in founders]
+    return name_teams(seed, now - FOUNDED, everybody) + [
+        firm(seed, now - FOUNDED, everybody, each) for each in founders
+    ]
 
 
-def named(seed: int, founded: datetime, everybody: Sequence[Person]) -> list[Team]:
+def name_teams(seed: int, founded: datetime, everybody: Sequence[Person]) -> list[Team]:
     made = []
     for number, (name, slug, description, language) in enumerate(TEAMS[: len(everybody)]):
         dice = Dice(seed, "team", number)

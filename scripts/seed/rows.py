@@ -52,15 +52,15 @@ def audit_logs(together: Sequence[Team]) -> Rows:
     """Who founded the teams, and the members that the founders added and promoted."""
     for team in together:
         founder = next(member for member in team.members if member.created_at == team.created_at)
-        yield happened(AuditAction.organization_created, team, founder, founder, team.created_at)
+        yield audit_row(AuditAction.organization_created, team, founder, founder, team.created_at)
         for member in team.members:
             if member is not founder:
-                yield happened(AuditAction.organization_member_added, team, founder, member, member.created_at)
+                yield audit_row(AuditAction.organization_member_added, team, founder, member, member.created_at)
             if member.version > 1:
-                yield happened(AuditAction.organization_member_updated, team, founder, member, member.updated_at)
+                yield audit_row(AuditAction.organization_member_updated, team, founder, member, member.updated_at)
 
 
-def happened(
+def audit_row(
     action: AuditAction, team: Team, actor: Membership, member: Membership, moment: datetime
 ) -> dict[str, Any]:
     """What the actor did to the team, or to a member of it."""

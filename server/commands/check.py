@@ -20,7 +20,7 @@ from persistence.queries import event_log, outbox
 from security.jwks import Unusable, keys_of
 from server.complaints import CommandError, Finding
 from server.database import kept_secrets, revision
-from server.database.connect import connected, opened
+from server.database.connect import connect, open_url
 from server.database.encoding import doubt_of, require_utf8
 from server.delivery.carriers import Failed
 from server.delivery.delivery import carrier_of
@@ -79,7 +79,7 @@ def key(settings: Settings) -> Finding:
 async def looked_at(settings: Settings) -> list[Finding]:
     found: list[Finding] = []
     try:
-        with opened(settings) as url:
+        with open_url(settings) as url:
             found += [finding async for finding in database(url, settings)]
     except CommandError as error:
         found.append(Finding("wrong", "database", str(error)))
@@ -93,7 +93,7 @@ async def looked_at(settings: Settings) -> list[Finding]:
 
 
 async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         version = connection.get_server_version().major
         said = f"PostgreSQL {version}"
         yield Finding("ok" if version >= OLDEST_POSTGRESQL else "wrong", "database", said)
@@ -111,7 +111,7 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
             yield finding
         if settings.writes_mail:
             yield await waiting_mails(url)
-    elif found is not None and found not in revision.known():
+    elif found is not None and found not in revision.list_migrations():
         yield Finding("warning", "migrations", revision.Ahead(found).served)
     else:
         said = f"at {found}, the code needs {wanted}: run `python -m server migrate apply`"
@@ -120,7 +120,7 @@ async def database(url: str, settings: Settings) -> AsyncIterator[Finding]:
 
 async def days(url: str) -> Finding:
     """How many days the event log has room for; where there is none for a day, nothing can be written on it."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         ahead = await event_log.days_ahead(Transaction(connection))
     if ahead < event_log.FEWEST_AHEAD:
         said = f"has room for {ahead} more days: start the server, or run `python -m server prune`"
@@ -130,7 +130,7 @@ async def days(url: str) -> Finding:
 
 async def secrets(url: str, settings: Settings) -> AsyncIterator[Finding]:
     """Whether SECRET_KEY alone reads what is kept encrypted, so that SECRET_KEY_PREVIOUS can go."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         tallies = [tally async for tally in kept_secrets.examine(Transaction(connection), settings.keys)]
     for tally in tallies:
         place = f"of {tally.secrets} in {tally.table}"
@@ -183,7 +183,7 @@ def files_allowed() -> int | None:
 
 async def waiting_mails(url: str) -> Finding:
     """Whether mails wait for longer than a mail server should be away."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         mails, seconds, problem = await outbox.measure(Transaction(connection))
     if seconds < LONG_WAIT:
         return Finding("ok", "outbox", f"{mails} mails wait")

@@ -11,7 +11,7 @@ from getpass import getpass
 
 from server.commands import superuser
 from server.complaints import CommandError
-from server.database.connect import opened
+from server.database.connect import open_url
 from server.settings.settings import Settings
 
 
@@ -27,8 +27,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.external:
         return run_external(settings, *arguments.external)
-    email, password = asked() if sys.stdin.isatty() else read()
-    with opened(settings) as url:
+    email, password = ask_credentials() if sys.stdin.isatty() else read()
+    with open_url(settings) as url:
         outcome = asyncio.run(superuser.make(url, settings, email, password, promote=arguments.promote))
     if outcome == "is none":
         raise CommandError(f"{email} has an account already: make a superuser of it with --promote")
@@ -38,14 +38,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_external(settings: Settings, namespace: str, subject: str) -> int:
-    with opened(settings) as url:
+    with open_url(settings) as url:
         outcome = asyncio.run(superuser.make_external(url, settings, namespace, subject))
     said = "is a superuser already" if outcome == "is one" else "is now a superuser"
     print(f"{subject} of {namespace} {said}")  # noqa: T201 - what the operator asked for
     return 0
 
 
-def asked() -> tuple[str, str]:
+def ask_credentials() -> tuple[str, str]:
     """The e-mail and the password that somebody types. Raises KeyboardInterrupt for Ctrl-D, too."""
     try:
         email = input("E-mail: ").strip()

@@ -114,13 +114,13 @@ def psql(settings: Settings, _: argparse.Namespace) -> int:
     It takes the wheel's psql, or the system's where there is no wheel; for an embedded server also what `start` takes.
     """
     signal.signal(signal.SIGINT, left_to_psql)
-    with connect.opened(settings) as found:
+    with connect.open_url(settings) as found:
         return asyncio.run(run_psql(found))
 
 
 async def run_psql(url: str) -> int:
     """Run psql as our child, since somebody must hand on what it sends; what comes back is its exit status."""
-    async with connect.connected(url) as connection, lend_socket(connection) as variables:
+    async with connect.connect(url) as connection, lend_socket(connection) as variables:
         await connection.close()
         return await (await asyncio.create_subprocess_exec(find_program("psql"), env=variables)).wait()
 
@@ -133,7 +133,7 @@ def back_up(settings: Settings, arguments: argparse.Namespace) -> int:
 
     It takes the wheel's pg_dump, or the system's where there is none; and for an embedded server what `start` takes.
     """
-    with sigterm_interrupts(), connect.opened(settings) as found:
+    with sigterm_interrupts(), connect.open_url(settings) as found:
         if not asyncio.run(revision.current(found)):
             raise CommandError("The database was never migrated: there is nothing to back up")
         file = arguments.file
@@ -151,7 +151,7 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
     It takes the wheel's pg_restore, or the system's where there is none; and for an embedded server what `start` takes.
     """
     kept = backup.open_backup(arguments.file)
-    with sigterm_interrupts(), connect.opened(settings) as found:
+    with sigterm_interrupts(), connect.open_url(settings) as found:
         known = asyncio.run(migrations.schema(found))
         if not arguments.replace:
             asyncio.run(refuse_rows(found, kept.tables))
@@ -167,7 +167,7 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def refuse_rows(given: str, tables: list[str]) -> None:
-    async with connect.connected(given) as connection:
+    async with connect.connect(given) as connection:
         there = await backup.tables_of(connection)
         await backup.refuse_rows(connection, [name for name in tables if name in there])
 
@@ -178,7 +178,7 @@ def move(given: str, known: list[str], wanted: str) -> None:
         raise CommandError(
             f"The backup was made by a newer release, of whose revision {wanted} this one does not know: use that one"
         )
-    with migrations.explained():
+    with migrations.explain_errors():
         command.upgrade(migrations.configuration(given), wanted)
         command.downgrade(migrations.configuration(given), wanted)
 

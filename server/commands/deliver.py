@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if carrier is None:
         raise CommandError("SMTP_URL is not set: there is no mail")
     if arguments.test is not None:
-        with connect.opened(settings) as url:
+        with connect.open_url(settings) as url:
             asyncio.run(put_test(url, arguments.test))
         return 0
     logs.configure(level=settings.log_level, form=settings.logs, out=sys.stdout)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def put_test(url: str, recipient: str) -> None:
-    async with connect.connected(url) as connection:
+    async with connect.connect(url) as connection:
         await outbox.insert(Transaction(connection), NewMail(uuid7(), "test", recipient, None))
 
 
@@ -56,7 +56,7 @@ async def deliver(settings: Settings, carrier: Carrier) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    pooled = connect.pooled(settings)
+    pooled = connect.open_pool(settings)
     async with pooled() as db, Delivery(db, carrier, settings.base_of_links, settings.sender).running():
         say("Docket sends what waits")
         await stopped.wait()

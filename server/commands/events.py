@@ -7,7 +7,7 @@
 import argparse
 import asyncio
 
-from server.database.connect import begin_epoch, opened
+from server.database.connect import begin_epoch, open_url
 from server.settings.settings import Settings
 
 
@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
-    with opened(settings) as url:
+    with open_url(settings) as url:
         asyncio.run(begin_epoch(url))
     print("A new epoch of the event log has begun: clients read everything again")  # noqa: T201 - what was asked for
     return 0

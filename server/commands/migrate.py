@@ -9,7 +9,7 @@ from alembic.script import Script
 
 from server.complaints import CommandError
 from server.database import migrations
-from server.database.connect import connected, opened
+from server.database.connect import connect, open_url
 from server.database.drift import differences
 from server.database.encoding import doubt_of, require_utf8
 from server.database.revision import Ahead
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.action == "generate":
         lines = write(arguments.message)
     else:
-        with opened(settings) as url:
+        with open_url(settings) as url:
             action = ACTIONS.get(arguments.action)
             lines = action(url) if action else write(arguments.message, url)
             if action is apply and settings.database_pooler:
@@ -46,25 +46,25 @@ def apply(url: str) -> list[str]:
         applied = migrations.upgrade(url)
     except Ahead as ahead:  # so that a release is undone by starting the one before
         return [f"The database lacks nothing; its {ahead.served}"]
-    return [f"applied {named(script)}" for script in applied] or ["The database is at head"]
+    return [f"applied {name_of(script)}" for script in applied] or ["The database is at head"]
 
 
 async def letters(url: str) -> str | None:
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         await require_utf8(connection)
         return await doubt_of(connection)
 
 
 def current(url: str) -> list[str]:
     """Show the newest migration that the database has."""
-    return [named(script) for script in asyncio.run(migrations.schema(url)).applied[-1:]] or ["The database has none"]
+    return [name_of(script) for script in asyncio.run(migrations.schema(url)).applied[-1:]] or ["The database has none"]
 
 
 def show(url: str) -> list[str]:
     """List every migration, oldest first."""
     schema = asyncio.run(migrations.schema(url))
-    return [f"applied {named(script)}" for script in schema.applied] + [
-        f"pending {named(script)}" for script in schema.pending
+    return [f"applied {name_of(script)}" for script in schema.applied] + [
+        f"pending {name_of(script)}" for script in schema.pending
     ]
 
 
@@ -81,7 +81,7 @@ def write(message: str, url: str | None = None) -> list[str]:
     return [str(path) for path in paths] or ["The database lacks nothing that persistence/tables.py declares"]
 
 
-def named(script: Script) -> str:
+def name_of(script: Script) -> str:
     return f"{script.revision} {script.doc}"
 
 

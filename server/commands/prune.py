@@ -26,7 +26,7 @@ from persistence.tables import (
     Session,
 )
 from server.database import success
-from server.database.connect import connected, opened
+from server.database.connect import connect, open_url
 from server.settings.settings import Settings
 
 
@@ -56,7 +56,7 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
-    with opened(settings) as url:
+    with open_url(settings) as url:
         asyncio.run(report(url, kept(settings)))
         asyncio.run(prune_events(url, settings.event_retention_days))
         asyncio.run(success.note_success(url, "prune"))
@@ -71,7 +71,7 @@ async def report(url: str, tables: list[Kept]) -> None:
 async def prune(url: str, tables: list[Kept]) -> AsyncIterator[tuple[str, int]]:
     """Delete what is not kept any longer. What comes, table by table, is its name and how many rows it lost."""
     now = datetime.now(UTC)
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         for after, time in tables:
             rows, deleted = 0, retention.BATCH
             while deleted == retention.BATCH:
@@ -84,7 +84,7 @@ async def prune(url: str, tables: list[Kept]) -> AsyncIterator[tuple[str, int]]:
 
 async def prune_events(url: str, days: int) -> None:
     """Drop the days of the event log that are older, and make those to come."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         await event_log.make_days(Transaction(connection))
         dropped = await event_log.drop_days(connection, datetime.now(UTC).date() - timedelta(days=days))
     print(f"{'events':24} {dropped:>10} days dropped", flush=True)  # noqa: T201 - what the operator asked for

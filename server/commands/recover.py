@@ -15,7 +15,7 @@ from persistence.engine.pool import Database, Transaction
 from persistence.queries.accounts import one_time_tokens, second_factors, users
 from server.commands.superuser import note_deed
 from server.complaints import CommandError
-from server.database.connect import connected, opened
+from server.database.connect import connect, open_url
 from server.settings.settings import Settings
 
 
@@ -26,14 +26,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     act = take_factor if arguments.factor else make_link
-    with opened(settings) as url:
+    with open_url(settings) as url:
         print(asyncio.run(act(url, settings, arguments.email)))  # noqa: T201 - what the operator asked for
     return 0
 
 
 async def make_link(url: str, settings: Settings, email: str) -> str:
     """A link that sets a password. Raises CommandError."""
-    async with connected(url) as connection, Transaction(connection).transaction() as db:
+    async with connect(url) as connection, Transaction(connection).transaction() as db:
         user = await find_account(db, email)
         base, now = settings.base_of_links, datetime.now(UTC)
         link = await links.make_link(db, user.id, "password_reset", base=base, now=now)
@@ -43,7 +43,7 @@ async def make_link(url: str, settings: Settings, email: str) -> str:
 
 async def take_factor(url: str, settings: Settings, email: str) -> str:
     """What to tell the operator, once the factor is taken away. Raises CommandError."""
-    async with connected(url) as connection, Transaction(connection).transaction() as db:
+    async with connect(url) as connection, Transaction(connection).transaction() as db:
         user = await find_account(db, email)
         await users.lock(db, user.id)
         factor = await second_factors.find(db, user.id)

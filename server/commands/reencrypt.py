@@ -9,7 +9,7 @@ import asyncio
 
 from persistence.engine.pool import Transaction
 from server.database import kept_secrets
-from server.database.connect import connected, opened
+from server.database.connect import connect, open_url
 from server.settings.settings import Settings
 
 
@@ -18,13 +18,13 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
-    with opened(settings) as url:
+    with open_url(settings) as url:
         asyncio.run(report(url, settings))
     return 0
 
 
 async def report(url: str, settings: Settings) -> None:
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         async for tally in kept_secrets.examine(Transaction(connection), settings.keys, rewrites=True):
             said = f"{tally.renewed} encrypted anew, {tally.unreadable} that no key reads"
             print(f"{tally.table:24} {tally.secrets:>10} secrets, {said}", flush=True)  # noqa: T201 - asked for

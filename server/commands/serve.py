@@ -21,7 +21,7 @@ from uvicorn.supervisors import ChangeReload
 
 from server.complaints import CommandError, say
 from server.database import revision
-from server.database.connect import Unreachable, opened
+from server.database.connect import Unreachable, open_url
 from server.observability import logs
 from server.observability.log_writer import Lines
 from server.observability.shared_metrics import shared_metrics
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         _ = settings.signing_key  # made now, that the workers find it
         for _, setting, message in check_settings(settings):
             say(f"Mind: {setting} {message}")
-        with opened(settings) as url:
+        with open_url(settings) as url:
             if prepare(url, settings):
                 make_first_superuser(url, settings)
             elif settings.first_superuser_email is not None:
@@ -157,7 +157,7 @@ def serve(listeners: list[socket.socket], settings: Settings, *, reload: bool) -
         server.run(listeners)
         return 0 if server.started and not server.lifespan.shutdown_failed else 1
     status = supervise(config, listeners, settings, tell)
-    hear(heard)
+    hear(ignore_signal)
     return status
 
 
@@ -185,7 +185,7 @@ def hung_up(_number: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def heard(_number: int, _frame: FrameType | None) -> None:
+def ignore_signal(_number: int, _frame: FrameType | None) -> None:
     """A signal that comes when we are about to end."""
 
 

@@ -22,7 +22,7 @@ def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     written = dotenv_values(file) if file and Path(file).is_file() else {}
     for field in Settings.model_fields:
         name = field.upper()
-        print(f"{name:{WIDTH}} {source(name, written):12} {shown(getattr(settings, field))}")  # noqa: T201 - asked for
+        print(f"{name:{WIDTH}} {source(name, written):12} {show_value(getattr(settings, field))}")  # noqa: T201 - asked for
     for unknown in sorted(name for name in written if name.lower() not in Settings.model_fields):
         print(f"{unknown:{WIDTH}} {'.env':12} (not read: no such setting)")  # noqa: T201 - asked for
     return 0
@@ -37,7 +37,7 @@ def source(name: str, written: Mapping[str, str | None]) -> str:
     return ".env" if any(value for given, value in written.items() if given.upper() == name) else "default"
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     if isinstance(value, SecretStr):
         return "********"
     if value is None:

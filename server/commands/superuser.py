@@ -26,7 +26,7 @@ from security.external_tokens import is_subject
 from security.password_strength import PasswordRefused
 from security.passwords import Passwords
 from server.complaints import CommandError
-from server.database.connect import connected
+from server.database.connect import connect
 from server.settings import external_issuers
 from server.settings.settings import Settings
 
@@ -42,7 +42,7 @@ async def make(url: str, settings: Settings, email: str, password: str, *, promo
     for name, text in (("email", email), ("password", password)):
         if not is_storable(text):
             raise CommandError(f"The superuser's {name}: Must be a text in UTF-8 without NUL")
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         db = Transaction(connection)
         try:
             found = await users.find_by_email(db, users.key(email))
@@ -86,7 +86,7 @@ async def make_external(url: str, settings: Settings, namespace: str, subject: s
         words="",
         organization_name=NAMELESS,
     )
-    async with connected(url) as connection, Transaction(connection).transaction() as together:
+    async with connect(url) as connection, Transaction(connection).transaction() as together:
         made = await identities.insert(together, arrival)
         found = await identities.find(together, namespace, subject, graves=[])
         if found.user_id is None or not (made or await users.promote(together, found.user_id)):

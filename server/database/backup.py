@@ -21,7 +21,7 @@ import asyncpg
 
 from persistence.embedded.binaries import complaint, environment, run
 from server.complaints import CommandError
-from server.database.connect import POOLED, connected
+from server.database.connect import POOLED, connect
 from server.database.programs import PIECE, find_program, lend_socket
 
 SEAL = 64  # bytes at the end of the file: a SHA-256 in hexadecimal digits
@@ -56,7 +56,7 @@ class Backup(NamedTuple):
         migration makes, which are left out, as -1. Raises CommandError.
         """
         try:
-            async with connected(url) as connection, connection.transaction():
+            async with connect(url) as connection, connection.transaction():
                 await connection.execute(
                     f"{UNBOUNDED}; SET LOCAL lock_timeout = '10s'; SET LOCAL docket.restore = 'on'"
                 )
@@ -76,7 +76,7 @@ async def write(url: str, file: Path, make_room: Callable[[], bool] = lambda: Fa
     `make_room` is asked when the disk is full, as long as it says that it has removed something.
     """
     with draft_of(file) as draft:
-        async with connected(url, lock_timeout=PATIENCE) as connection:
+        async with connect(url, lock_timeout=PATIENCE) as connection:
             if await connection.fetchval("SHOW lock_timeout") != PATIENCE:
                 raise CommandError(POOLED)
             schema = await connection.fetchval(SCHEMA)
@@ -94,7 +94,7 @@ async def write(url: str, file: Path, make_room: Callable[[], bool] = lambda: Fa
                     "--lock-wait-timeout=60s",
                     "--no-password",
                 ]
-                with explained(file), draft.open("wb", buffering=0) as stream:
+                with explain_errors(file), draft.open("wb", buffering=0) as stream:
                     await asyncio.to_thread(dump, command, variables, stream, make_room)
 
 
@@ -151,7 +151,7 @@ def output_of(command: list[Path | str], variables: dict[str, str]) -> Iterator[
 
 def open_backup(file: Path) -> Backup:
     """A backup to restore. Raises CommandError when it is none, or damaged."""
-    with explained(file):
+    with explain_errors(file):
         judge(file)
     file = file.absolute()
     told = read(file, "--table", VERSIONS, "--file=-").splitlines(keepends=True)
@@ -225,7 +225,7 @@ async def rows_in(text: IO[bytes]) -> AsyncIterator[bytes]:
 async def make_room(connection: asyncpg.Connection, tables: Sequence[str], *, replace: bool) -> None:
     """Keep others from writing, and remove the rows there are. Raises CommandError when they are to be kept."""
     if replace:
-        await connection.execute(f"SET LOCAL docket.prune = 'on'; TRUNCATE {listed(tables)}")
+        await connection.execute(f"SET LOCAL docket.prune = 'on'; TRUNCATE {list_names(tables)}")
         return
     await lock(connection, tables, "EXCLUSIVE")
     await refuse_rows(connection, tables)
@@ -234,7 +234,7 @@ async def make_room(connection: asyncpg.Connection, tables: Sequence[str], *, re
 async def refuse_rows(connection: asyncpg.Connection, tables: Sequence[str]) -> None:
     """Raises CommandError when a table has rows."""
     for table in tables:
-        if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {quoted(table)})"):  # noqa: S608 - of the catalogue
+        if await connection.fetchval(f"SELECT EXISTS (SELECT FROM {quote_name(table)})"):  # noqa: S608 - of the catalogue
             raise CommandError(f"The database has rows in {table}: `restore --replace` removes them")
 
 
@@ -244,14 +244,14 @@ async def tables_of(connection: asyncpg.Connection) -> list[str]:
 
 async def lock(connection: asyncpg.Connection, tables: Sequence[str], mode: str) -> None:
     if tables:
-        await connection.execute(f"LOCK TABLE {listed(tables)} IN {mode} MODE")
+        await connection.execute(f"LOCK TABLE {list_names(tables)} IN {mode} MODE")
 
 
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(map(quoted, names))
+def list_names(names: Sequence[str]) -> str:
+    return ", ".join(map(quote_name, names))
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -271,7 +271,7 @@ def draft_of(file: Path) -> Iterator[Path]:
     """A file to write, which takes its place when it is complete."""
     if file.exists():
         raise CommandError(f"{file} exists: choose another name")
-    with explained(file):
+    with explain_errors(file):
         folder = Path(tempfile.mkdtemp(prefix=f".{file.name}.", dir=file.parent))
         try:
             draft = folder / file.name
@@ -293,7 +293,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def explained(file: Path) -> Iterator[None]:
+def explain_errors(file: Path) -> Iterator[None]:
     """Turn what the system says of a file into one line for the operator. A connection has its own words."""
     try:
         yield

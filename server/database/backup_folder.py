@@ -29,7 +29,7 @@ class BackupFolder:
 
     def write(self, url: str) -> Path:
         """Write a backup, and remove those that are too old. Raises CommandError; then there is no new one."""
-        with backup.explained(self.path), self.alone():
+        with backup.explain_errors(self.path), self.alone():
             for draft in self.path.glob(".docket-*.backup.*"):  # of a process that was killed
                 shutil.rmtree(draft)
             now = datetime.now(UTC)

@@ -27,7 +27,7 @@ PAUSE = 0.05  # seconds between two looks whether we are told to end
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[str]:
+def open_url(settings: Settings) -> Iterator[str]:
     """The URL of the database, which answers as long as the context lasts. Raises EmbeddedError."""
     if settings.url is not None:
         yield settings.url
@@ -40,7 +40,7 @@ def opened(settings: Settings) -> Iterator[str]:
         embedded.close()
 
 
-def pooled(
+def open_pool(
     settings: Settings, watch: Watch | None = None, is_ending: Callable[[], bool] = lambda: False
 ) -> Callable[[], AbstractAsyncContextManager[Database]]:
     """Opens the connections of one process; an embedded server is brought back whenever it dies meanwhile.
@@ -79,7 +79,7 @@ async def start_embedded(embedded: Embedded, is_ending: Callable[[], bool]) -> N
 
 
 @asynccontextmanager
-async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
+async def connect(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection for an operator's command. Raises CommandError when the database refuses it, or what it is told.
 
     It has these settings of PostgreSQL. It keeps no statements, so that a pooler may stand between.
@@ -99,7 +99,7 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
 
 async def begin_epoch(url: str) -> None:
     """Let no position in the event log of before count any more. Raises CommandError."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         await event_log.renew(Transaction(connection))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from persistence.event_triggers import EVENT_TRIGGERS
 from persistence.tables import TRIGGERS, Row
-from server.database.connect import connected
+from server.database.connect import connect
 
 # One line for each column, constraint, index and trigger of the first schema of the search path.
 WRITTEN_DOWN = """
@@ -40,12 +40,12 @@ FROM tables JOIN pg_trigger ON tgrelid = tables.oid JOIN pg_proc ON pg_proc.oid 
 
 async def differences(url: str) -> list[str]:
     """What the schema lacks and what was not declared, a line each. For comparison the tables are made as temporary."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         transaction = connection.transaction()
         await transaction.start()
         found = await written_down(connection, await connection.fetchval("SELECT current_schema()"))
         await connection.execute("SET LOCAL search_path = pg_temp")
-        await connection.execute(declared())
+        await connection.execute(declared_schema())
         wanted = await written_down(connection, await connection.fetchval("SELECT current_schema()"))
         await transaction.rollback()
     lacking, undeclared = sorted(wanted - found), sorted(found - wanted)
@@ -56,7 +56,7 @@ async def written_down(connection: asyncpg.Connection, schema: str) -> set[str]:
     return {record[0] for record in await connection.fetch(WRITTEN_DOWN, schema)}
 
 
-def declared() -> str:
+def declared_schema() -> str:
     """The statements that make the tables and their triggers."""
     dialect = make_url("postgresql+asyncpg://").get_dialect()()
     statements: list[ExecutableDDLElement] = []

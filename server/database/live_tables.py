@@ -69,12 +69,12 @@ def spare(_context: object, _revision: object, scripts: list[ops.MigrationScript
     filled = [found for part in Part if (found := [step for step in steps if step.part == part])]
     if filled:
         first = scripts[0]
-        scripts[:] = [written(first, number, len(filled), part) for number, part in enumerate(filled, start=1)]
+        scripts[:] = [write_script(first, number, len(filled), part) for number, part in enumerate(filled, start=1)]
         for before, after in pairwise(scripts):
             after.head = str(before.rev_id)
 
 
-def written(script: ops.MigrationScript, number: int, count: int, steps: list[Step]) -> ops.MigrationScript:
+def write_script(script: ops.MigrationScript, number: int, count: int, steps: list[Step]) -> ops.MigrationScript:
     up = [step.up for step in steps]
     down = [step.down for step in reversed(steps) if step.down is not None]
     if steps[0].part in (Part.DROP_INDEXES, Part.INDEX):
@@ -124,17 +124,18 @@ def careful(change: ops.MigrateOperation) -> Iterator[Step]:
         case CreateUniqueConstraintOp(constraint_name=str(name), table_name=table):
             index = CreateIndexOp(name, table, change.columns, unique=True)
             yield Step(Part.INDEX, concurrently(index), concurrently(index.reverse()))
-            taken = f"ALTER TABLE {quoted(table)} ADD CONSTRAINT {quoted(name)} UNIQUE USING INDEX {quoted(name)}"
+            quoted = quote_name(name)
+            taken = f"ALTER TABLE {quote_name(table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}"
             yield Step(Part.FINISH, ExecuteSQLOp(taken), change.reverse())
         case AlterColumnOp(modify_nullable=False, table_name=table, column_name=column):
             name = conv(f"ck_{table}_{column}_not_null")  # or it would be named after its table once more
             check = CreateCheckConstraintOp(
-                name, table, text(f"{quoted(column)} IS NOT NULL"), postgresql_not_valid=True
+                name, table, text(f"{quote_name(column)} IS NOT NULL"), postgresql_not_valid=True
             )
             dropped = DropConstraintOp(name, table, type_="check")
             yield Step(Part.CHANGE, check, dropped)
             yield Step(Part.VALIDATE, validation(table, name))
-            again = CreateCheckConstraintOp(name, table, text(f"{quoted(column)} IS NOT NULL"))
+            again = CreateCheckConstraintOp(name, table, text(f"{quote_name(column)} IS NOT NULL"))
             yield Step(Part.FINISH, change, change.reverse())
             yield Step(Part.FINISH, dropped, again)
         case _:
@@ -148,8 +149,8 @@ def concurrently(change: ops.MigrateOperation) -> ops.MigrateOperation:
 
 
 def validation(table: str, name: str) -> ExecuteSQLOp:
-    return ExecuteSQLOp(f"ALTER TABLE {quoted(table)} VALIDATE CONSTRAINT {quoted(name)}")
+    return ExecuteSQLOp(f"ALTER TABLE {quote_name(table)} VALIDATE CONSTRAINT {quote_name(name)}")
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     return PREPARER.quote(name)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from persistence.engine.pool import SESSION
 from server.complaints import CommandError
 from server.database import revision
-from server.database.connect import connected
+from server.database.connect import connect
 
 INTERRUPTED = 130  # as shells count SIGINT
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ class Schema:
 async def schema(url: str) -> Schema:
     """How far a database is. Raises CommandError when it cannot be reached, or was migrated by a newer release."""
     pending = await revision.pending(url)
-    with explained():
+    with explain_errors():
         scripts = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
     applied = len(scripts) - pending
     return Schema(scripts[:applied], scripts[applied:])
@@ -69,14 +69,14 @@ def upgrade(url: str) -> list[Script]:
     if asyncio.run(schema(url)).pending:
         config = configuration(url)
         config.attributes["on_version_apply"] = lambda *, step, **_: applied.append(step.up_revision)
-        with explained():
+        with explain_errors():
             command.upgrade(config, "head")
     return applied
 
 
 async def settle(url: str) -> None:
     """Make what a session of the server expects the settings of our role, where a pooler keeps sessions from asking."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         database = await connection.fetchval("SELECT quote_ident(current_database())")
         for name, value in SESSION.items():
             await connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = '{value}'")
@@ -89,10 +89,10 @@ def generate(message: str, url: str | None = None) -> list[Path]:
     """
     if find_spec("ruff") is None:
         raise CommandError("A migration is written with the development tools: scripts/setup.sh requirements-dev.txt")
-    revision.known()
+    revision.list_migrations()
     before = set(revision.VERSIONS.glob("*"))
     try:
-        with explained("written"), redirect_stdout(StringIO()):
+        with explain_errors("written"), redirect_stdout(StringIO()):
             made = command.revision(
                 configuration(url), message, autogenerate=url is not None, process_revision_directives=drop_empty
             )
@@ -116,7 +116,7 @@ def configuration(url: str | None = None) -> Config:
 
 
 @contextmanager
-def explained(what: str = "applied") -> Iterator[None]:
+def explain_errors(what: str = "applied") -> Iterator[None]:
     """Turn what ends a migration into one line for the operator."""
     try:
         yield
@@ -142,7 +142,7 @@ def place_of(error: Exception) -> str | None:
     if isinstance(error, SyntaxError):
         places.append((error.filename or "", error.lineno))
     found = [(Path(file), line) for file, line in places if Path(file).parent == revision.VERSIONS]
-    return f"{revision.shown(found[-1][0])}, line {found[-1][1]}" if found else None
+    return f"{revision.short_path(found[-1][0])}, line {found[-1][1]}" if found else None
 
 
 def one_line(error: Exception) -> str:

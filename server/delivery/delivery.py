@@ -21,7 +21,7 @@ from persistence.queries.outbox import ClaimedMail
 from server.delivery.carriers import Carrier, Failed, FolderCarrier, Refused
 from server.delivery.letters import WRITERS, Desk
 from server.delivery.rendering import render
-from server.observability.shared_metrics import locked
+from server.observability.shared_metrics import lock_file
 from server.settings.settings import Settings
 
 LOOK_SECONDS = 5.0  # between two looks when there is nothing to do
@@ -80,7 +80,7 @@ class Delivery:
         file = self.folder / "delivery"
         try:
             file.touch()
-            turn.enter_context(locked(file))
+            turn.enter_context(lock_file(file))
         except OSError:
             return False
         return True

@@ -18,7 +18,7 @@ from persistence.engine.causes import Caused
 from security.access_tokens import PREFIX, Program
 from security.external_tokens import KeysUnavailable, Outsider, Outsiders
 from security.tokens import ExpiredToken, InvalidToken
-from server.errors import unauthorized
+from server.errors import unauthorized_problem
 from server.middleware import csrf
 from server.terms import TERMS
 
@@ -86,15 +86,17 @@ class Callers:
             if credentials is not None:
                 principal = await self.bearer(credentials, ever=ending)
                 if isinstance(principal, ProgramPrincipal) and self.is_over(principal.program.token_id):
-                    exchange.refusal = unauthorized("token_revoked")  # and it counts by address, not for its owner
+                    exchange.refusal = unauthorized_problem(
+                        "token_revoked"
+                    )  # and it counts by address, not for its owner
                 else:
                     exchange.principal = principal
             elif token is not None:
                 exchange.principal = self.principal_of(token)
         except ExpiredToken:
-            exchange.refusal = unauthorized("token_expired")
+            exchange.refusal = unauthorized_problem("token_expired")
         except InvalidToken:
-            exchange.refusal = unauthorized("invalid_token")
+            exchange.refusal = unauthorized_problem("invalid_token")
         except KeysUnavailable as error:
             detail = "The issuer of the access token does not answer, so that it cannot be verified. Try again."
             exchange.refusal = ServiceUnavailable(detail=detail, retry_after=60)

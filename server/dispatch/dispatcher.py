@@ -46,7 +46,7 @@ from server.dispatch.bulkheads import Bulkheads, Waits, is_behind_bulkhead, is_w
 from server.dispatch.idempotency import Once
 from server.dispatch.implied_ownership import run_as_superuser, target_of
 from server.dispatch.uses import Uses
-from server.errors import MethodNotAllowed, enrolment_required, insufficient_scope, problem_of, unauthorized
+from server.errors import MethodNotAllowed, enrolment_required, insufficient_scope, problem_of, unauthorized_problem
 from server.observability.metrics import Metrics
 from server.observability.outages import Outages
 from server.rate_limiting.limiter import Limits
@@ -396,7 +396,7 @@ def needs_caller(exchange: Exchange) -> bool:
 def anonymous(exchange: Exchange) -> Problem:
     """The problem for a request without a good token. Where it would end a session, its cookie is cleared."""
     if not is_ending(exchange) or isinstance(exchange.refusal, ServiceUnavailable):
-        return exchange.refusal or unauthorized("authentication_required")
+        return exchange.refusal or unauthorized_problem("authentication_required")
     clear = None if exchange.cookie is None else refresh_cookie.clear_refresh()
     if exchange.refusal is None:
         return LogoutRefused("authentication_required", www_authenticate="Bearer", set_cookie=clear)

@@ -48,7 +48,7 @@ class File:
         return f'W/"{sha256(self.content).hexdigest()[:32]}"'
 
     @cached_property
-    def compressed(self) -> bytes:
+    def gzip_content(self) -> bytes:
         return gzip.compress(self.content, mtime=0)
 
     def answer(self, request: Request) -> Response:
@@ -62,7 +62,7 @@ class File:
             return Response(status_code=304, headers=headers)
         if takes_gzip(",".join(request.headers.getlist("accept-encoding"))):
             headers["Content-Encoding"] = "gzip"
-            return Response(self.compressed, headers=headers, media_type=self.media_type)
+            return Response(self.gzip_content, headers=headers, media_type=self.media_type)
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 

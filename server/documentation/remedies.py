@@ -73,7 +73,7 @@ JSON_BODY = """answer = await fetch(url, {
 });"""
 
 
-def taken(field: str, words: str) -> Remedy:
+def taken_remedy(field: str, words: str) -> Remedy:
     return Remedy(words, TAKEN.replace("FIELD", field))
 
 
@@ -171,9 +171,9 @@ say(needed ? `This needs an access token for ${needed}.` : "Sign in to do this."
         "`Allow` names the methods that the path has.", 'say(`${url} has ${answer.headers.get("Allow")}.`);'
     ),
     "request_timeout": Remedy("The request arrived too slowly. Repeat it, smaller if it was large.", REPEAT),
-    "email_already_registered": taken("email", "Say so at the field, and offer to sign in."),
-    "username_taken": taken("username", "Say so at the field, and ask for another one."),
-    "slug_taken": taken("slug", "Say so at the field, and ask for another one."),
+    "email_already_registered": taken_remedy("email", "Say so at the field, and offer to sign in."),
+    "username_taken": taken_remedy("username", "Say so at the field, and ask for another one."),
+    "slug_taken": taken_remedy("slug", "Say so at the field, and ask for another one."),
     "last_owner": Remedy(
         "Make another member an owner first.",
         """await fetch(`/api/v1/organizations/${id}/members/${userId}`, {

@@ -18,7 +18,7 @@ def documentation(contract: bytes, document: bytes, pages: Pages, csp_mode: CspM
 
     Where the operator has switched the pages off only what the page of a problem loads.
     """
-    files = described(contract, document, pages, csp_mode) if pages.docs else {}
+    files = contract_files(contract, document, pages, csp_mode) if pages.docs else {}
     files["/favicon.ico"] = File(FOLDER / "favicon.svg", ASSETS["favicon.svg"])
     for name, media_type in ASSETS.items():
         if pages.docs or name in WITHOUT_DOCS:
@@ -30,7 +30,7 @@ def documentation(contract: bytes, document: bytes, pages: Pages, csp_mode: CspM
     ]
 
 
-def described(contract: bytes, document: bytes, pages: Pages, csp_mode: CspMode) -> dict[str, File]:
+def contract_files(contract: bytes, document: bytes, pages: Pages, csp_mode: CspMode) -> dict[str, File]:
     """The contract by its paths."""
     docs, redoc = (content_security_policy(page, csp_mode) for page in ("docs", "redoc"))
     if pages.root:

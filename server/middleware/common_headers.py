@@ -18,8 +18,8 @@ class Common:
         self.cors = cors
         policy = content_security_policy("problem", csp_mode)
         named = (("API-Version", VERSION), *SECURITY, *((("Content-Security-Policy", policy),) if policy else ()))
-        self.plain = encoded(named)
-        self.over_tls = encoded((*named, *OVER_TLS, *(TLS_ONLY if hsts else ())))
+        self.plain = encode_headers(named)
+        self.over_tls = encode_headers((*named, *OVER_TLS, *(TLS_ONLY if hsts else ())))
 
     def of(self, exchange: Exchange) -> list[tuple[bytes, bytes]]:
         """The headers for an answer, as ASGI wants them. A page that needs another policy sets its own."""
@@ -30,5 +30,5 @@ class Common:
         ]
 
 
-def encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+def encode_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(field(name), value.encode("latin-1")) for name, value in headers]

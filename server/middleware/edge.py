@@ -22,11 +22,11 @@ from security.passwords import ClientLeft
 from server.complaints import CommandError
 from server.errors import MethodNotAllowed
 from server.middleware.challenges import with_metadata
-from server.middleware.common_headers import Common, encoded
+from server.middleware.common_headers import Common, encode_headers
 from server.middleware.trusted_hosts import Gate
 from server.observability.logs import current
 from server.observability.metrics import NONE, Metrics
-from server.observability.outages import met, reason
+from server.observability.outages import describe_error, reason
 from server.observability.telemetry import Telemetry, new_id
 from server.protocol.capacity import PROBES
 from server.protocol.client_address import Proxies
@@ -163,21 +163,21 @@ class Edge:
             if problem.status == SERVICE_UNAVAILABLE:
                 operation, cause = exchange.operation, problem.__cause__ or problem
                 name = operation.id if operation else None
-                log.warning("unavailable", operation=name, reason=reason(cause), **met(cause))
-            return written(problem, exchange, self.root)
+                log.warning("unavailable", operation=name, reason=reason(cause), **describe_error(cause))
+            return problem_answer(problem, exchange, self.root)
         except (ClientGone, ClientLeft):
             return None
         except Exception as error:
             log.exception("error")
             self.telemetry.report(error, exchange)
-            return written(InternalError(), exchange, self.root)
+            return problem_answer(InternalError(), exchange, self.root)
 
     async def send(self, answer: Answer, scope: Scope, exchange: Exchange, send: Send) -> int:
         """Send the answer. What comes back is the status."""
         status, own, body = answer
         if self.root:
             own = below(self.root, own)
-        headers = [*self.common.of(exchange), *encoded((*exchange.answer_headers, *own))]
+        headers = [*self.common.of(exchange), *encode_headers((*exchange.answer_headers, *own))]
         if status not in (204, 304) and not isinstance(body, Streamed):
             headers.append((b"content-length", str(len(body)).encode()))
         closing = status == CONTENT_TOO_LARGE or self.life.ending  # the rest is not worth reading; there is no next one
@@ -207,7 +207,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = {name for name, _ in message["headers"]}
-                common = [*self.common.of(exchange), *encoded(tuple(exchange.answer_headers))]
+                common = [*self.common.of(exchange), *encode_headers(tuple(exchange.answer_headers))]
                 missing = [(name, value) for name, value in common if name not in own or name == b"vary"]
                 closing = [(b"connection", b"close")] if self.life.ending else []
                 message["headers"] = [*missing, *closing, *message["headers"]]
@@ -233,7 +233,7 @@ def request_id(exchange: Exchange) -> str:
     return new_id()
 
 
-def written(problem: Problem, exchange: Exchange, root: str) -> Answer:
+def problem_answer(problem: Problem, exchange: Exchange, root: str) -> Answer:
     headers = (*problem.constant_headers, *problem.headers, ("Content-Type", problem.media_type))
     if not problem.constant_headers:  # the errors of RFC 6749 have it of their own
         headers = (*headers, ("Cache-Control", "no-store"))

@@ -30,7 +30,7 @@ def configure(
         with_moment,
     ]
     if form == "json":
-        shared.append(structlog.processors.ExceptionRenderer(told))
+        shared.append(structlog.processors.ExceptionRenderer(format_exception))
         renderer: Processor = json_line
     else:
         shared.append(with_moment_for_people)
@@ -98,7 +98,7 @@ def with_moment_for_people(_logger: Any, _method: str, event: EventDict) -> Even
     return event
 
 
-def told(exc_info: ExcInfo) -> list[dict[str, Any]]:
+def format_exception(exc_info: ExcInfo) -> list[dict[str, Any]]:
     """An exception and its causes. Of a message the first line: PostgreSQL and pydantic quote values after it."""
     stacks = TRACEBACKS(exc_info)
     for stack in stacks:
@@ -108,7 +108,7 @@ def told(exc_info: ExcInfo) -> list[dict[str, Any]]:
 
 def tell(out: TextIO, exc_info: ExcInfo) -> None:
     """Write an exception for people, with no more in it than `told` has."""
-    for stack in reversed(told(exc_info)):
+    for stack in reversed(format_exception(exc_info)):
         places = [f'  File "{at["filename"]}", line {at["lineno"]}, in {at["name"]}' for at in stack["frames"]]
         out.write("\n".join(["", *places, f"{stack['exc_type']}: {stack['exc_value']}"]))
 

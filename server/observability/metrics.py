@@ -21,7 +21,7 @@ from persistence.queries import event_log, jobs, outbox
 from persistence.queries.accounts import sessions
 from security.passwords import Passwords
 from server.database import revision
-from server.errors import unauthorized
+from server.errors import unauthorized_problem
 from server.observability.log_writer import Lines
 from server.observability.shared_metrics import WORKER_DEATHS
 
@@ -169,10 +169,10 @@ class Metrics:
         if self.token is None:
             return None if self.public else NotFound(detail="There is nothing at this path.")
         if credentials is None:
-            return unauthorized("authentication_required")
+            return unauthorized_problem("authentication_required")
         scheme, _, given = credentials.partition(" ")
         right = compare_digest(given.strip(" ").encode("latin-1"), self.token.encode("utf-8", "surrogateescape"))
-        return None if right and scheme.lower() == "bearer" else unauthorized("invalid_token")
+        return None if right and scheme.lower() == "bearer" else unauthorized_problem("invalid_token")
 
     async def scrape(self, db: Database, accept: str | None) -> Text:
         """Everything, in OpenMetrics if `accept` asks for it, or else in Prometheus' own text format."""

@@ -84,7 +84,7 @@ def reason(error: BaseException | None) -> str:
     return " from ".join(kinds)
 
 
-def met(error: BaseException | None) -> dict[str, str]:
+def describe_error(error: BaseException | None) -> dict[str, str]:
     """What PostgreSQL said by its code, and the table that was asked for, as far as they are known."""
     if not isinstance(error, AWAY):
         return {}

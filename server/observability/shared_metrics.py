@@ -36,20 +36,20 @@ def shared_metrics() -> Iterator[SharedMetrics]:
     Each holds the lock of a file in its own, which the kernel releases when a process dies, however it dies.
     """
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
-        with suppress(OSError), locked(lock):  # it is in use, or somebody else's
+        with suppress(OSError), lock_file(lock):  # it is in use, or somebody else's
             shutil.rmtree(lock.parent)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         folder = Path(name)
         new = folder / "new"
         new.touch()
-        with locked(new):
+        with lock_file(new):
             new.rename(folder / "lock")  # which so is never there without being held
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = name  # before the workers import prometheus-client, which reads it
             yield SharedMetrics(folder)
 
 
 @contextmanager
-def locked(file: Path) -> Iterator[None]:
+def lock_file(file: Path) -> Iterator[None]:
     """Hold the lock of a file. Raises OSError when somebody else holds it."""
     descriptor = os.open(file, os.O_RDONLY)
     try:

@@ -339,7 +339,7 @@ class Connection(HttpToolsProtocol):
             return
         if current is None or not current.response_started:
             read = self.headers if self.in_head or self.in_body else []
-            self.transport.write(self.refusals.written(problem, read))
+            self.transport.write(self.refusals.write_answer(problem, read))
             log.info("refused", code=problem.code, address=self.client[0] if self.client else None)
         if current is not None:
             current.disconnected = True

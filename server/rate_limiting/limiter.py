@@ -87,7 +87,7 @@ def tell(exchange: Exchange, limit: Limit, count: Count) -> None:
     if not passed:
         unit = "second" if seconds == 1 else "seconds"
         detail = f"Too many requests. Try again in {seconds} {unit}."
-        raise declared(exchange.operation)("rate_limit_exceeded", detail, retry_after=seconds)
+        raise declared_problem(exchange.operation)("rate_limit_exceeded", detail, retry_after=seconds)
 
 
 def limits_of(
@@ -109,7 +109,7 @@ def limits_of(
     return limits
 
 
-def declared(operation: Operation | None) -> type[TooManyRequests | TooManyAttempts]:
+def declared_problem(operation: Operation | None) -> type[TooManyRequests | TooManyAttempts]:
     """The problem that an operation declares for one request too many."""
     attempts = operation is not None and TooManyAttempts in operation.problems
     return TooManyAttempts if attempts else TooManyRequests

@@ -14,7 +14,7 @@ HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
 
 def origins_of(text: str) -> frozenset[str]:
     """Origins as browsers write them."""
-    named = listed(text, "https://app.example.com")
+    named = parse_list(text, "https://app.example.com")
     if "*" in named:
         raise ValueError("is no list of origins: `*` would let every page act for its reader; name your front ends")
     found = [ORIGIN.fullmatch(origin) for origin in named]
@@ -25,7 +25,7 @@ def origins_of(text: str) -> frozenset[str]:
 
 def headers_of(text: str) -> frozenset[str]:
     """Names of headers, in lower case."""
-    named = listed(text, "X-Trace")
+    named = parse_list(text, "X-Trace")
     if not all(HEADER.fullmatch(name) for name in named):
         raise ValueError("is no list of names of headers: write X-Trace; `*` would not count with credentials")
     return frozenset(named)
@@ -53,7 +53,7 @@ def as_written(origin: re.Match[str]) -> str:
 
 def hosts_of(text: str) -> frozenset[str]:
     """Names of hosts, without ports."""
-    named = listed(text, "api.example.com")
+    named = parse_list(text, "api.example.com")
     if not all(HOST.fullmatch(host) for host in named):
         raise ValueError("is no list of hosts: write api.example.com or *.example.com, without a port")
     return frozenset(named)
@@ -62,12 +62,12 @@ def hosts_of(text: str) -> frozenset[str]:
 def networks_of(text: str) -> frozenset[IPv4Network | IPv6Network]:
     """Networks, or single addresses."""
     try:
-        return frozenset(ip_network(network) for network in listed(text, "10.0.0.0/8"))
+        return frozenset(ip_network(network) for network in parse_list(text, "10.0.0.0/8"))
     except ValueError:
         raise ValueError("is no list of addresses or networks: write 10.0.0.0/8, with no bits beyond it") from None
 
 
-def listed(text: str, example: str) -> list[str]:
+def parse_list(text: str, example: str) -> list[str]:
     """What a JSON array names, or a list with commas."""
     try:
         given = json.loads(text) if text.strip().startswith("[") else text.split(",")

@@ -11,7 +11,7 @@ import pytest
 
 from persistence.engine import pool as engine
 from persistence.engine.pool import Pool
-from server.database.revision import known
+from server.database.revision import list_migrations
 from server.settings.loading import load
 from server.settings.settings import Settings
 from tests.api.conftest import SECRET, serving
@@ -136,7 +136,7 @@ class TestProbes:
     async def test_a_schema_of_an_earlier_release_is_not_ready(self, api: ApiClient, db: Bench) -> None:
         await api.get("//readyz")
 
-        await db.fetch("UPDATE alembic_version SET version_num = $1", [known()[-2]])
+        await db.fetch("UPDATE alembic_version SET version_num = $1", [list_migrations()[-2]])
 
         assert (await api.get("//readyz", expect=503))["status"] == "fail"
         await api.get("//health")

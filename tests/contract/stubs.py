@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from contract import media_types
 from contract.asgi import Application
 from contract.binding import Binding, Server
-from contract.directions import directed
+from contract.directions import document_for
 from contract.exchange import Exchange
 from contract.problem_bodies import filler_of
 from contract.schemas import Schemas
@@ -47,7 +47,7 @@ class Stubs:
     def __init__(self, folder: Path) -> None:
         self.module = imported(folder)
         self.document: dict[str, Any] = json.loads((folder / "openapi.json").read_bytes())
-        self.schemas = Schemas(directed(self.document, "answer"))
+        self.schemas = Schemas(document_for(self.document, "answer"))
         operations: Sequence[Operation] = self.module.OPERATIONS
         handlers = SimpleNamespace()
         for operation in operations:
@@ -69,7 +69,7 @@ class Stubs:
 
     def handler(self, operation: Operation) -> Any:
         """A handler of the operation's own signature, which answers the first success that is declared."""
-        good = [one for one in operation.replies if one.declared[0] in "23d"] or list(operation.replies)
+        good = [one for one in operation.replies if one.declared_as[0] in "23d"] or list(operation.replies)
 
         async def answer(call: Exchange, /, **_arguments: object) -> Result:
             return self.result(good[0], call.media_type)

@@ -9,7 +9,7 @@ from pydantic import MISSING, TypeAdapter
 
 from contract import media_types
 from contract.exchange import Exchange
-from contract.request_bodies import MOST_KNOWN, typed
+from contract.request_bodies import MOST_KNOWN, validate_value
 from contract.response_encoding import Answer
 from contract.spools import IN_MEMORY
 from contract.types import ContractError, Event, Fault, File, Json, Problem, Result, Streamed, Text
@@ -354,7 +354,7 @@ Make = Callable[[Any], Any]
 async def answered(small: Small, path: str, body: Any, accept: str | None = None, *, of: str = "200") -> Answer:
     """The answer to a request whose handler answers this body."""
     operation = next(one for one in small.operations.OPERATIONS if one.path == path)
-    result = next(reply.result for reply in operation.replies if reply.declared == of)
+    result = next(reply.result for reply in operation.replies if reply.declared_as == of)
 
     async def act(_exchange: Exchange, _arguments: Mapping[str, Any]) -> Result:
         made: Result = result(body=body(small.operations.models) if callable(body) else body)
@@ -531,7 +531,7 @@ async def test_an_operation_remembers_only_so_many_media_types(small: Small) -> 
 def test_what_only_the_type_refuses_is_a_fault_too() -> None:
     found: list[Fault] = []
 
-    assert typed(TypeAdapter(Literal["a"]), "b", found, ("kind",)) is MISSING
+    assert validate_value(TypeAdapter(Literal["a"]), "b", found, ("kind",)) is MISSING
     assert [(fault.where, fault.pointer, fault.code) for fault in found] == [("body", "/kind", "format")]
 
 
@@ -609,4 +609,4 @@ def test_an_answer_that_cannot_be_written_is_refused(tmp_path: Path, content: No
     ],
 )
 def test_what_is_wanted_most_is_chosen(accept: str | None, offered: list[str], expected: str | None) -> None:
-    assert media_types.chosen(accept, offered) == expected
+    assert media_types.select_media_type(accept, offered) == expected

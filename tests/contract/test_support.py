@@ -77,7 +77,7 @@ class Key:
 
 def whole(fragment: Node) -> Node:
     """A document of the fragment."""
-    return support.merged(document({}), fragment)
+    return support.merge_fragment(document({}), fragment)
 
 
 def plain(value: Any) -> Any:
@@ -149,7 +149,7 @@ def test_what_is_ignored(tmp_path: Path, case: Node) -> None:
     for name, fragment in (("with", case["with"]), ("without", {})):
         folder = tmp_path / name
         folder.mkdir()
-        package(support.merged(whole(case["document"]), fragment), folder)
+        package(support.merge_fragment(whole(case["document"]), fragment), folder)
         made = folder / f"small_{name}"
         codes.append([(made / one).read_text(encoding="utf-8") for one in ("operations.py", "models.py")])
     text = json.dumps(case["with"])
@@ -163,7 +163,9 @@ def test_what_is_ignored(tmp_path: Path, case: Node) -> None:
 def test_what_is_refused(tmp_path: Path, case: Node) -> None:
     for words in case["refused"].values():
         for word, fragment in words.items():
-            found = refusals(support.merged(whole(case["document"]), support.below(case["at"], fragment)), tmp_path)
+            found = refusals(
+                support.merge_fragment(whole(case["document"]), support.below(case["at"], fragment)), tmp_path
+            )
 
             assert [place.rpartition("/")[2] for place, _ in found] == [word]
             assert found[0][1] == case["reason"]

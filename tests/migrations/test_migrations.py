@@ -15,7 +15,7 @@ from persistence.search.vectors import write_tagged_vector
 from server.complaints import CommandError
 from server.database.drift import differences, written_down
 from server.database.migrations import ROOT, configuration, require_head, schema, upgrade
-from server.database.revision import known
+from server.database.revision import list_migrations
 from tests.waiting import until
 
 PROCESSES = 4
@@ -343,7 +343,7 @@ def test_migrations_are_one_line_of_descent() -> None:
 
 
 def test_those_that_are_read_without_alembic_are_the_same() -> None:
-    assert known() == [script.revision for script in SCRIPTS]
+    assert list_migrations() == [script.revision for script in SCRIPTS]
 
 
 async def test_the_newest_schema_is_the_declared_one(fresh_url: str) -> None:

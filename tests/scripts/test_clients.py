@@ -59,6 +59,6 @@ def test_another_outcome_is_told(
 
 
 def test_the_page_has_every_generator_at_its_locked_release() -> None:
-    kept = dict(clients.kept(clients.PAGE.read_text(encoding="utf-8")))
+    kept = dict(clients.read_rows(clients.PAGE.read_text(encoding="utf-8")))
 
     assert {name: row[1] for name, row in kept.items()} == {name: version(name) for name in GENERATORS}

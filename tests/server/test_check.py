@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from persistence.embedded.server import Embedded
 from server.commands import check
-from server.database.revision import known
+from server.database.revision import list_migrations
 from server.settings.settings import Settings
 from tests.binding.conftest import NOWHERE
 from tests.conftest import Server
@@ -100,7 +100,10 @@ def test_the_embedded_database_is_started_for_the_check_and_wants_its_migrations
 
 @pytest.mark.parametrize(
     ("found", "status", "mark", "said"),
-    [(known()[-2], 1, "wrong", "run `python -m server migrate apply`"), ("f00", 0, "warning", "is of a later release")],
+    [
+        (list_migrations()[-2], 1, "wrong", "run `python -m server migrate apply`"),
+        ("f00", 0, "warning", "is of a later release"),
+    ],
 )
 async def test_a_schema_that_is_behind_is_wrong_and_one_that_is_ahead_unwise(
     tmp_path: Path, fresh_url: str, *, found: str, status: int, mark: str, said: str

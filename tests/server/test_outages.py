@@ -9,7 +9,7 @@ from asyncpg import DeadlockDetectedError, DiskFullError, LockNotAvailableError
 
 from persistence.engine.pool import Pool, PoolExhausted
 from server.observability import outages
-from server.observability.outages import Outages, met
+from server.observability.outages import Outages, describe_error
 from tests.binding.conftest import written
 
 
@@ -51,6 +51,6 @@ def test_a_refusal_names_what_was_met() -> None:
     error = LockNotAvailableError("canceling statement due to lock timeout")
     error.add_note("WITH visible AS (SELECT 1 FROM sessions)\nUPDATE tasks SET title = $1")
 
-    assert met(error) == {"sqlstate": "55P03", "table": "tasks"}
-    assert met(PoolExhausted()) == {}
-    assert met(KeyError()) == {}
+    assert describe_error(error) == {"sqlstate": "55P03", "table": "tasks"}
+    assert describe_error(PoolExhausted()) == {}
+    assert describe_error(KeyError()) == {}

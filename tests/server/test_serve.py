@@ -14,10 +14,10 @@ import pytest
 
 from persistence.embedded.server import Embedded
 from server.__main__ import INTERRUPTED
-from server.commands.serve import heard, prepare
+from server.commands.serve import ignore_signal, prepare
 from server.complaints import CommandError
 from server.database import revision
-from server.database.connect import pooled
+from server.database.connect import open_pool
 from server.database.revision import head
 from server.settings.loading import load
 from server.settings.settings import Settings
@@ -179,7 +179,7 @@ async def test_without_a_url_the_embedded_database_is_opened_and_left(
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     settings = load(environment="staging", secret_key=SECRET, data_dir=folder)
-    async with pooled(settings)() as database:
+    async with open_pool(settings)() as database:
         assert [record["one"] for record in await database.fetch("SELECT 1 AS one", [])] == [1]
         assert Embedded(folder).status().running
 
@@ -187,4 +187,4 @@ async def test_without_a_url_the_embedded_database_is_opened_and_left(
 
 
 def test_a_signal_that_was_acted_upon_ends_nothing_more() -> None:
-    heard(15, None)
+    ignore_signal(15, None)

@@ -27,7 +27,7 @@ def check_one(document: Node, one: Placed, findings: Findings) -> None:
     for index, branch in enumerate(one.node[keyword]):
         place = child(one.pointer, keyword, index)
         target = branch.get("$ref", place)
-        pins[target] = pinned(document, branch, place, name)
+        pins[target] = fixed_values(document, branch, place, name)
         if not pins[target]:
             value = next((value for value, meant in mapping.items() if meant == target), target.rpartition("/")[2])
             findings.add(target, f"is an alternative of a discriminator: require its member {name}, with const {value}")
@@ -50,7 +50,7 @@ def mapping_of(node: Node) -> dict[str, str]:
     }
 
 
-def pinned(document: Node, node: Node, pointer: str, name: str) -> list[Any]:
+def fixed_values(document: Node, node: Node, pointer: str, name: str) -> list[Any]:
     """The values that a schema fixes a member to, where it requires it."""
     parts = list(parts_of(document, node, pointer, ()))
     if not any(name in part.get("required", ()) for part, _ in parts):

@@ -23,14 +23,14 @@ NUMBERS = count(1)
 def judge(folder: Path, document: Node, contract: Contract) -> None:
     """Try the code in a folder. Raises InvalidContract with each place that it does not do for."""
     findings = Findings()
-    with imported(folder, findings) as module:
+    with import_operations(folder, findings) as module:
         findings.close()
         refuse_unbound(module.OPERATIONS, document, contract, findings)
     findings.close()
 
 
 @contextmanager
-def imported(folder: Path, findings: Findings) -> Iterator[Any]:
+def import_operations(folder: Path, findings: Findings) -> Iterator[Any]:
     """The module of operations, under a name of its own for as long as it is looked at."""
     name = f"judged_{next(NUMBERS)}"
     spec = importlib.util.spec_from_file_location(

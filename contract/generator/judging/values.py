@@ -62,7 +62,7 @@ def patterns_of(one: Placed) -> Iterator[tuple[str, str]]:
 
 def check_pattern(schemas: Schemas, pattern: str, place: str) -> None:
     try:
-        schemas.compiled({"pattern": pattern})
+        schemas.compile_schema({"pattern": pattern})
     except ValueError:
         raise Refused(
             place, f"{pattern} is no regular expression: escape by a backslash what stands for itself"

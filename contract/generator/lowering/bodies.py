@@ -32,7 +32,7 @@ def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: 
 
     Raises Refused where `x-max-body` is no such number, or less than what the schema can need.
     """
-    need = needed(document, schema, pointer, ())
+    need = measure_need(document, schema, pointer, ())
     given = operation.get("x-max-body", max(USUAL_BODY, min(LARGE_BODY, need.size)))
     where = child(at, "x-max-body")
     if type(given) is not int or not 0 < given <= LARGEST_BODY:
@@ -49,7 +49,7 @@ def most_bytes(document: Node, operation: Node, schema: Node, at: str, pointer: 
     return given, told
 
 
-def needed(document: Node, schema: Schema, pointer: str, inside: tuple[str, ...]) -> Need:
+def measure_need(document: Node, schema: Schema, pointer: str, inside: tuple[str, ...]) -> Need:
     """What a value of the schema can need."""
     if isinstance(schema, bool):
         return ENDLESS
@@ -60,7 +60,7 @@ def needed(document: Node, schema: Schema, pointer: str, inside: tuple[str, ...]
     for union in ("oneOf", "anyOf"):
         if union in node:
             places = [child(pointer, union, index) for index in range(len(node[union]))]
-            return most([needed(document, *one, inside) for one in zip(node[union], places, strict=True)])
+            return most([measure_need(document, *one, inside) for one in zip(node[union], places, strict=True)])
     if "enum" in node or "const" in node:
         options = node.get("enum", [node.get("const")])
         return Need(max(2 + CHARACTER * len(str(option)) for option in [*options, ""]))
@@ -78,11 +78,16 @@ def of_kind(document: Node, kind: str | None, node: Node, pointer: str, inside: 
             longest = node.get("maxLength", FORMATS.get(node.get("format", "")))
             return ENDLESS if longest is None else Need(2 + CHARACTER * longest)
         case "array" if "maxItems" in node:
-            item, number = needed(document, node.get("items", {}), child(pointer, "items"), inside), node["maxItems"]
+            item, number = (
+                measure_need(document, node.get("items", {}), child(pointer, "items"), inside),
+                node["maxItems"],
+            )
             return Need(2 + number * (item.size + 1), 1 + number * item.values, 1 + item.depth)
         case "object":
             named = node.get("properties", {})
-            each = [needed(document, one, child(pointer, "properties", name), inside) for name, one in named.items()]
+            each = [
+                measure_need(document, one, child(pointer, "properties", name), inside) for name, one in named.items()
+            ]
             sizes = [4 + CHARACTER * len(name) + need.size for name, need in zip(named, each, strict=True)]
             return Need(2 + sum(sizes), 1 + sum(one.values for one in each), 1 + most(each).depth)
         case _:

@@ -13,7 +13,7 @@ from contract.generator.lowering.requests import body_of
 from contract.generator.lowering.responses import refuse_unsaid, response_of
 from contract.generator.lowering.security import Requirements, read_security, schemes_of
 from contract.generator.lowering.servers import servers_of
-from contract.generator.names import FUNCTIONS, checked, pascal, refuse_doubles, snake
+from contract.generator.names import FUNCTIONS, check_name, pascal, refuse_doubles, snake
 from contract.generator.reading.document import Findings, Node, Refused, child, member, resolve
 from contract.refusals import CONDITIONS, Condition, Wanted
 from contract.routing import Segment, segments_of
@@ -100,7 +100,9 @@ class Contract:
         self.findings.found += self.house
         self.findings.close()
         self.attempt(refuse_doubles, [(o.name, o.pointer) for o in self.operations])
-        self.attempt(lambda: refuse_doubles((checked(snake(tag.name), tag.pointer), tag.pointer) for tag in self.tags))
+        self.attempt(
+            lambda: refuse_doubles((check_name(snake(tag.name), tag.pointer), tag.pointer) for tag in self.tags)
+        )
         responses = dict.fromkeys(response for o in self.operations for response in o.responses)
         self.attempt(refuse_doubles, [(response.name, response.pointer) for response in responses])
         self.findings.close()
@@ -152,7 +154,7 @@ class Contract:
         return [content for content in self.bodies if content.form]
 
     @property
-    def wrapped(self) -> list[Content]:
+    def wrapped_contents(self) -> list[Content]:
         return [content for content in self.bodies if content.wrapper]
 
     @cached_property
@@ -181,7 +183,7 @@ class Contract:
         at = child("#/paths", path, method)
         attempt, before = self.attempt, len(self.findings.found)
         operation_id: str = node.get("operationId") or pascal(f"{method} {path}")
-        name = checked(snake(operation_id), at, FUNCTIONS)  # what stands in the responses is named after it
+        name = check_name(snake(operation_id), at, FUNCTIONS)  # what stands in the responses is named after it
         security = attempt(read_security, self.document, node, at) or []
         servers = attempt(servers_of, self.document, item, node, path, at) or ("",)
         parameters = attempt(self.parameters, path, method) or ()
@@ -193,7 +195,7 @@ class Contract:
         ]
         responses = [response for response in told if response is not None]
         if len(self.findings.found) == before and not self.house:  # which may be why it has no room
-            self.unusual += attempt(refuse_unsaid, self, responses, met(parameters, body, security), at) or []
+            self.unusual += attempt(refuse_unsaid, self, responses, list_refusals(parameters, body, security), at) or []
         if len(self.findings.found) > before:
             return None
         return Operation(
@@ -247,7 +249,7 @@ def extensions_of(node: Node) -> Node:
     return {name: value for name, value in node.items() if name.startswith("x-")}
 
 
-def met(parameters: Sequence[Parameter], body: Body | None, security: Requirements) -> set[str]:
+def list_refusals(parameters: Sequence[Parameter], body: Body | None, security: Requirements) -> set[str]:
     """What the engine may refuse a request of the operation for."""
     where = {"cookie": "header"}
     told = {where.get(p.where, p.where) for p in parameters}

@@ -41,7 +41,7 @@ def body_of(contract: Contract, operation: Node, at: str, operation_id: str) -> 
     )
     seen: dict[object, str] = {}
     for one in contents:
-        told = media_types.parsed(one.media_type)
+        told = media_types.parse_media_type(one.media_type)
         if told in seen:
             raise Refused(
                 child(pointer, "content", one.media_type), f"is the same media type as {seen[told]}: take one away"
@@ -79,7 +79,7 @@ def largest_of(contract: Contract, operation: Node, content: Content, at: str) -
 
 def content_of(contract: Contract, media_type: str, described: Node, at: str, operation_id: str) -> Content:
     """A media type of a request, how it is read, and what it is in Python."""
-    essence = media_types.parsed(media_type).essence
+    essence = media_types.parse_media_type(media_type).essence
     if essence in (FORM, MULTIPART):
         return form_of(contract, media_type, described, at, operation_id)
     if "encoding" in described:
@@ -96,7 +96,7 @@ def content_of(contract: Contract, media_type: str, described: Node, at: str, op
 
 def text_of(contract: Contract, media_type: str, schema: Node | None, place: str) -> Content:
     """A body that is not taken apart: bytes, which are a file, or a text."""
-    essence = media_types.parsed(media_type).essence
+    essence = media_types.parse_media_type(media_type).essence
     if is_bytes(contract.document, schema, place) and not essence.startswith("text/"):
         return Content(media_type, "file", "File", None)
     if not is_text(contract.document, schema, place):
@@ -116,7 +116,7 @@ def is_text(document: Node, schema: Node | None, place: str) -> bool:
 
 def is_read(document: Node, media_type: str, described: Node, at: str) -> bool:
     """Whether there is code that reads a body of the media type."""
-    essence, schema = media_types.parsed(media_type).essence, described.get("schema")
+    essence, schema = media_types.parse_media_type(media_type).essence, described.get("schema")
     if media_types.is_json(media_type) or essence in (FORM, MULTIPART, *LINES):
         return True
     place = child(at, "schema")
@@ -149,7 +149,7 @@ def lines_of(contract: Contract, media_type: str, described: Node, at: str) -> C
 def form_of(contract: Contract, media_type: str, described: Node, at: str, operation_id: str) -> Content:
     """A form: its members by name. A form with files is a class of its own."""
     schema, place = member(described, "schema", at), child(at, "schema")
-    is_multipart = media_types.parsed(media_type).essence == MULTIPART
+    is_multipart = media_types.parse_media_type(media_type).essence == MULTIPART
     encoding: Node = described.get("encoding", {})
     members: dict[str, FormMember] = {}
     required: set[str] = set()

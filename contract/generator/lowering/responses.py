@@ -84,7 +84,7 @@ def contents_of(contract: Contract, node: Node, pointer: str, status: str) -> tu
 
 
 def representation_of(contract: Contract, media_type: str, described: Node, at: str, node: Node) -> Representation:
-    essence = media_types.parsed(media_type).essence
+    essence = media_types.parse_media_type(media_type).essence
     if "x-itemSchema" in described:
         return stream_of(contract, media_type, described["x-itemSchema"], at)
     schema, place = described.get("schema"), child(at, "schema")
@@ -103,7 +103,7 @@ def representation_of(contract: Contract, media_type: str, described: Node, at: 
 def stream_of(contract: Contract, media_type: str, schema: Node, at: str) -> Representation:
     """A stream of typed items: events, or lines of JSON."""
     place = child(at, "x-itemSchema")
-    wrapper = STREAMS.get(media_types.parsed(media_type).essence)
+    wrapper = STREAMS.get(media_types.parse_media_type(media_type).essence)
     if not wrapper:
         raise Refused(place, "is for text/event-stream and application/x-ndjson or application/jsonl: take it away")
     if not re.fullmatch("#/components/schemas/[^/]+", str(schema.get("$ref"))):
@@ -235,13 +235,13 @@ def refuse_unsaid(contract: Contract, responses: list[Response], met: set[str], 
                     f"has no room for what there is to say of {condition}: declare {wanted.status} for it, let its"
                     " schema take a problem of RFC 9457, or give the generator `conditions` that write what it takes",
                 )
-            body = "" if form.write is usual else written(form, status)
+            body = "" if form.write is usual else describe_form(form, status)
         if key != str(wanted.status) or body:
             told.append(f"{at}: {condition} is answered by {key or f'{wanted.status}, undeclared'}{body}")
     return told
 
 
-def written(form: Form, status: int) -> str:
+def describe_form(form: Form, status: int) -> str:
     """What a problem that is not the usual one looks like."""
     value = form.write(status, "...", ())
     return f", as {json.dumps(value, ensure_ascii=False) if form.is_json else value}"

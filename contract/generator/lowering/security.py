@@ -3,7 +3,7 @@
 from typing import Any
 
 from contract.generator.reading.document import Node, Refused, child, resolve
-from contract.generator.reading.grammar import meant
+from contract.generator.reading.grammar import suggest_word
 from contract.types import Scheme
 
 KINDS = {
@@ -45,7 +45,9 @@ def read_security(document: Node, operation: Node, at: str) -> Requirements:
     for index, requirement in enumerate(found):
         for name in requirement:
             if name not in schemes:
-                raise Refused(child(at, index), f"names {name}, {UNDECLARED}{meant(name, list(schemes)) or DECLARE}")
+                raise Refused(
+                    child(at, index), f"names {name}, {UNDECLARED}{suggest_word(name, list(schemes)) or DECLARE}"
+                )
     return found
 
 

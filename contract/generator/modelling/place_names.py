@@ -22,7 +22,7 @@ def name_schemas(document: Node, placed: list[Placed], *, parts_named: bool = Fa
             parent = one.pointer
             while parent and parent not in names:
                 parent = parent.rpartition("/")[0]
-            parts = [unescaped(part) for part in one.pointer.removeprefix(parent).split("/")[1:]]
+            parts = [unescape_part(part) for part in one.pointer.removeprefix(parent).split("/")[1:]]
             names[one.pointer] = (
                 names[parent] + within(parts, parts_named=parts_named) if parent else of_root(document, parts)
             )
@@ -84,5 +84,5 @@ def pointer_of(parts: list[str]) -> str:
     return "/".join(["#", *(part.replace("~", "~0").replace("/", "~1") for part in parts)])
 
 
-def unescaped(part: str) -> str:
+def unescape_part(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")

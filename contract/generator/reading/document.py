@@ -106,7 +106,7 @@ APART = "put parts into components, and refer to them"
 def load(source: Path) -> Node:
     """The document. Raises InvalidContract when the file is not YAML, or not an object."""
     try:
-        loader = JsonLoader(PAIR.sub(paired, refuse_endless(source.read_text(encoding="utf-8-sig"))))
+        loader = JsonLoader(PAIR.sub(pair_with, refuse_endless(source.read_text(encoding="utf-8-sig"))))
         document: Any = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "#"
@@ -134,7 +134,7 @@ def refuse_endless(text: str) -> str:
     return text
 
 
-def paired(found: re.Match[str]) -> str:
+def pair_with(found: re.Match[str]) -> str:
     text: str = json.loads(f'"{found[2]}"')
     return found[1] + text
 
@@ -160,7 +160,7 @@ class Lines:
 
     @cached_property
     def root(self) -> yaml.Node | None:
-        root: yaml.Node | None = yaml.compose(PAIR.sub(paired, self.text), yaml.CSafeLoader)
+        root: yaml.Node | None = yaml.compose(PAIR.sub(pair_with, self.text), yaml.CSafeLoader)
         return root
 
     def of(self, place: str) -> int:

@@ -130,7 +130,7 @@ class Grammar:
                 yield from self.rules(value, one, pointer, kinds)
         for keyword in ("oneOf", "anyOf"):
             if keyword in rule and not is_demand(rule[keyword]):
-                yield from self.rules(value, self.chosen(value, rule[keyword]), pointer, kinds)
+                yield from self.rules(value, self.choose_rule(value, rule[keyword]), pointer, kinds)
 
     def is_kind(self, reference: str) -> bool:
         """Whether a rule is that of a kind of node, and no part of others."""
@@ -147,7 +147,7 @@ class Grammar:
             rule = rule[part]
         return rule
 
-    def chosen(self, value: object, branches: list[Any]) -> Any:
+    def choose_rule(self, value: object, branches: list[Any]) -> Any:
         """Of several rules the one that is meant: it holds, or it is of the right type and says what it is for."""
         known = [(self.at(branch["$ref"]) if "$ref" in branch else branch, branch) for branch in branches]
         if isinstance(value, dict):
@@ -170,7 +170,7 @@ class Grammar:
             return
         options = rule.get("enum", [rule["const"]] if "const" in rule else None)
         if options is not None and value not in options:
-            yield f"is none of {', '.join(map(str, options))}{meant(value, options)}"
+            yield f"is none of {', '.join(map(str, options))}{suggest_word(value, options)}"
         if isinstance(value, str) and "pattern" in rule and not re.search(rule["pattern"], value):
             yield f"does not match {rule['pattern']}: write it so"
         if isinstance(value, dict):
@@ -211,13 +211,13 @@ class Grammar:
 
     def unknown(self, name: str, known: list[str], kind: str) -> str:
         """What to say of a member that is none."""
-        words = f"is no member of {described(kind)} in OpenAPI {self.version}"
+        words = f"is no member of {describe_kind(kind)} in OpenAPI {self.version}"
         if name in WAYS:
             return f"{words}: {WAYS[name]}"
         elsewhere = [v for v in VERSIONS if v != self.version and name in members_of(v, kind)]
         if elsewhere:
             return f"{words}, but in {' and '.join(elsewhere)}"
-        return words + (meant(name, known) or ": correct it, or take it away")
+        return words + (suggest_word(name, known) or ": correct it, or take it away")
 
 
 def problems_of_list(value: list[Any], rule: Node) -> Iterator[str]:
@@ -272,12 +272,12 @@ def wrong_type(value: object, wanted: Any) -> str:
     return f"is {KINDS[type_of(value)]}, not {' or '.join(KINDS[one] for one in types)}"
 
 
-def described(kind: str) -> str:
+def describe_kind(kind: str) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|-", " ", kind).lower().removesuffix(" or reference")
     return words if words.endswith("s") else f"{'an' if words[0] in 'aeio' else 'a'} {words}"
 
 
-def meant(word: object, known: list[Any]) -> str:
+def suggest_word(word: object, known: list[Any]) -> str:
     """The nearest of the words that are known, as a question."""
     near = get_close_matches(str(word), [str(one) for one in known], n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""

@@ -17,14 +17,14 @@ def spell_out(placed: list[Placed]) -> None:
     """Write what the schemas mean as keywords: what has members is an object, and a format may bound a value."""
     for one in placed:
         if one.kind == "schema":
-            bound(one.node)
+            bound_integer(one.node)
             if "properties" in one.node and not SAID & one.node.keys() and not re.search(CONDITIONS, one.pointer):
                 one.node["type"] = "object"
             if one.node.get("contentEncoding") == "base64" and "format" not in one.node:
                 one.node["format"] = "byte"
 
 
-def bound(node: Node) -> None:
+def bound_integer(node: Node) -> None:
     """Bound an integer as its format does."""
     limits = INTEGERS.get(str(node.get("format")))
     types = node["type"] if isinstance(node.get("type"), list) else [node.get("type")]

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from urllib.parse import unquote
 
 from contract.generator.reading.document import Findings, Node, Refused, child, resolve
-from contract.generator.reading.grammar import Placed, described, meant
+from contract.generator.reading.grammar import Placed, describe_kind, suggest_word
 
 BUNDLE = "npx @redocly/cli bundle openapi.yaml --output bundled.yaml"
 CORRECT, NAME = "correct the reference", ": name one of its operations"
@@ -51,10 +51,8 @@ class References:
             told = f"; did you mean {near[0]}?" if near else ": declare it there, or correct the reference"
             raise Refused(one.pointer, f"the $ref {given} leads nowhere in this document{told}")
         if one.target != self.kinds[target] and self.kinds[target] != "reference":
-            raise Refused(
-                one.pointer,
-                f"the $ref {given} leads to {described(self.kinds[target])}, not {described(one.target)}: {CORRECT}",
-            )
+            found, wanted = describe_kind(self.kinds[target]), describe_kind(one.target)
+            raise Refused(one.pointer, f"the $ref {given} leads to {found}, not {wanted}: {CORRECT}")
         one.node["$ref"] = target
 
     def check_scope(self, one: Placed) -> None:
@@ -72,7 +70,7 @@ class References:
             name = one.node["operationId"]
             raise Refused(
                 child(one.pointer, "operationId"),
-                f"there is no operation {name}{meant(name, list(self.operations)) or NAME}",
+                f"there is no operation {name}{suggest_word(name, list(self.operations)) or NAME}",
             )
         reference = unquote(one.node.get("operationRef", ""))
         if reference.startswith("#") and self.kinds.get(reference) != "operation":

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from contract.generator.__main__ import generate, told
+from contract.generator.__main__ import generate, list_refusals
 from contract.generator.reading.document import InvalidContract, Refused
 from tests.contract.generator.conftest import ROOT
 from tests.contract.generator.trying import Document, document_of
@@ -114,7 +114,7 @@ def test_a_document_becomes_code_or_is_refused_by_place(tmp_path: Path) -> None:
         found = refused(source, out)
 
         if found:
-            assert all(line.startswith("openapi.yaml:") for line in told(found, source))
+            assert all(line.startswith("openapi.yaml:") for line in list_refusals(found, source))
             assert [file.name for file in out.iterdir()] == ["models.py"]
             assert (out / "models.py").read_bytes() == b""
         else:
