@@ -30,7 +30,7 @@ class Copy:
     async def begin(self) -> None:
         """Take a cursor, then list everything."""
         self.cursor = (await self.client.get("/changes"))["next_cursor"]
-        self.tasks = {task["id"]: task for task in await listed(self.client)}
+        self.tasks = {task["id"]: task for task in await list_tasks(self.client)}
 
     async def follow(self, wait: int = 0) -> bool:
         """Read a page, whose answer may get lost: then it is asked for again. What comes back is whether it had any."""
@@ -56,7 +56,7 @@ class Copy:
             del self.tasks[of]
 
 
-async def listed(client: ApiClient, **asked: Any) -> list[dict[str, Any]]:
+async def list_tasks(client: ApiClient, **asked: Any) -> list[dict[str, Any]]:
     """All tasks that the client sees, page by page."""
     tasks: list[dict[str, Any]] = []
     cursor: dict[str, Any] = {}

@@ -27,7 +27,7 @@ def claims(subject: Any, **others: Any) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def shared(subject: Any, secret: str = SECRET, **others: Any) -> str:
+def sign_shared(subject: Any, secret: str = SECRET, **others: Any) -> str:
     """A token that is signed with the shared secret."""
     return jwt.encode(claims(subject, **others), secret, "HS256")
 

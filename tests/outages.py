@@ -36,7 +36,7 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path, **settings: str) -> AsyncIterator[Served]:
+async def serve(folder: Path, **settings: str) -> AsyncIterator[Served]:
     """A server of this folder, as an operator starts it, stopped afterwards unless it was killed."""
     log = folder.with_name(f"{folder.name}.{time.monotonic_ns()}.log")
     environment = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "PORT")}

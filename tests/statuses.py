@@ -14,15 +14,15 @@ UNSEEN: dict[Pair, str] = {}  # those that no test of the suite can see, and why
 COLLECTED: set[Pair] = set()  # by all workers
 
 
-def declared() -> dict[str, list[str]]:
+def declared_statuses() -> dict[str, list[str]]:
     """The statuses of every operation of the contract."""
     items = (item for path in DOCUMENT["paths"].values() for item in path.values() if isinstance(item, dict))
     return {operation["operationId"]: list(operation["responses"]) for operation in items}
 
 
-def wrong(seen: set[Pair]) -> Iterator[str]:
+def list_mistakes(seen: set[Pair]) -> Iterator[str]:
     """What is to be mended: pairs that were not seen, and excuses that are none."""
-    pairs = {(name, status) for name, statuses in declared().items() for status in statuses}
+    pairs = {(name, status) for name, statuses in declared_statuses().items() for status in statuses}
     for name, status in sorted(pairs - seen - UNSEEN.keys()):
         if status not in WALKED:
             yield f"No test has seen {name} answer {status}"
@@ -46,15 +46,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output["seen"] = sorted(SEEN)
         return
     COLLECTED.update(SEEN)
-    if session.config.option.every_status and any(wrong(COLLECTED)):
+    if session.config.option.every_status and any(list_mistakes(COLLECTED)):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.option.every_status:
         terminalreporter.section("declared answers")
-        count = sum(map(len, declared().values()))
-        known = [pair for pair in COLLECTED if pair[1] in declared()[pair[0]] and pair[1] not in WALKED]
+        count = sum(map(len, declared_statuses().values()))
+        known = [pair for pair in COLLECTED if pair[1] in declared_statuses()[pair[0]] and pair[1] not in WALKED]
         terminalreporter.line(f"{count} are declared, {len(known)} of them seen beside those of the walks")
-        for line in wrong(COLLECTED):
+        for line in list_mistakes(COLLECTED):
             terminalreporter.line(line, red=True)

@@ -51,19 +51,19 @@ def api(served: ApiClient, db: Bench) -> ApiClient:
 @asynccontextmanager
 async def serving(settings: Settings, db: Database) -> AsyncIterator[ApiClient]:
     """A client of an application with these settings upon this database."""
-    async with started(settings, db) as app, client_of(app, settings) as client:
+    async with start_app(settings, db) as app, client_of(app, settings) as client:
         yield client
 
 
 @asynccontextmanager
-async def started(settings: Settings, db: Database) -> AsyncIterator[Edge]:
+async def start_app(settings: Settings, db: Database) -> AsyncIterator[Edge]:
     """An application with these settings upon this database."""
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Database]:
+    async def lend_database() -> AsyncIterator[Database]:
         yield db
 
-    app = create_app(settings, opened)
+    app = create_app(settings, lend_database)
     async with app.shell.router.lifespan_context(app.shell):
         yield app
 

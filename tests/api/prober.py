@@ -37,14 +37,14 @@ class Operation:
     def members(self, of: str | None = None) -> Iterator[tuple[str, dict[str, Any], bool]]:
         """The name, the schema and whether null is taken, of each member of the body; `of`: a type or format."""
         for name, declared in self.schema.get("properties", {}).items():
-            choices = [resolved(choice) for choice in declared.get("oneOf", [declared])]
+            choices = [resolve_reference(choice) for choice in declared.get("oneOf", [declared])]
             schema = next(choice for choice in choices if choice.get("type") != "null")
             nullable = len(choices) > 1
             if of is None or of in (schema["type"], schema.get("format")):
                 yield name, schema, nullable
 
 
-def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+def resolve_reference(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema or parameter itself, where a reference stands for it."""
     while "$ref" in schema:
         _, _, section, name = schema["$ref"].split("/")
@@ -56,7 +56,9 @@ def operations() -> Iterator[Operation]:
     for path, methods in DOCUMENT["paths"].items():
         for method in sorted(methods.keys() & {"get", "post", "put", "patch", "delete"}):
             operation = methods[method]
-            parameters = [resolved(each) for each in [*methods.get("parameters", []), *operation.get("parameters", [])]]
+            parameters = [
+                resolve_reference(each) for each in [*methods.get("parameters", []), *operation.get("parameters", [])]
+            ]
             contents = operation.get("requestBody", {"content": {"": {}}})["content"]
             content = next(iter(contents.values()))
             yield Operation(
@@ -66,7 +68,7 @@ def operations() -> Iterator[Operation]:
                 {each["name"]: each for each in parameters},
                 {int(status) for status in operation["responses"]},
                 tuple(contents),
-                resolved(content.get("schema", {})),
+                resolve_reference(content.get("schema", {})),
                 {} if not content else list(content["examples"].values())[-1]["value"],
             )
 

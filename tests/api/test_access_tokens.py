@@ -27,7 +27,7 @@ PATH = "/access-tokens"
 WANTED: dict[str, Any] = {"name": "Command line", "scopes": ["tasks:read"]}
 
 
-async def made(api: ApiClient, who: SignedIn, *, expect: int = 201, **wanted: Any) -> Answer:
+async def make_token(api: ApiClient, who: SignedIn, *, expect: int = 201, **wanted: Any) -> Answer:
     return await api.as_(who).post(PATH, WANTED | wanted, expect=expect)
 
 
@@ -36,7 +36,7 @@ class TestMaking:
     async def test_the_token_is_shown_once_and_a_hash_is_kept(self, api: ApiClient, make: Factory, db: Bench) -> None:
         ada = await make.user()
 
-        answer = await made(api, ada)
+        answer = await make_token(api, ada)
 
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["location"] == f"/api/v1/access-tokens/{answer['id']}"
@@ -54,7 +54,7 @@ class TestMaking:
             (365, {"expires_in_days": 365}),
         ]
         for days, wanted in told:
-            answer = await made(api, ada, **wanted)
+            answer = await make_token(api, ada, **wanted)
             lives = datetime.fromisoformat(answer["expires_at"]) - datetime.fromisoformat(answer["created_at"])
             assert lives == timedelta(days=days)
 
@@ -72,7 +72,7 @@ class TestMaking:
     async def test_what_makes_no_sense_is_told(
         self, api: ApiClient, make: Factory, wanted: dict[str, Any], pointer: str
     ) -> None:
-        problem = await made(api, await make.user(), expect=422, **wanted)
+        problem = await make_token(api, await make.user(), expect=422, **wanted)
 
         assert {fault["pointer"] for fault in problem["errors"]} == {pointer}
 
@@ -83,7 +83,7 @@ class TestMaking:
         ada = await make.user()
         clock.now += timedelta(minutes=11)
 
-        problem = await made(api, ada, expect=401)
+        problem = await make_token(api, ada, expect=401)
 
         assert problem["code"] == "reauthentication_required"
         assert (await api.as_(ada).get(PATH))["items"] == []
@@ -98,17 +98,17 @@ class TestMaking:
         ada, root = await make.user(), await make.user(is_superuser=True)
         scopes = ["users:read", "admin"]
 
-        assert (await made(api, ada, expect=403, scopes=scopes))["code"] == "permission_denied"
-        problem = await made(api, root, expect=403, scopes=scopes, organization_id=str(root.id))
+        assert (await make_token(api, ada, expect=403, scopes=scopes))["code"] == "permission_denied"
+        problem = await make_token(api, root, expect=403, scopes=scopes, organization_id=str(root.id))
         assert problem["code"] == "permission_denied"
-        assert (await made(api, root, scopes=scopes))["scopes"] == scopes
+        assert (await make_token(api, root, scopes=scopes))["scopes"] == scopes
 
     async def test_it_is_for_an_organization_of_its_owner(self, api: ApiClient, make: Factory) -> None:
         ada, bob = await make.user(), await make.user()
         team = await make.team(owner=ada)
 
-        assert (await made(api, bob, expect=404, organization_id=str(team)))["code"] == "not_found"
-        assert (await made(api, ada, organization_id=str(team)))["organization_id"] == str(team)
+        assert (await make_token(api, bob, expect=404, organization_id=str(team)))["code"] == "not_found"
+        assert (await make_token(api, ada, organization_id=str(team)))["organization_id"] == str(team)
 
     async def test_there_are_so_many_and_no_more(
         self, api: ApiClient, make: Factory, monkeypatch: pytest.MonkeyPatch
@@ -116,14 +116,14 @@ class TestMaking:
         monkeypatch.setattr(access_tokens, "MOST", 2)
         ada = await make.user()
         await make.access_token(ada.id, expires_at=NOW)
-        first = await made(api, ada)
-        await made(api, ada)
+        first = await make_token(api, ada)
+        await make_token(api, ada)
 
-        problem = await made(api, ada, expect=403)
+        problem = await make_token(api, ada, expect=403)
 
         assert (problem["code"], problem["limit"]) == ("quota_exceeded", 2)
         await api.as_(ada).delete(f"{PATH}/{first['id']}")
-        await made(api, ada)
+        await make_token(api, ada)
 
     async def test_those_of_others_are_not_there(self, api: ApiClient, make: Factory) -> None:
         ada, bob = await make.user(), await make.user()

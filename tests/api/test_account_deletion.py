@@ -113,7 +113,7 @@ async def test_no_column_of_any_table_has_the_e_mail_or_a_name_afterwards(
     user_id = (await ada.get("/users/me"))["id"]
     await ada.post("/tasks", {"title": "What Augusta King wants"})
     await ada.patch("/users/me", {"username": "lady-lovelace"})
-    assert len(await said(db)) > 3
+    assert len(await find_traces(db)) > 3
 
     if by == "oneself":
         await ada.delete("/users/me")
@@ -122,12 +122,12 @@ async def test_no_column_of_any_table_has_the_e_mail_or_a_name_afterwards(
     else:
         await api.as_(root).post("/users/bulk", {"action": "delete", "user_ids": [user_id]}, expect=200)
 
-    assert await said(db) == []
+    assert await find_traces(db) == []
     named = {name for name in await tables_with(db, user_id) if name != "audit_logs"}
     assert named == set()
 
 
-async def said(db: Bench) -> list[str]:
+async def find_traces(db: Bench) -> list[str]:
     """The tables that have the e-mail or a name, by each row."""
     found = []
     for table in Row.metadata.sorted_tables:

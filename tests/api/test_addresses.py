@@ -60,18 +60,18 @@ async def follow(api: ApiClient, token: str, *, expect: int = 204) -> Answer:
     return await api.post("/auth/email/verify", {"token": token}, expect=expect)
 
 
-def chosen(settings: Settings, mailbox: Mailbox) -> Settings:
+def with_mail(settings: Settings, mailbox: Mailbox) -> Settings:
     return settings.model_copy(update={"smtp_url": SecretStr(mailbox.url), "delivery": "off"})
 
 
 @pytest.fixture
 async def mailing(settings: Settings, db: Bench) -> AsyncIterator[Mailing]:
     mailbox = new_mailbox()
-    async with serving(chosen(settings, mailbox), db) as api:
-        yield Mailing(api, chosen(settings, mailbox), db, mailbox)
+    async with serving(with_mail(settings, mailbox), db) as api:
+        yield Mailing(api, with_mail(settings, mailbox), db, mailbox)
 
 
-async def aged(db: Bench) -> None:
+async def age_links(db: Bench) -> None:
     """Half an hour goes by for links that were mailed."""
     await db.fetch("UPDATE registrations SET expires_at = expires_at - interval '31 minutes'", [])
     await db.fetch("UPDATE one_time_tokens SET expires_at = expires_at - interval '31 minutes'", [])
@@ -127,7 +127,7 @@ class TestRegistration:
         assert (await mailing.verify(expect=400))["code"] == "invalid_link"
         await mailing.register("late@example.com")
         await mailing.deliver()
-        await aged(db)
+        await age_links(db)
 
         assert (await mailing.verify("late@example.com", expect=400))["code"] == "invalid_link"
         assert (await follow(mailing.api, "x" * 43, expect=400))["code"] == "invalid_link"
@@ -339,7 +339,7 @@ async def test_of_many_who_follow_a_link_at_once_one_is_the_first(
     settings: Settings, fresh: Pool, commit: Factory
 ) -> None:
     mailbox = new_mailbox()
-    wanted = chosen(settings, mailbox)
+    wanted = with_mail(settings, mailbox)
     async with serving(wanted, fresh) as one, serving(wanted, fresh) as other:
         mailing = Mailing(one, wanted, fresh, mailbox)
         ada: SignedIn = await commit.user(email="old@example.com")

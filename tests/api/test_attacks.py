@@ -8,7 +8,7 @@ import pytest
 from persistence.authorization import Caller
 from server.settings.loading import load
 from server.settings.settings import Settings
-from tests.api.conftest import client_of, refresh_token, serving, started
+from tests.api.conftest import client_of, refresh_token, serving, start_app
 from tests.client import DOCUMENT, Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
@@ -135,14 +135,14 @@ class TestKeyRotation:
         ada = await make.user()
         await make.session(ada.id)
         cursor = (await api.as_(ada).get("/auth/sessions", limit=1))["next_cursor"]
-        async with started(rotated, db) as app, client_of(app, settings) as after:
+        async with start_app(rotated, db) as app, client_of(app, settings) as after:
             assert len((await after.as_(ada).get("/auth/sessions", limit=1, cursor=cursor))["items"]) == 1
             body = {"refresh_token": refresh_token(settings, ada)}
             tokens = await after.post("/auth/refresh", body, expect=200)
             again = await after.post("/auth/refresh", {"refresh_token": tokens["refresh_token"]}, expect=200)
 
         alone = rotated.model_copy(update={"secret_key_previous": None})
-        async with started(alone, db) as app, client_of(app, alone) as later:
+        async with start_app(alone, db) as app, client_of(app, alone) as later:
             await later.post("/auth/refresh", {"refresh_token": again["refresh_token"]}, expect=200)
 
     @pytest.mark.proves("", "Tokens of a key that was dropped are refused")
@@ -151,7 +151,7 @@ class TestKeyRotation:
     ) -> None:
         ada = await make.user()
         alone = rotated.model_copy(update={"secret_key_previous": None})
-        async with started(alone, db) as app, client_of(app, settings) as later:
+        async with start_app(alone, db) as app, client_of(app, settings) as later:
             assert (await later.as_(ada).get("/auth/me", expect=401))["code"] == "invalid_token"
             await later.post("/auth/refresh", {"refresh_token": refresh_token(settings, ada)}, expect=401)
 
@@ -161,7 +161,7 @@ class TestKeyRotation:
     ) -> None:
         ada = await make.user()
         waiting = settings.model_copy(update={"secret_key_previous": rotated.secret_key})
-        async with started(waiting, db) as app, client_of(app, rotated) as still:
+        async with start_app(waiting, db) as app, client_of(app, rotated) as still:
             await still.as_(ada).get("/auth/me")
             await still.post("/auth/refresh", {"refresh_token": refresh_token(rotated, ada)}, expect=200)
 
@@ -173,7 +173,7 @@ class TestKeyRotation:
         await make.user(email="ada@example.com")
         for _ in range(before):
             await login(api, password="not the password at all", expect=401)
-        async with started(rotated, db) as app, client_of(app, settings) as after:
+        async with start_app(rotated, db) as app, client_of(app, settings) as after:
             for _ in range(before, 5):
                 await login(after, password="not the password at all", expect=401)
             assert (await login(after, expect=429))["code"] == "account_locked"

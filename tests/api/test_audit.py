@@ -15,7 +15,7 @@ from persistence.engine.pool import Pool
 from server.settings.loading import load
 from server.settings.settings import Settings
 from server.terms import TERMS
-from tests.api.conftest import SECRET, client_of, serving, started
+from tests.api.conftest import SECRET, client_of, serving, start_app
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory
@@ -65,7 +65,7 @@ async def pages(root: ApiClient, first: str) -> AsyncIterator[Any]:
         url = following[1] if following else ""
 
 
-async def written(db: Bench) -> list[dict[str, Any]]:
+async def read_entries(db: Bench) -> list[dict[str, Any]]:
     """What is in the table."""
     return [dict(record) for record in await db.fetch("SELECT * FROM audit_logs ORDER BY occurred_at", [])]
 
@@ -240,7 +240,7 @@ class TestPermission:
     @pytest.mark.parametrize("path", ["/audit-logs", f"/audit-logs/{NO_ONE}"])
     async def test_who_is_not_signed_in_is_asked_to(self, api: ApiClient, db: Bench, path: str) -> None:
         assert (await api.get(path, expect=401))["code"] == "authentication_required"
-        assert await written(db) == []
+        assert await read_entries(db) == []
 
     @pytest.mark.proves("ASVS 5.0 16.4.2", "Only superusers read the audit log")
     @pytest.mark.parametrize("path", ["/audit-logs", "/audit-logs/{known}", f"/audit-logs/{NO_ONE}"])
@@ -272,7 +272,7 @@ class TestPermission:
     async def test_reading_is_limited_for_each_user_and_each_address(self, make: Factory, db: Bench) -> None:
         limited = load(environment="staging", secret_key=SECRET, log_level="error")
         ada, bob = await make.user(is_superuser=True), await make.user(is_superuser=True)
-        async with started(limited, db) as app, client_of(app, limited) as api:
+        async with start_app(limited, db) as app, client_of(app, limited) as api:
             for _ in range(30):
                 await api.as_(ada).get("/audit-logs")
                 await api.get("/audit-logs", expect=401)
@@ -294,7 +294,7 @@ class TestDenials:
 
         await client.delete(f"/tasks/{task_id}", expect=403)
 
-        [entry] = await written(db)
+        [entry] = await read_entries(db)
         assert entry.pop("id").version == 7
         assert before <= entry.pop("occurred_at") <= datetime.now(UTC)
         assert entry == {
@@ -336,7 +336,7 @@ class TestDenials:
         await bob.get("/tasks", expect=404, organization_id=str(ada.id))
         await bob.get("/tasks", expect=422, limit="0")
 
-        assert [entry for entry in await written(db) if entry["action"] == "access.denied"] == []
+        assert [entry for entry in await read_entries(db) if entry["action"] == "access.denied"] == []
 
     async def test_a_denial_is_committed_at_once(self, fresh: Pool, settings: Settings) -> None:
         ada = await Factory(fresh).user()

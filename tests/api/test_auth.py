@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from server.settings.settings import Environment, Settings
-from tests.api.conftest import serving, started
+from tests.api.conftest import serving, start_app
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, PASSWORD, Factory
@@ -356,7 +356,7 @@ async def test_the_password_grant_is_there_where_it_is_on(
     chosen = settings.model_copy(update={"environment": Environment(environment), "password_grant": grant})
     form = {"grant_type": "password", "username": f"{ada.id.hex}@example.com", "password": PASSWORD}
 
-    async with started(chosen, db) as app:
+    async with start_app(chosen, db) as app:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="https://docket") as http:
             answer = await http.post("/api/v1/auth/token", data=form)

@@ -13,7 +13,7 @@ from tests.api.conftest import SECRET, serving
 from tests.client import PREFIX, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
-from tests.issuer import shared
+from tests.issuer import sign_shared
 
 EXTERNAL: dict[str, Any] = {
     "environment": "staging",
@@ -43,7 +43,7 @@ async def test_without_accounts_what_is_about_them_is_off(db: Bench, make: Facto
         .replace("{user_id}", str(ada.id))
     )
     async with serving(load(**EXTERNAL), db) as api:
-        callers = api, api.with_headers(Authorization=f"Bearer {shared('grace')}"), api.as_(ada)
+        callers = api, api.with_headers(Authorization=f"Bearer {sign_shared('grace')}"), api.as_(ada)
         problems = [await caller.send(operation.method, path, expect=404, json={}) for caller in callers]
 
     assert {problem["code"] for problem in problems} == {"feature_disabled"}
@@ -51,7 +51,7 @@ async def test_without_accounts_what_is_about_them_is_off(db: Bench, make: Facto
 
 async def test_without_accounts_the_rest_works_for_callers_of_the_issuer(db: Bench, make: Factory) -> None:
     async with serving(load(**EXTERNAL), db) as api:
-        grace = api.with_headers(Authorization=f"Bearer {shared('grace')}")
+        grace = api.with_headers(Authorization=f"Bearer {sign_shared('grace')}")
         task = await grace.post("/tasks", {"title": "Find the moth"})
         ours = await api.as_(await make.user()).get("/auth/me", expect=401)
 
@@ -61,7 +61,7 @@ async def test_without_accounts_the_rest_works_for_callers_of_the_issuer(db: Ben
 
 async def test_callers_of_the_issuer_may_send_a_request_again(db: Bench, make: Factory) -> None:
     async with serving(load(**EXTERNAL), db) as api:
-        grace = api.with_headers(Authorization=f"Bearer {shared('grace')}", Idempotency_Key="once")
+        grace = api.with_headers(Authorization=f"Bearer {sign_shared('grace')}", Idempotency_Key="once")
         first, again = [await grace.post("/tasks", {"title": "Find the moth"}) for _ in range(2)]
         await make.db.fetch("UPDATE users SET is_active = false", [])
         refused = await grace.post("/tasks", {"title": "Another"}, expect=401)
@@ -73,7 +73,7 @@ async def test_callers_of_the_issuer_may_send_a_request_again(db: Bench, make: F
 async def test_where_only_our_accounts_count_other_tokens_are_invalid(api: ApiClient, make: Factory) -> None:
     await make.user(email="ada@example.com")
 
-    problem = await api.with_headers(Authorization=f"Bearer {shared('grace')}").get("/auth/me", expect=401)
+    problem = await api.with_headers(Authorization=f"Bearer {sign_shared('grace')}").get("/auth/me", expect=401)
     await api.post("/auth/login", {"email": "ada@example.com", "password": PASSWORD}, expect=200)
 
     assert problem["code"] == "invalid_token"

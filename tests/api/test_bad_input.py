@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from generated.operations import OPERATIONS
-from tests.api.prober import ALL, CANARY, CHECKED, FORM, WITH_BODY, WITH_JSON, Prober, good_body, resolved
+from tests.api.prober import ALL, CANARY, CHECKED, FORM, WITH_BODY, WITH_JSON, Prober, good_body, resolve_reference
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import Factory
@@ -297,7 +297,7 @@ class TestQueries:
     async def test_a_parameter_that_is_repeated(self, prober: Prober) -> None:
         for operation in ALL.values():
             for parameter in operation.parameters.values():
-                if parameter["in"] == "query" and resolved(parameter["schema"])["type"] != "array":
+                if parameter["in"] == "query" and resolve_reference(parameter["schema"])["type"] != "array":
                     answer = await prober.send(operation, query=f"{parameter['name']}=1&{parameter['name']}=1")
                     [fault] = answer.json()["errors"]
                     assert (fault["pointer"], fault["code"]) == (f"/{parameter['name']}", "repeated")

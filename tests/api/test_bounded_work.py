@@ -39,23 +39,23 @@ async def shared(server: Server, template: str, tmp_path_factory: pytest.TempPat
         yield started
 
 
-def filled(begin: bytes, part: bytes, end: bytes, size: int) -> bytes:
+def fill_body(begin: bytes, part: bytes, end: bytes, size: int) -> bytes:
     """As many of the part as there is room for, with as many spaces as are missing."""
     whole = begin + b",".join([part] * ((size - len(begin) - len(end) + 1) // (len(part) + 1))) + end
     return whole + b" " * (size - len(whole))
 
 
-def wrong(operation: Operation, size: int) -> Iterator[bytes]:
+def wrong_bodies(operation: Operation, size: int) -> Iterator[bytes]:
     """Bodies of that size that no operation wants: wrong items, unknown members, known ones wrong, nested."""
     names = "".join(f'"{number:x}":0,' for number in range(size // 8)).encode()
     for parts in (size, MOST_VALUES * 2 - 10):  # as much as there is room for, and as much as is parsed
-        yield filled(b"[", b"0", b"]", min(parts, size))
-        yield filled(b"[", b"[]", b"]", min(parts, size))
+        yield fill_body(b"[", b"0", b"]", min(parts, size))
+        yield fill_body(b"[", b"[]", b"]", min(parts, size))
         yield b"{" + names[: min(parts * 4, size) - 8].rpartition(b",")[0] + b"}"
         for member in operation.schema.get("properties", {}):
             begin = json.dumps({**operation.good, member: 0})[:-2].encode()
             for part in (b"0", b"{}", b'""', b'"00000000-0000-4000-8000-00000000000"'):
-                yield filled(begin + b"[", part, b"]}", min(parts, size))
+                yield fill_body(begin + b"[", part, b"]}", min(parts, size))
     for member in operation.schema.get("properties", {}):
         begin = b'{"%b":' % member.encode()
         yield begin + b'"%b"}' % (b"a" * (size - len(begin) - 3))
@@ -66,7 +66,7 @@ def wrong(operation: Operation, size: int) -> Iterator[bytes]:
 
 def bodies(operation: Operation, size: int) -> Iterator[bytes]:
     if operation.media_type != FORM:
-        yield from wrong(operation, size)
+        yield from wrong_bodies(operation, size)
         return
     yield b"&".join([b"a=0"] * (size // 4))
     yield "&".join(f"{number:x}=" for number in range(99)).encode()
@@ -80,11 +80,11 @@ class Meter:
     def __init__(self, server: Running) -> None:
         self.folder = Path(f"/proc/{server.process.pid}")
 
-    def worked(self) -> float:
+    def cpu_seconds(self) -> float:
         tasks = [*self.folder.glob("task/*/schedstat")]
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
-    def held(self, name: str) -> int:
+    def memory_of(self, name: str) -> int:
         found = re.search(rf"{name}:\s+(\d+) kB", (self.folder / "status").read_text())
         assert found
         return int(found[1]) * 1024
@@ -103,9 +103,9 @@ async def test_whatever_an_operation_is_sent_costs_no_more_than_is_told(shared: 
         for size, statuses in ((LARGEST[name], {400, 413, 422}), (MEBIBYTE, {413})):
             for body in bodies(operation, size):
                 meter.reset()
-                worked, held = meter.worked(), meter.held("VmRSS")
-                answer = await sent(http, operation.method, path, bearer, body)
-                cost, growth = meter.worked() - worked, meter.held("VmHWM") - held
+                worked, held = meter.cpu_seconds(), meter.memory_of("VmRSS")
+                answer = await send(http, operation.method, path, bearer, body)
+                cost, growth = meter.cpu_seconds() - worked, meter.memory_of("VmHWM") - held
                 said = f"{body[:60]!r} of {len(body)}: {answer.status_code} {cost:.3f} s, {growth} bytes"
                 assert answer.status_code in (statuses if len(body) >= size else {400, 413, 422}), said
                 assert cost < SECONDS, said
@@ -113,7 +113,7 @@ async def test_whatever_an_operation_is_sent_costs_no_more_than_is_told(shared: 
                 assert len(answer.json().get("errors", ())) <= 50, said
 
 
-async def sent(http: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+async def send(http: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
     answer = await http.request(method, path, headers=headers, content=body)
     check(answer)
     return answer
@@ -136,11 +136,11 @@ async def test_whatever_a_query_says_costs_no_more_than_is_told(shared: Running,
         for query in queries:
             costs: list[float] = []
             for _ in range(3):  # the least counts: other work of the server may fall into one
-                worked = meter.worked()
+                worked = meter.cpu_seconds()
                 async with http.stream("GET", f"{path}?{query}", headers=bearer) as answer:
                     if answer.headers["content-type"] != "text/event-stream":  # which has no end
                         await answer.aread()
                         check(answer)
                         assert len(answer.json().get("errors", ())) <= 50
-                    costs.append(meter.worked() - worked)
+                    costs.append(meter.cpu_seconds() - worked)
             assert min(costs) < SECONDS, f"{query[:40]}: {costs} s"

@@ -26,14 +26,14 @@ async def start(settings: Settings, fresh: Pool) -> AsyncIterator[Start]:
     """Starts a server with other settings upon a database that commits."""
     async with AsyncExitStack() as stack:
 
-        async def started(**chosen: object) -> ApiClient:
+        async def start_with(**chosen: object) -> ApiClient:
             return await stack.enter_async_context(serving(settings.model_copy(update=chosen), fresh))
 
-        yield started
+        yield start_with
 
 
 @asynccontextmanager
-async def held(fresh: Pool) -> AsyncIterator[None]:
+async def hold_answer(fresh: Pool) -> AsyncIterator[None]:
     """The client does not read meanwhile."""
     async with fresh.transaction() as transaction:
         await transaction.fetch("LOCK TABLE users, sessions, tasks IN ACCESS EXCLUSIVE MODE", [])
@@ -58,7 +58,7 @@ async def test_a_caller_has_four_at_once_and_is_refused_the_next_at_once(
     api = await start(rate_limits_enabled=True)
     ada = api.as_(await commit.user(is_superuser=True))
 
-    async with held(fresh):
+    async with hold_answer(fresh):
         requests = [begin(ada, path) for _ in range(EACH + 1)]
         refused = await first_of(requests)
     others = await asyncio.gather(*(request for request in requests if request is not refused))
@@ -72,7 +72,7 @@ async def test_each_caller_has_places_of_its_own_and_gets_them_back(start: Start
     api = await start(rate_limits_enabled=True)
     ada, bob = api.as_(await commit.user()), api.as_(await commit.user())
 
-    async with held(fresh):
+    async with hold_answer(fresh):
         requests = [begin(one, HEAVY[0]) for one in (ada, bob) for _ in range(EACH)]
         requests.append(begin(ada, "/tasks/search?q=tea"))
         refused = await first_of(requests)
@@ -90,7 +90,7 @@ async def test_all_callers_have_half_of_the_pool_and_the_next_is_refused_at_once
     api = await start(pool_size=4)
     ada, bob = api.as_(await commit.user()), api.as_(await commit.user())
 
-    async with held(fresh):
+    async with hold_answer(fresh):
         requests = [begin(one, HEAVY[0]) for one in (ada, bob, bob)]
         light = begin(bob, "/tasks")
         refused = await first_of([*requests, light])

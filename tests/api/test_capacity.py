@@ -27,7 +27,9 @@ Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def opened(server: Running, number: int, sent: bytes, address: str = HERE) -> AsyncIterator[list[Streams]]:
+async def open_connections(
+    server: Running, number: int, sent: bytes, address: str = HERE
+) -> AsyncIterator[list[Streams]]:
     """So many connections from this address, on each of which this is sent."""
     async with AsyncExitStack() as stack:
         found: list[Streams] = []
@@ -40,37 +42,40 @@ async def opened(server: Running, number: int, sent: bytes, address: str = HERE)
 
 
 @asynccontextmanager
-async def rested(server: Running, number: int, address: str = HERE) -> AsyncIterator[list[Streams]]:
+async def rest_connections(server: Running, number: int, address: str = HERE) -> AsyncIterator[list[Streams]]:
     """So many connections on which a request was answered, one after the other."""
     async with AsyncExitStack() as stack:
         found: list[Streams] = []
         for _ in range(number):
-            one = await stack.enter_async_context(opened(server, 1, GET % b"/livez", address))
+            one = await stack.enter_async_context(open_connections(server, 1, GET % b"/livez", address))
             assert (await one[0][0].readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
             found.extend(one)
         yield found
 
 
-async def asked(server: Running, path: bytes, address: str = HERE) -> bytes:
+async def ask(server: Running, path: bytes, address: str = HERE) -> bytes:
     """What is answered at once to a request on a connection of its own."""
     last = (GET % path).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(3), opened(server, 1, last, address) as [(reader, _)]:
+    async with asyncio.timeout(3), open_connections(server, 1, last, address) as [(reader, _)]:
         return await reader.read()
 
 
 async def probe(server: Running) -> None:
     """Have every probe answered, as by a server that nothing is the matter with."""
     for path in PROBES:
-        assert (await asked(server, path)).startswith(b"HTTP/1.1 200 "), path
+        assert (await ask(server, path)).startswith(b"HTTP/1.1 200 "), path
 
 
 @pytest.mark.proves("ASVS 5.0 15.2.2", "Connections that rest take no place from those who ask")
 async def test_a_full_process_closes_the_connection_that_rested_longest(fresh_url: str, tmp_path: Path) -> None:
-    async with running(tmp_path, fresh_url, MAX_CONNECTIONS="3") as server, rested(server, 3) as [first, second, third]:
+    async with (
+        running(tmp_path, fresh_url, MAX_CONNECTIONS="3") as server,
+        rest_connections(server, 3) as [first, second, third],
+    ):
         first[1].write(GET % b"/livez")  # from now on the second has rested longest
         await first[0].readuntil(b"}")
 
-        async with opened(server, 1, GET % b"/") as [fourth]:
+        async with open_connections(server, 1, GET % b"/") as [fourth]:
             assert (await fourth[0].readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
             assert await second[0].read() == b""
             for reader, writer in (first, third):
@@ -82,14 +87,17 @@ async def test_a_full_process_closes_the_connection_that_rested_longest(fresh_ur
 async def test_where_none_rests_only_probes_are_answered_until_somebody_is_late(
     fresh_url: str, tmp_path: Path, half: bytes
 ) -> None:
-    async with running(tmp_path, fresh_url, MAX_CONNECTIONS="3") as server, opened(server, 3, half) as [first, *_]:
-        refused = await asked(server, b"/")
+    async with (
+        running(tmp_path, fresh_url, MAX_CONNECTIONS="3") as server,
+        open_connections(server, 3, half) as [first, *_],
+    ):
+        refused = await ask(server, b"/")
         await probe(server)
 
-        async def answered() -> bool:
-            return (await asked(server, b"/")).startswith(b"HTTP/1.1 200 ")
+        async def is_answered() -> bool:
+            return (await ask(server, b"/")).startswith(b"HTTP/1.1 200 ")
 
-        await until(answered, answer=True)
+        await until(is_answered, answer=True)
         late = await first[0].read()
 
     assert problem(refused, 503) == problem(late, 503) == "service_unavailable"
@@ -100,12 +108,12 @@ async def test_where_none_rests_only_probes_are_answered_until_somebody_is_late(
 async def test_an_address_has_its_share_of_the_connections_only(fresh_url: str, tmp_path: Path) -> None:
     async with (
         running(tmp_path, fresh_url, MAX_CONNECTIONS_PER_ADDRESS="2") as server,
-        opened(server, 2, HALF),
-        rested(server, 2, THERE) as [first, second],
+        open_connections(server, 2, HALF),
+        rest_connections(server, 2, THERE) as [first, second],
     ):
-        assert problem(await asked(server, b"/"), 503) == "service_unavailable"
+        assert problem(await ask(server, b"/"), 503) == "service_unavailable"
         await probe(server)
-        assert (await asked(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
+        assert (await ask(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
         assert await first[0].read() == b""
         second[1].write(GET % b"/livez")
         assert (await second[0].readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
@@ -114,28 +122,28 @@ async def test_an_address_has_its_share_of_the_connections_only(fresh_url: str, 
 async def test_a_trusted_proxy_has_all_connections(fresh_url: str, tmp_path: Path) -> None:
     async with (
         running(tmp_path, fresh_url, MAX_CONNECTIONS_PER_ADDRESS="1", TRUSTED_PROXIES=THERE) as server,
-        opened(server, 5, HALF, THERE),
+        open_connections(server, 5, HALF, THERE),
     ):
-        assert (await asked(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
+        assert (await ask(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("sent", [b"", GET % b"/livez", HALF, HALF_BODY], ids=["silent", "resting", "heads", "bodies"])
 async def test_probes_and_others_are_answered_beside_a_thousand_connections_of_an_address(
     fresh_url: str, tmp_path: Path, sent: bytes
 ) -> None:
-    async with running(tmp_path, fresh_url) as server, opened(server, 1_000, sent):
+    async with running(tmp_path, fresh_url) as server, open_connections(server, 1_000, sent):
         for _ in range(5):
             await probe(server)
-            assert (await asked(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
+            assert (await ask(server, b"/", THERE)).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_probes_and_others_are_answered_beside_slow_readers(fresh_url: str, tmp_path: Path) -> None:
     slow = 40 * (GET % b"/openapi.yaml")
-    async with running(tmp_path, fresh_url, MAX_CONNECTIONS="4") as server, opened(server, 4, slow):
+    async with running(tmp_path, fresh_url, MAX_CONNECTIONS="4") as server, open_connections(server, 4, slow):
         await probe(server)
 
         async def answered() -> bool:
-            return (await asked(server, b"/")).startswith(b"HTTP/1.1 200 ")
+            return (await ask(server, b"/")).startswith(b"HTTP/1.1 200 ")
 
         await until(answered, answer=True)
 
@@ -169,8 +177,8 @@ class Occupied:
 async def test_connections_without_a_place_are_few(fresh_url: str, tmp_path: Path) -> None:
     async with (
         running(tmp_path, fresh_url, MAX_CONNECTIONS="2") as server,
-        opened(server, 2, HALF),
-        opened(server, 100, b"") as crowd,
+        open_connections(server, 2, HALF),
+        open_connections(server, 100, b"") as crowd,
     ):
         await probe(server)
         assert await crowd[0][0].read() == b""
@@ -187,14 +195,16 @@ async def test_who_hangs_up_gives_up_the_place_in_the_line_of_passwords(fresh_ur
     sign_in = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
     more = {"BCRYPT_COST": "15", "RATE_LIMITS_ENABLED": "true"}
     async with running(tmp_path, fresh_url, 1, **more) as server:
-        async with opened(server, 5, sign_in) as five:  # whichever comes fifth is answered while the others wait
+        async with open_connections(
+            server, 5, sign_in
+        ) as five:  # whichever comes fifth is answered while the others wait
             answers = [asyncio.create_task(reader.read()) for reader, _ in five]
             [first], waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
             for each in waiting:
                 each.cancel()
             assert problem(first.result(), 503) == "service_unavailable"
 
-        async with opened(server, 1, sign_in) as [after]:
+        async with open_connections(server, 1, sign_in) as [after]:
             answer = await after[0].read()
 
     assert answer.startswith(b"HTTP/1.1 401 ")  # of the four two at most were at work already

@@ -17,7 +17,7 @@ from server.app import AUDIENCE, ISSUER, WAITS_OF_A_CALLER
 from server.protocol import streams as sending
 from server.settings.settings import Settings
 from tests.api.conftest import serving
-from tests.api.test_access_tokens import made
+from tests.api.test_access_tokens import make_token
 from tests.client import ApiClient
 from tests.factories import Factory
 from tests.streams import Reader, reading
@@ -154,7 +154,7 @@ async def test_an_idle_stream_ends_when_its_access_token_does(
 ) -> None:
     monkeypatch.setattr("server.dispatch.fan_out.LONGEST_TRUST", 0)
     ada = await Factory(fresh).user()
-    token = await made(client, ada, scopes=["changes:read", "tasks:write"])
+    token = await make_token(client, ada, scopes=["changes:read", "tasks:write"])
     program = client.with_headers(Authorization=f"Bearer {token['token']}")
     async with reading(program) as reader:
         await client.as_(ada).delete(f"/access-tokens/{token['id']}")
@@ -174,7 +174,7 @@ async def test_a_token_for_a_team_is_told_nothing_of_its_owner_alone(client: Api
     make = Factory(fresh)
     ada, bob = await make.user(), await make.user()
     team, left = await make.team(owner=ada), await make.team(owner=bob, member=ada)
-    token = await made(client, ada, scopes=["changes:read"], organization_id=str(team))
+    token = await make_token(client, ada, scopes=["changes:read"], organization_id=str(team))
     async with reading(client.with_headers(Authorization=f"Bearer {token['token']}")) as reader:
         await client.as_(bob).delete(f"/organizations/{left}/members/{ada.id}")
         await create(client.as_(ada))
@@ -280,7 +280,7 @@ async def test_a_wrong_position_is_refused(client: ApiClient, fresh: Pool) -> No
 async def test_who_may_not_read_is_told_before_a_stream_begins(client: ApiClient, fresh: Pool) -> None:
     make = Factory(fresh)
     ada, team = await make.user(), await make.team()
-    token = await made(client, ada, scopes=["tasks:read"])
+    token = await make_token(client, ada, scopes=["tasks:read"])
 
     await client.get("/changes/stream", expect=401)
     await client.with_headers(Authorization=f"Bearer {token['token']}").get("/changes/stream", expect=403)

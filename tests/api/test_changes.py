@@ -11,7 +11,7 @@ from persistence.engine.pool import Pool
 from persistence.queries import event_log
 from server.settings.settings import Settings
 from tests.api.conftest import serving
-from tests.api.test_access_tokens import made
+from tests.api.test_access_tokens import make_token
 from tests.client import Answer, ApiClient
 from tests.factories import Factory
 
@@ -49,7 +49,7 @@ class Follower:
         self.cursor = page["next_cursor"]
         return page
 
-    async def told(self) -> list[dict[str, Any]]:
+    async def follow(self) -> list[dict[str, Any]]:
         """All that changed until now: up to a task that is made now."""
         made = {"title": "The last one"} | self.asked
         last = (await self.client.post("/tasks", made))["id"]
@@ -60,7 +60,7 @@ class Follower:
         return items[:-1]
 
     async def types(self) -> list[str]:
-        return [item["type"] for item in await self.told()]
+        return [item["type"] for item in await self.follow()]
 
 
 async def settle(db: Pool) -> None:
@@ -81,7 +81,7 @@ async def test_a_follower_is_told_what_a_task_went_through(client: ApiClient, fr
     changed = (await own.patch(f"/tasks/{task['id']}", {"status": "completed"})).body
     await own.delete(f"/tasks/{task['id']}")
 
-    items = await follower.told()
+    items = await follower.follow()
 
     created, updated, deleted = items
     assert [one["type"] for one in items] == ["task.created", "task.updated", "task.deleted"]
@@ -104,7 +104,7 @@ async def test_pages_go_on_where_the_one_before_ended_and_ids_stay(client: ApiCl
     for title in titles:
         await own.post("/tasks", {"title": title})
 
-    assert len(await Follower(own).at(begin).told()) == 5  # all is there to be read
+    assert len(await Follower(own).at(begin).follow()) == 5  # all is there to be read
     pages = [await follower.page(limit=2) for _ in range(3)]
     again = await own.get("/changes", cursor=begin)
 
@@ -145,7 +145,7 @@ async def test_what_was_under_way_when_somebody_joined_is_told(client: ApiClient
         follower = await Follower(client.as_(bob)).begin()
         assert (await follower.page())["items"] == []
 
-    told = await follower.told()
+    told = await follower.follow()
     assert str(late) in {one["subject"]["id"] for one in told}
     assert str(before) not in {one["subject"]["id"] for one in told}
 
@@ -161,7 +161,7 @@ async def test_a_task_that_moves_is_told_to_each_as_it_sees_it(client: ApiClient
 
     await client.as_(ada).patch(f"/tasks/{task}", {"organization_id": str(there)})
 
-    [moved], [gone], [come] = [await people[who].told() for who in (ada, bob, eve)]
+    [moved], [gone], [come] = [await people[who].follow() for who in (ada, bob, eve)]
     assert (moved["type"], moved["organization_id"]) == ("task.moved", str(there))
     assert (gone["type"], gone["organization_id"], gone["data"]) == ("task.deleted", str(here), None)
     assert (come["type"], come["organization_id"]) == ("task.created", str(there))
@@ -180,7 +180,7 @@ async def test_a_deleted_team_ends_with_one_change_for_each_member(client: ApiCl
     await client.as_(people["ada"]).delete(f"/organizations/{team}")
 
     for follower in followers:
-        [ended] = await follower.told()
+        [ended] = await follower.follow()
         assert (ended["type"], ended["organization_id"]) == ("organization.deleted", None)
         assert ended["subject"] == {"type": "organization", "id": str(team)}
 
@@ -193,7 +193,7 @@ async def test_what_is_not_committed_waits_and_what_comes_after_it_too(client: A
         second = await Factory(fresh).task(ada.id, ada)
         assert (await follower.page())["items"] == []
 
-    told = await follower.told()
+    told = await follower.follow()
     assert {one["subject"]["id"] for one in told} == {str(first), str(second)}
 
 
@@ -285,7 +285,7 @@ async def test_an_access_token_for_a_team_is_told_nothing_of_its_owner_alone(cli
     make = Factory(fresh)
     ada, bob = await make.user(), await make.user()
     team, left = await make.team(owner=ada), await make.team(owner=bob, member=ada)
-    token = await made(client, ada, scopes=["changes:read", "tasks:write"], organization_id=str(team))
+    token = await make_token(client, ada, scopes=["changes:read", "tasks:write"], organization_id=str(team))
     follower = await Follower(client.with_headers(Authorization=f"Bearer {token['token']}")).begin()
     own = await Follower(client.as_(ada)).begin()
 

@@ -83,7 +83,7 @@ BREAKS: dict[str, Refused] = {
 }
 
 
-def listed() -> dict[str, tuple[int, str]]:
+def list_rules() -> dict[str, tuple[int, str]]:
     """What the page says: how a request is refused that breaks each rule."""
     page = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
     table = page.partition("## What must agree\n")[2].partition("\n## ")[0]
@@ -91,7 +91,7 @@ def listed() -> dict[str, tuple[int, str]]:
 
 
 def test_the_page_lists_what_is_tried_here() -> None:
-    assert listed().keys() == BREAKS.keys()
+    assert list_rules().keys() == BREAKS.keys()
 
 
 @pytest.mark.proves("ASVS 5.0 2.1.2", "What members must be together is written, and refused as it is written")
@@ -99,7 +99,7 @@ def test_the_page_lists_what_is_tried_here() -> None:
 async def test_what_does_not_agree_is_refused_as_the_page_says(together: str, api: ApiClient, make: Factory) -> None:
     answer = await BREAKS[together](api, make)
 
-    assert (answer.status, answer["code"]) == listed()[together]
+    assert (answer.status, answer["code"]) == list_rules()[together]
 
 
 async def test_what_the_page_calls_no_fault_is_none(api: ApiClient, make: Factory) -> None:

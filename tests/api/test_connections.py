@@ -77,7 +77,7 @@ async def shared(server: Server, template: str, tmp_path_factory: pytest.TempPat
         yield started
 
 
-async def told(server: Running, *parts: bytes, pause: float = 0, seconds: float = 10) -> bytes:
+async def read_all(server: Running, *parts: bytes, pause: float = 0, seconds: float = 10) -> bytes:
     """All that the server sends until it hangs up, for a connection on which this is sent."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
@@ -125,7 +125,7 @@ def problem(answer: bytes, status: int) -> str:
 @pytest.mark.proves("ASVS 5.0 4.2.1", "A request that can be read in two ways is refused, with all that follows it")
 @pytest.mark.parametrize("case", CORPUS)
 async def test_what_can_be_read_in_two_ways_is_refused_with_all_that_follows(shared: Running, case: str) -> None:
-    answer = await told(shared, CORPUS[case] + SMUGGLED)
+    answer = await read_all(shared, CORPUS[case] + SMUGGLED)
 
     assert problem(answer, 400) == "malformed_request"
     assert "/smuggled" not in await read(shared)
@@ -135,7 +135,7 @@ async def test_a_trailer_is_no_header(shared: Running) -> None:
     trailer = b"1\r\nx\r\n0\r\nAuthorization: Bearer x\r\nConnection: keep-alive\r\n\r\n"
     request = CHUNKED.replace(b"POST /", b"GET /api/v1/tasks").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
-    assert b"authentication_required" in await told(shared, request + trailer)
+    assert b"authentication_required" in await read_all(shared, request + trailer)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_a_trailer_is_no_header(shared: Running) -> None:
 async def test_what_is_too_large_is_refused_while_it_arrives(
     shared: Running, request_: bytes, status: int, code: str
 ) -> None:
-    assert problem(await told(shared, request_), status) == code
+    assert problem(await read_all(shared, request_), status) == code
 
 
 @pytest.mark.parametrize(("size", "status"), [(8192, 404), (8193, 414)])
@@ -169,7 +169,7 @@ async def test_what_follows_a_large_body_that_nobody_wants_is_not_read(shared: R
     size = 1_100_000
     unwanted = b"GET /livez HTTP/1.1\r\nHost: docket\r\nContent-Length: %d\r\n\r\n" % size
 
-    answer = await told(shared, unwanted, b"x" * size + SMUGGLED, pause=0.1)
+    answer = await read_all(shared, unwanted, b"x" * size + SMUGGLED, pause=0.1)
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -178,7 +178,7 @@ async def test_what_follows_a_large_body_that_nobody_wants_is_not_read(shared: R
 
 @pytest.mark.parametrize("bad", [b"GET / HTTP/1.1\r\nX\0: y\r\n\r\n", LOGIN + b"ZZ\r\n"], ids=["a header", "a chunk"])
 async def test_a_bad_request_does_not_answer_for_the_one_before(shared: Running, bad: bytes) -> None:
-    answer = await told(shared, b"GET /health HTTP/1.1\r\nHost: docket\r\n\r\n" + bad)
+    answer = await read_all(shared, b"GET /health HTTP/1.1\r\nHost: docket\r\n\r\n" + bad)
 
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.count(b"HTTP/1.1 ") <= 2
@@ -189,10 +189,12 @@ async def test_a_bad_request_does_not_answer_for_the_one_before(shared: Running,
 async def test_what_does_not_arrive_in_time_is_refused(shared: Running) -> None:
     began = time.monotonic()
 
-    async def timed(*parts: bytes) -> tuple[bytes, float]:
-        return await told(shared, *parts), time.monotonic() - began
+    async def time_answer(*parts: bytes) -> tuple[bytes, float]:
+        return await read_all(shared, *parts), time.monotonic() - began
 
-    silent, head, body = await asyncio.gather(timed(), timed(b"GET / HTTP/1.1\r\nHo"), timed(LOGIN, b"9\r\n{"))
+    silent, head, body = await asyncio.gather(
+        time_answer(), time_answer(b"GET / HTTP/1.1\r\nHo"), time_answer(LOGIN, b"9\r\n{")
+    )
 
     assert silent[0] == b""
     assert problem(head[0], 408) == problem(body[0], 408) == "request_timeout"
@@ -204,7 +206,7 @@ async def test_a_connection_may_rest_between_requests(shared: Running) -> None:
     rested = b"GET /livez HTTP/1.1\r\nHost: docket\r\n\r\n"
 
     last = rested.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    assert (await told(shared, rested, last, pause=3.5)).count(b"HTTP/1.1 200 ") == 2
+    assert (await read_all(shared, rested, last, pause=3.5)).count(b"HTTP/1.1 200 ") == 2
 
 
 @pytest.mark.alone
@@ -268,7 +270,7 @@ async def test_an_absolute_target_decides_the_host(tmp_path: Path, fresh_url: st
             (b"/livez", b"docket:x"): b"400",
             (b"/?to=http://evil/", b"docket"): b"422",
         }
-        seen = {case: (await told(server, head % case)).split(b" ", 2)[1] for case in asked}
+        seen = {case: (await read_all(server, head % case)).split(b" ", 2)[1] for case in asked}
         assert await server.end() == (0, "")
 
     assert seen == asked
@@ -304,12 +306,12 @@ async def test_what_comes_at_once_is_answered_in_its_order(shared: Running) -> N
     chunks += b"0\r\n\r\n"
     three = SMALLEST + post + chunks + b"GET /absent HTTP/1.1\r\nHost: docket\r\n\r\n"
 
-    answer = await told(shared, three * 30 + LAST_REQUEST, seconds=60)
+    answer = await read_all(shared, three * 30 + LAST_REQUEST, seconds=60)
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"204", b"422", b"422", b"404"] * 30 + [b"404"]
 
 
 async def test_a_bad_request_far_behind_others_is_not_answered_before_them(shared: Running) -> None:
-    answer = await told(shared, SMALLEST * 1_000 + b"rubbish\r\n\r\n" + SMALLEST * 1_000, seconds=60)
+    answer = await read_all(shared, SMALLEST * 1_000 + b"rubbish\r\n\r\n" + SMALLEST * 1_000, seconds=60)
 
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) in ([b"204"] * 1_000, [b"204"] * 1_000 + [b"400"])

@@ -22,7 +22,7 @@ TARGETS = {
 HOST = "Host: docket\r\n"
 
 
-async def answered(server: Running, operation: Operation, head: str) -> httpx.Response:
+async def send_head(server: Running, operation: Operation, head: str) -> httpx.Response:
     """What the server answers to a request that begins like this, and then says nothing more."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(f"{operation.method} {head}".encode())
@@ -56,15 +56,15 @@ async def test_every_operation_answers_what_the_edge_refuses_as_it_declares(fres
     ]
     async with running(tmp_path, fresh_url) as server:
 
-        async def refused(operation: Operation, status: int, code: str, head: str) -> None:
-            answer = await answered(server, operation, head)
+        async def require_refusal(operation: Operation, status: int, code: str, head: str) -> None:
+            answer = await send_head(server, operation, head)
             said = f"{operation.id}: {answer.status_code} {answer.text}"
             assert (answer.status_code, json.loads(answer.content)["code"]) == (status, code), said
             assert answer.headers["connection"] == "close", said
             check(answer)
 
         walk: list[Awaitable[None]] = [
-            refused(operation, status, code, head(operation))
+            require_refusal(operation, status, code, head(operation))
             for operation in ALL.values()
             for status, code, head in wanted
         ]

@@ -10,7 +10,7 @@ from generated.operations import OPERATIONS, PROBLEM_TYPES
 from server.errors import CONSTRAINTS
 from server.settings.settings import Settings
 from server.terms import TERMS
-from tests.api.conftest import client_of, started
+from tests.api.conftest import client_of, start_app
 from tests.client import DOCUMENT, ApiClient
 from tests.conftest import Bench
 from tests.factories import Factory, SignedIn
@@ -23,7 +23,7 @@ COUNTED = [operation for operation in OPERATIONS if TERMS[operation.id].rate_cla
 @pytest.fixture
 async def counting(settings: Settings, db: Bench, still_window: None) -> AsyncIterator[ApiClient]:
     chosen = settings.model_copy(update={"rate_limits_enabled": True})
-    async with started(chosen, db) as app, client_of(app, chosen) as client:
+    async with start_app(chosen, db) as app, client_of(app, chosen) as client:
         yield client
 
 

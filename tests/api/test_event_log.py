@@ -22,7 +22,7 @@ RENAME = "UPDATE tasks SET title = $2, version = version + 1, updated_at = clock
 EVENTS = "SELECT * FROM events WHERE feed_id = $1 OR subject_id = $1 ORDER BY xid, seq"
 
 
-async def told(db: Database, thing: UUID) -> list[tuple[str, UUID, int | None]]:
+async def list_events(db: Database, thing: UUID) -> list[tuple[str, UUID, int | None]]:
     """Type, feed and version of the events of a feed, or of a subject."""
     return [(row["type"], row["feed_id"], row["version"]) for row in await db.fetch(EVENTS, [thing])]
 
@@ -38,7 +38,7 @@ async def test_each_change_of_a_task_is_an_event(db: Bench, api: ApiClient, make
     await client.patch(path, {"organization_id": str(team), "priority": "high"})
     await client.delete(path)
 
-    assert await told(db, UUID(task["id"])) == [
+    assert await list_events(db, UUID(task["id"])) == [
         ("task.created", ada.id, 1),
         ("task.updated", ada.id, 2),
         ("task.updated", ada.id, 3),
@@ -79,7 +79,7 @@ async def test_each_change_of_a_team_is_an_event(db: Bench, api: ApiClient, make
     await client.patch(f"/organizations/{team}", {"name": "The team"})
     await client.delete(f"{people}/{bob.id}")
 
-    of_team = await told(db, team)
+    of_team = await list_events(db, team)
     assert [kind for kind, feed, _ in of_team if feed == team] == [
         "organization.created",
         "member.created",
@@ -90,21 +90,21 @@ async def test_each_change_of_a_team_is_an_event(db: Bench, api: ApiClient, make
         "member.deleted",
         "organization.updated",
     ]
-    assert [version for kind, _, version in await told(db, bob.id) if kind.startswith("member.")] == [1, 2, 3]
+    assert [version for kind, _, version in await list_events(db, bob.id) if kind.startswith("member.")] == [1, 2, 3]
     assert [kind for kind, feed, _ in of_team if feed == bob.id] == ["organization.joined", "organization.left"]
 
 
 async def test_a_deleted_team_tells_its_members_and_nothing_else(db: Bench, api: ApiClient, make: Factory) -> None:
     team, people = await make.organization({"ada": "owner", "bob": "member"})
     await make.task(team, people["ada"])
-    before = len([feed for _, feed, _ in await told(db, team) if feed == team])
+    before = len([feed for _, feed, _ in await list_events(db, team) if feed == team])
 
     await api.as_(people["ada"]).delete(f"/organizations/{team}")
 
-    after = await told(db, team)
+    after = await list_events(db, team)
     assert len([feed for _, feed, _ in after if feed == team]) == before
     for person in people.values():
-        assert (await told(db, person.id))[-1] == ("organization.deleted", person.id, None)
+        assert (await list_events(db, person.id))[-1] == ("organization.deleted", person.id, None)
 
 
 async def test_nothing_is_left_of_a_deleted_account_but_ids(db: Bench, api: ApiClient, make: Factory) -> None:
@@ -117,8 +117,8 @@ async def test_nothing_is_left_of_a_deleted_account_but_ids(db: Bench, api: ApiC
         "DELETE", "/users/me", expect=204, json={"current_password": "a pelican reads the timetable"}
     )
 
-    assert {feed for _, feed, _ in await told(db, bob.id)} == {team}
-    assert [kind for kind, *_ in await told(db, team)][-2:] == ["member.deleted", "organization.updated"]
+    assert {feed for _, feed, _ in await list_events(db, bob.id)} == {team}
+    assert [kind for kind, *_ in await list_events(db, team)][-2:] == ["member.deleted", "organization.updated"]
     assert b"A secret" not in b"".join(row["data"] or b"" for row in await db.fetch("SELECT data FROM events", []))
 
 
@@ -137,12 +137,12 @@ async def test_what_no_handler_writes_is_logged_too(db: Bench, make: Factory) ->
     tasks = [await make.task(team, people["ada"]) for _ in range(3)]
     await db.fetch("UPDATE tasks SET version = version + 1 WHERE organization_id = $1", [team])
     await db.fetch("DELETE FROM tasks WHERE id = $1", [tasks[0]])
-    assert [kind for kind, *_ in await told(db, tasks[0])] == ["task.created", "task.updated", "task.deleted"]
+    assert [kind for kind, *_ in await list_events(db, tasks[0])] == ["task.created", "task.updated", "task.deleted"]
 
     await db.fetch("DELETE FROM organizations WHERE id = $1", [team])
 
-    assert [kind for kind, *_ in await told(db, tasks[1])] == ["task.created", "task.updated"]
-    assert (await told(db, people["bob"].id))[-1] == ("organization.deleted", people["bob"].id, None)
+    assert [kind for kind, *_ in await list_events(db, tasks[1])] == ["task.created", "task.updated"]
+    assert (await list_events(db, people["bob"].id))[-1] == ("organization.deleted", people["bob"].id, None)
 
 
 async def test_a_restore_and_what_grows_nothing_write_no_events(db: Bench, make: Factory) -> None:

@@ -21,7 +21,7 @@ from persistence.tables import Organization, RecoveryCode
 from security.one_time_tokens import hash_token
 from server.settings.settings import Settings
 from tests.api.conftest import SECRET, refresh_token, serving
-from tests.api.prober import ALL, FORM, Operation, resolved
+from tests.api.prober import ALL, FORM, Operation, resolve_reference
 from tests.client import DOCUMENT, ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, SEED, Factory, SignedIn
@@ -81,7 +81,7 @@ EXAMPLES = list(examples())
 
 
 @cache
-def hashed(password: str) -> str:
+def keep_plain(password: str) -> str:
     text: str = bcrypt_sha256.using(rounds=12).hash(password)
     return text
 
@@ -101,7 +101,7 @@ async def people(make: Factory, example: Example) -> World:
         return World(await make.user(), superuser)
     login = body_of("login")
     ada = await make.user(
-        id=UUID(PATHS["user_id"]), email=login["email"], hashed_password=hashed(login["password"]), full_name="Ada"
+        id=UUID(PATHS["user_id"]), email=login["email"], hashed_password=keep_plain(login["password"]), full_name="Ada"
     )
     await make.user(email=body_of("registerUser")["email"])
     await make.session(ada.id, id=UUID(PATHS["session_id"]))
@@ -113,7 +113,7 @@ async def people(make: Factory, example: Example) -> World:
     await make.access_token(ada.id, "tasks:read", id=UUID(PATHS["access_token_id"]))
     if example.operation.id in (factors := OF_FACTORS | BEGUN):
         await make.second_factor(ada.id, SECRET, confirmed_at=factors[example.operation.id])
-    challenge, bound_to = body_of("completeLogin")["challenge"], hash_token(hashed(login["password"]))
+    challenge, bound_to = body_of("completeLogin")["challenge"], hash_token(keep_plain(login["password"]))
     await make.one_time_token(ada.id, token=challenge, purpose="sign_in", bound_to=bound_to)
     await make.row(RecoveryCode, {"user_id": ada.id, "key": hash_token(RECOVERY_CODE.replace("-", ""))})
     await make.task(ada.id, ada, id=UUID(PATHS["task_id"]))
@@ -199,6 +199,6 @@ async def test_an_example_is_answered_as_documented(
         **content(example, world, settings),
     )
 
-    declared = resolved(DOCUMENT["paths"][operation.path][operation.method.lower()]["responses"][str(success)])
+    declared = resolve_reference(DOCUMENT["paths"][operation.path][operation.method.lower()]["responses"][str(success)])
     shown = declared.get("content", {}).get("application/json", {}).get("examples", {}).values()
     assert not shown or set(answer.body) in [set(one["value"]) for one in shown]

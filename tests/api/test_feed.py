@@ -4,7 +4,7 @@ from persistence.engine.pool import Pool
 from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.factories import Factory
-from tests.feed import follow_all, listed
+from tests.feed import follow_all, list_tasks
 
 
 async def test_a_copy_that_follows_is_the_database(settings: Settings, fresh: Pool) -> None:
@@ -16,7 +16,9 @@ async def test_a_copy_that_follows_is_the_database(settings: Settings, fresh: Po
 
         copy, _ = await follow_all(client, places, fresh, changes=300)
 
-        state = {task["id"]: {name: task[name] for name in task if name != "author"} for task in await listed(client)}
+        state = {
+            task["id"]: {name: task[name] for name in task if name != "author"} for task in await list_tasks(client)
+        }
     assert copy.wrong == []
     assert copy.tasks == state
     assert len(state) > 1

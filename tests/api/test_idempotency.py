@@ -77,11 +77,11 @@ async def test_an_account_is_made_once_though_its_password_is_hashed_before(
     lent: list[int] = []
     hash_password = Passwords.hash
 
-    async def watched(self: Passwords, password: str) -> str:
+    async def watch_hash(self: Passwords, password: str) -> str:
         lent.append(fresh.size - len(fresh.free))
         return await hash_password(self, password)
 
-    monkeypatch.setattr(Passwords, "hash", watched)
+    monkeypatch.setattr(Passwords, "hash", watch_hash)
     async with serving(settings, fresh) as api:
         answers = [await with_key(api, ada).post("/users", USER) for _ in range(2)]
 

@@ -63,7 +63,7 @@ async def redeem(api: ApiClient, token: str, expect: int = 201) -> Answer:
     return await api.post("/invitations/redeem", {"token": token}, expect=expect)
 
 
-async def received(api: ApiClient) -> list[str]:
+async def list_received(api: ApiClient) -> list[str]:
     return [item["id"] for item in (await api.get("/invitations"))["items"]]
 
 
@@ -97,7 +97,7 @@ class TestInviting:
         assert joined.headers["location"] == f"/api/v1/organizations/{team.id}/members/{grace.id}"
         found = await team.as_(who).get(joined.headers["location"].removeprefix("/api/v1"))
         assert (found.body, found.headers["etag"]) == (joined.body, joined.headers["etag"])
-        assert await received(team.api.as_(grace)) == []
+        assert await list_received(team.api.as_(grace)) == []
         assert await actions(db) == ["invitation.created", "organization.member_added", "invitation.accepted"]
 
     async def test_who_may_not_manage_members_invites_nobody(self, team: Team, make: Factory) -> None:
@@ -204,7 +204,7 @@ class TestInviting:
         await db.fetch("UPDATE users SET is_active = false WHERE id = $1", [team.people["admin"].id])
 
         api = team.api.as_(second)
-        assert await received(api) == []
+        assert await list_received(api) == []
         await answer(api, invitation["id"], expect=404)
         await redeem(api, token_of(linked), expect=400)
 
@@ -216,12 +216,12 @@ class TestAnswering:
         invitation = await team.invite(email=EMAIL)
         who = team.api.as_(claimed)
 
-        assert await received(who) == []
+        assert await list_received(who) == []
         await answer(who, invitation["id"], expect=404)
         await answer(who, invitation["id"], "decline", expect=404)
         root = team.api.as_(await make.user(is_superuser=True))
         await root.patch(f"/users/{claimed.id}", {"email_verified": True})
-        assert await received(who) == [invitation["id"]]
+        assert await list_received(who) == [invitation["id"]]
         await root.patch(f"/users/{claimed.id}", {"email": "other@example.com"})
         await root.patch(f"/users/{claimed.id}", {"email": EMAIL})
         assert (await root.get(f"/users/{claimed.id}"))["email_verified"] is False
@@ -230,7 +230,7 @@ class TestAnswering:
         other = await make.user(email="ada@straße.example", email_verified=True)
         await team.invite(email="ada@strasse.example")
 
-        assert await received(team.api.as_(other)) == []
+        assert await list_received(team.api.as_(other)) == []
 
     @pytest.mark.proves("", "An invitation of another cannot be seen, accepted or declined")
     async def test_an_invitation_of_another_is_not_found(self, team: Team, make: Factory) -> None:
@@ -240,8 +240,8 @@ class TestAnswering:
         for how in ("accept", "decline"):
             await answer(team.api.as_(eve), invitation["id"], how, expect=404)
             await answer(team.api.as_(eve), uuid4(), how, expect=404)
-        assert await received(team.api.as_(eve)) == []
-        assert await received(team.api.as_(grace)) == [invitation["id"]]
+        assert await list_received(team.api.as_(eve)) == []
+        assert await list_received(team.api.as_(grace)) == [invitation["id"]]
 
     async def test_who_declines_is_no_member_and_may_be_asked_again(self, team: Team, make: Factory, db: Bench) -> None:
         grace = await make.user()
@@ -259,7 +259,7 @@ class TestAnswering:
         old = await make.invitation(team.id, user_id=grace.id, expires_at=NOW - timedelta(seconds=1), token="old")
         who = team.api.as_(grace)
 
-        assert await received(who) == []
+        assert await list_received(who) == []
         await answer(who, old, expect=404)
         assert (await redeem(who, "old", expect=400))["code"] == "invalid_link"
         assert (await team.as_("owner").get(team.path))["items"] == []
@@ -409,7 +409,7 @@ class TestMail:
         assert 'owner invites you to the team "Team"' in text
         assert "https://app.example.com/invitation#token=" in text
         who = mailed.api.as_(grace)
-        assert await received(who) == []
+        assert await list_received(who) == []
         await redeem(who, mailbox.token_to(EMAIL))
         assert (await who.get("/auth/me"))["email_verified"] is True
         assert await mailed.is_member(grace.id)

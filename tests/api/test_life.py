@@ -55,7 +55,7 @@ def workers_of(server: Running) -> list[psutil.Process]:
     return found
 
 
-async def refused(server: Running) -> None:
+async def wait_for_silence(server: Running) -> None:
     """Wait until no process listens any more."""
 
     async def listens() -> bool:
@@ -96,7 +96,7 @@ async def test_a_server_that_ends_says_so_drains_and_finishes_what_it_has_begun(
 
             await until(readiness, (503, "close"))
             assert (await http.get("/livez")).status_code == 200
-        await refused(server)
+        await wait_for_silence(server)
 
         assert (await last_answer(reader, writer, LOGIN[9:])).startswith(b"HTTP/1.1 401 ")
         assert await server.process.wait() == 0
@@ -109,7 +109,7 @@ async def test_who_is_connected_when_a_server_ends_is_answered(tmp_path: Path, f
     async with asyncio.timeout(90), running(tmp_path, fresh_url, 1, DRAIN_SECONDS="0") as server:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         server.process.send_signal(signal.SIGTERM)
-        await refused(server)
+        await wait_for_silence(server)
 
         assert (await last_answer(reader, writer, LIVENESS)).startswith(b"HTTP/1.1 200 ")
         assert await server.process.wait() == 0
@@ -122,12 +122,12 @@ async def test_a_worker_that_is_killed_or_frozen_is_replaced(
     async with asyncio.timeout(90), running(tmp_path, fresh_url, 2) as server:
         first, second = workers_of(server)
 
-        async def replaced() -> bool:
+        async def is_replaced() -> bool:
             pids = {worker.pid for worker in workers_of(server)}
             return first.pid not in pids and second.pid in pids and len(pids) == 2
 
         first.send_signal(sent)
-        await until(replaced, answer=True)
+        await until(is_replaced, answer=True)
 
         async with server.client() as http:
             assert (await http.get("/livez")).status_code == 200
@@ -192,7 +192,7 @@ async def test_what_a_killed_supervisor_left_goes_when_the_next_one_starts(tmp_p
         [left] = left_in(tmp_path, "docket-metrics-*")
         os.kill(server.process.pid, signal.SIGKILL)
         await server.process.wait()
-        await refused(server)
+        await wait_for_silence(server)
 
     async with running(tmp_path, fresh_url, 2, TMPDIR=str(tmp_path)) as server:
         [folder] = left_in(tmp_path, "docket-metrics-*")
@@ -222,7 +222,7 @@ async def test_workers_end_when_their_supervisor_is_killed_frozen_ones_too(tmp_p
         workers[0].suspend()  # one that hangs hears of nothing until it is woken
 
         os.kill(server.process.pid, signal.SIGKILL)
-        await refused(server)
+        await wait_for_silence(server)
 
         _, alive = await asyncio.to_thread(psutil.wait_procs, workers, 10)
         assert alive == []

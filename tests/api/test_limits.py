@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from server.settings.settings import Settings
-from tests.api.conftest import client_of, started
+from tests.api.conftest import client_of, start_app
 from tests.client import DOCUMENT, Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
@@ -27,7 +27,7 @@ async def limited(settings: Settings, db: Bench, still_window: None) -> AsyncIte
 
         async def start(**limits: int) -> Callable[[str], Awaitable[ApiClient]]:
             chosen = settings.model_copy(update={"rate_limits_enabled": True, **limits})
-            app = await stack.enter_async_context(started(chosen, db))
+            app = await stack.enter_async_context(start_app(chosen, db))
 
             async def from_(address: str) -> ApiClient:
                 return await stack.enter_async_context(client_of(app, chosen, address))
@@ -37,7 +37,7 @@ async def limited(settings: Settings, db: Bench, still_window: None) -> AsyncIte
         yield start
 
 
-def left(answer: Answer) -> list[tuple[str, int]]:
+def list_remaining(answer: Answer) -> list[tuple[str, int]]:
     """What the limits that counted a request have left."""
     return [(name, int(rest)) for name, rest, _ in TOLD.findall(answer.headers.get("ratelimit", ""))]
 
@@ -52,11 +52,11 @@ class TestDefault:
     async def test_an_address_has_as_many_as_the_contract_says_and_no_more(self, limited: Clients) -> None:
         here = await (await limited())(HERE)
 
-        counted = [left(await here.get("//")) for _ in range(100)]
+        counted = [list_remaining(await here.get("//")) for _ in range(100)]
         problem = await here.get("//", expect=429)
 
         assert counted == [[("default", 99 - number)] for number in range(100)]
-        assert (problem["code"], left(problem)) == ("rate_limit_exceeded", [("default", 0)])
+        assert (problem["code"], list_remaining(problem)) == ("rate_limit_exceeded", [("default", 0)])
         assert problem.headers["ratelimit-policy"] == policy("default", "ip")
         assert 1 <= int(problem.headers["retry-after"]) <= 60
 
@@ -81,7 +81,9 @@ class TestDefault:
         other = await here.as_(bob).get("//")
 
         assert first.headers["ratelimit-policy"] == policy("default", "user")
-        assert [left(first), left(second), left(other)] == [[("default", rest)] for rest in (999, 998, 999)]
+        assert [list_remaining(first), list_remaining(second), list_remaining(other)] == [
+            [("default", rest)] for rest in (999, 998, 999)
+        ]
 
     async def test_a_user_has_as_many_as_the_contract_says_and_no_more(self, limited: Clients, make: Factory) -> None:
         ada = (await (await limited())(HERE)).as_(await make.user())
@@ -112,7 +114,7 @@ class TestDefault:
             await here.send("HEAD", "//", expect=200),
         ]
 
-        assert [left(answer) for answer in answers] == [[("default", rest)] for rest in (3, 2, 1, 0)]
+        assert [list_remaining(answer) for answer in answers] == [[("default", rest)] for rest in (3, 2, 1, 0)]
         for path in ("//nothing", "//"):
             assert (await here.send("PUT", path, expect=429))["code"] == "rate_limit_exceeded"
 
@@ -133,7 +135,7 @@ class TestDefault:
             await mine.get(path, expect=404),
         ]
 
-        assert [left(answer) for answer in answers] == [[("default", 999 - number)] for number in range(9)]
+        assert [list_remaining(answer) for answer in answers] == [[("default", 999 - number)] for number in range(9)]
         assert {answer.headers["ratelimit-policy"] for answer in answers} == {policy("default", "user")}
 
     @pytest.mark.parametrize(
@@ -159,21 +161,23 @@ class TestDefault:
         from_ = await limited(rate_limit_default=2)
         greedy = await from_("2001:db8::1")
 
-        told = [left(await greedy.get("//", expect=status)) for status in (200, 200, *[429] * 30)]
-        others = [left(await (await from_(f"2001:db8:0:{n}::1")).get("//")) for n in range(1, 10) for _ in range(2)]
+        told = [list_remaining(await greedy.get("//", expect=status)) for status in (200, 200, *[429] * 30)]
+        others = [
+            list_remaining(await (await from_(f"2001:db8:0:{n}::1")).get("//")) for n in range(1, 10) for _ in range(2)
+        ]
         refused = await (await from_("2001:db8:0:a::1")).get("//", expect=429)
         elsewhere = await (await from_("2001:db8:1::1")).get("//")
 
         assert told == [[("default", rest)] for rest in (1, 0, *[0] * 30)]
         assert others == [[("default", rest)] for rest in (*[1, 0] * 9,)]
-        assert (left(refused), left(elsewhere)) == ([("default", 0)], [("default", 1)])
+        assert (list_remaining(refused), list_remaining(elsewhere)) == ([("default", 0)], [("default", 1)])
         assert refused.headers["ratelimit-policy"] == '"default";q=20;w=60'
         await (await from_("2001:db8:0:a::1")).get("//", expect=429)
 
     async def test_of_two_counters_that_is_told_that_has_least_left(self, limited: Clients) -> None:
         from_ = await limited(rate_limit_default=10)
 
-        told = [left(await (await from_(f"2001:db8:0:{n}::1")).get("//")) for n in range(95)]
+        told = [list_remaining(await (await from_(f"2001:db8:0:{n}::1")).get("//")) for n in range(95)]
 
         assert told == [[("default", min(9, 99 - n))] for n in range(95)]
 
@@ -284,7 +288,11 @@ class TestLogin:
         second = await there.send("POST", "/auth/token", expect=400, data=form)
         third = await there.post("/auth/login", {"email": "Ada@Example.com", "password": PASSWORD}, expect=429)
 
-        assert [left(answer) for answer in (first, second, third)] == [[("login", 9)], [("login", 9)], [("login", 8)]]
+        assert [list_remaining(answer) for answer in (first, second, third)] == [
+            [("login", 9)],
+            [("login", 9)],
+            [("login", 8)],
+        ]
         assert first.headers["ratelimit-policy"] == f'{policy("login", "ip")}, "login-identifier";q=2;w=3600'
         assert (third["code"], third.headers["retry-after"]) == ("rate_limit_exceeded", "3600")
 
@@ -339,8 +347,8 @@ async def test_a_request_counts_for_its_own_class_only(limited: Clients) -> None
     await here.get("//")
     await here.get("//", expect=429)
 
-    assert left(await here.post("/auth/register", UNREADABLE, expect=422)) == [("register", 4)]
-    assert left(await here.post("/auth/login", UNREADABLE, expect=422)) == [("login", 9)]
+    assert list_remaining(await here.post("/auth/register", UNREADABLE, expect=422)) == [("register", 4)]
+    assert list_remaining(await here.post("/auth/login", UNREADABLE, expect=422)) == [("login", 9)]
 
 
 async def test_nothing_is_counted_where_limits_are_off(api: ApiClient) -> None:

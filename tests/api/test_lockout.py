@@ -13,7 +13,7 @@ import pytest
 
 from persistence.engine.pool import Pool
 from server.settings.settings import Settings
-from tests.api.conftest import client_of, started
+from tests.api.conftest import client_of, start_app
 from tests.client import Answer, ApiClient
 from tests.factories import PASSWORD, Factory
 
@@ -30,7 +30,7 @@ async def from_(settings: Settings, fresh: Pool, still_window: None) -> AsyncIte
     """Two instances that count: `await from_(HOME)` calls one of them, `await from_(HOME, 1)` the other."""
     chosen = settings.model_copy(update={"rate_limits_enabled": True})
     async with AsyncExitStack() as stack:
-        apps = [await stack.enter_async_context(started(chosen, fresh)) for _ in range(2)]
+        apps = [await stack.enter_async_context(start_app(chosen, fresh)) for _ in range(2)]
 
         async def client(address: str, instance: int = 0) -> ApiClient:
             return await stack.enter_async_context(client_of(apps[instance], chosen, address))

@@ -11,7 +11,7 @@ from handlers.shared.call import Mail
 from server.rate_limiting import sliding_window
 from server.rate_limiting.limiter import MAIL_SECONDS, MAILS
 from server.settings.settings import Settings
-from tests.api.conftest import BEGINNING_OF_AN_HOUR, client_of, serving, started
+from tests.api.conftest import BEGINNING_OF_AN_HOUR, client_of, serving, start_app
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
@@ -49,7 +49,11 @@ async def limited(settings: Settings, db: Bench, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sliding_window, "time", SimpleNamespace(time=lambda: clock.now))
     smtp_url = SecretStr("smtp://127.0.0.1:1")
     chosen = settings.model_copy(update={"rate_limits_enabled": True, "smtp_url": smtp_url, "delivery": "off"})
-    async with started(chosen, db) as app, client_of(app, chosen) as api, client_of(app, chosen, "192.0.2.7") as other:
+    async with (
+        start_app(chosen, db) as app,
+        client_of(app, chosen) as api,
+        client_of(app, chosen, "192.0.2.7") as other,
+    ):
         yield Limited(api, other, db, clock)
 
 

@@ -8,7 +8,7 @@ import pytest
 from persistence.engine.pool import Pool
 from server.settings.loading import load
 from server.settings.settings import Settings
-from tests.api.conftest import SECRET, client_of, serving, started
+from tests.api.conftest import SECRET, client_of, serving, start_app
 from tests.api.test_password_reset import ADA, NEW, reset, sign_in
 from tests.client import Answer, ApiClient
 from tests.factories import Factory
@@ -120,7 +120,7 @@ async def test_without_mail_nothing_is_kept(api: ApiClient, make: Factory) -> No
 @pytest.mark.usefixtures("still_window")
 async def test_an_address_is_asked_for_five_times_an_hour_from_a_network(settings: Settings, fresh: Pool) -> None:
     chosen = settings.model_copy(update={"rate_limits_enabled": True})
-    async with started(chosen, fresh) as app, client_of(app, chosen, "192.0.2.1") as one:
+    async with start_app(chosen, fresh) as app, client_of(app, chosen, "192.0.2.1") as one:
         for email in (ADA, ADA.upper(), ADA, ADA, ADA):
             await ask(one, email)
         assert (await ask(one, expect=429))["code"] == "rate_limit_exceeded"

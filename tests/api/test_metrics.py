@@ -19,7 +19,7 @@ from server.observability import metrics
 from server.settings.loading import load
 from tests.api.conftest import SECRET, serving
 from tests.api.test_real_server import running
-from tests.binding.conftest import NOWHERE, Modules, answering, changed
+from tests.binding.conftest import NOWHERE, Modules, answering, copy_module
 from tests.client import ApiClient, check
 from tests.factories import NOW, Factory
 from tests.waiting import until
@@ -47,7 +47,7 @@ async def monitored(fresh: Pool) -> AsyncIterator[ApiClient]:
         yield client.with_headers(Authorization=f"Bearer {TOKEN}")
 
 
-async def scraped(client: ApiClient) -> str:
+async def scrape(client: ApiClient) -> str:
     return (await client.get("//metrics")).content.decode()
 
 
@@ -77,12 +77,12 @@ class TestWhoReads:
     async def test_everybody_in_development(self, fresh: Pool) -> None:
         given = load(environment="development", secret_key=SECRET)
         async with serving(given, fresh) as client:
-            assert "docket_build_info" in await scraped(client)
+            assert "docket_build_info" in await scrape(client)
 
     async def test_without_a_database_too(self) -> None:
         given = load(environment="development", secret_key=SECRET)
         async with serving(given, Pool(NOWHERE, patience=0.05)) as client:
-            assert "docket_build_info" in await scraped(client)
+            assert "docket_build_info" in await scrape(client)
 
 
 class TestForms:
@@ -127,7 +127,7 @@ class TestWhatIsCounted:
         await monitored.http.get("/api/v1/tasks")
         await monitored.http.get("/nothing")
 
-        text = await scraped(monitored)
+        text = await scrape(monitored)
         counted = counts(text, "docket_requests_total")
         assert values(text, "docket_requests_total")["listTasks", "500"] == 0
         assert counted == {("getLiveness", "200"): 3, ("listTasks", "401"): 1, ("none", "404"): 1}
@@ -138,7 +138,7 @@ class TestWhatIsCounted:
         await fresh.fetch("UPDATE sessions SET last_used_at = now()", [])
         await monitored.as_(ada).get("/tasks")
 
-        text = await scraped(monitored)
+        text = await scrape(monitored)
 
         assert values(text, "docket_sessions_active") == {(): 1}
         connections = values(text, "docket_pool_connections")
@@ -150,9 +150,9 @@ class TestWhatIsCounted:
     ) -> None:
         monkeypatch.setattr(metrics, "KEPT", -1)
 
-        before = values(await scraped(monitored), "docket_last_success_timestamp_seconds")
+        before = values(await scrape(monitored), "docket_last_success_timestamp_seconds")
         await jobs.note_success(fresh, "backup", now=NOW)
-        after = values(await scraped(monitored), "docket_last_success_timestamp_seconds")
+        after = values(await scrape(monitored), "docket_last_success_timestamp_seconds")
 
         assert before == {("backup",): 0, ("prune",): 0}
         assert after == {("backup",): NOW.timestamp(), ("prune",): 0}
@@ -164,7 +164,7 @@ class TestWhatIsCounted:
             await client.get("//", expect=200)
             await client.get("//", expect=429)
 
-            text = await scraped(client.with_headers(Authorization=f"Bearer {TOKEN}"))
+            text = await scrape(client.with_headers(Authorization=f"Bearer {TOKEN}"))
 
         assert values(text, "docket_limits_refused_total") == {("default",): 1}
 
@@ -172,7 +172,7 @@ class TestWhatIsCounted:
         async def get_api_info(_call: PublicCall, /) -> GetApiInfo200:
             return GetApiInfo200(body=Json(b'{"name": 1}'))
 
-        handlers = Modules(changed(meta, get_api_info=get_api_info))
+        handlers = Modules(copy_module(meta, get_api_info=get_api_info))
         async with answering(handlers, environment="production") as client:
             answer = await client.http.get("/")
             text = (await client.http.get("/metrics")).text
@@ -208,17 +208,17 @@ async def test_the_metrics_of_all_workers_sum_to_what_a_client_counted(
             )
         async with server.client() as http:
 
-            async def told(name: str) -> dict[tuple[str, ...], float]:
+            async def read_value(name: str) -> dict[tuple[str, ...], float]:
                 return values((await http.get("/metrics", headers=bearer)).text, name)
 
             async def others() -> dict[tuple[str, ...], float]:
-                all_of_them = await told("docket_requests_total")
+                all_of_them = await read_value("docket_requests_total")
                 return {labels: count for labels, count in all_of_them.items() if count and labels[0] != "getMetrics"}
 
             await until(
                 others, counted
             )  # a worker counts what it has answered, and the one that is asked may be quicker
-            built = await told("docket_build_info")
+            built = await read_value("docket_build_info")
         kept = kept_for_ever(tmp_path)
         assert await server.end() == (0, "")
 

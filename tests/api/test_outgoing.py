@@ -85,7 +85,7 @@ async def test_no_address_of_a_caller_is_called(tmp_path: Path, fresh_url: str) 
         assert len(caught.callers) == 1  # ours: it would have heard the others
 
 
-def written(process: psutil.Process) -> set[str]:
+def open_files(process: psutil.Process) -> set[str]:
     """The files that a process and those that it began have open for writing."""
     return {
         file.path
@@ -95,7 +95,7 @@ def written(process: psutil.Process) -> set[str]:
     }
 
 
-def filled(folder: Path) -> list[str]:
+def full_files(folder: Path) -> list[str]:
     """The files below a folder that have something in them."""
     return [path.name for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
 
@@ -110,10 +110,10 @@ async def test_the_standard_output_is_the_only_log(tmp_path: Path, fresh_url: st
         assert (await http.post("/api/v1/auth/register", json=ACCOUNT)).status_code == 201
         assert (await http.post("/api/v1/auth/login", json=ACCOUNT | {"password": "wrong"})).status_code == 422
         assert (await http.get("/api/v1/tasks")).status_code == 401
-        found = written(psutil.Process(server.process.pid))
+        found = open_files(psutil.Process(server.process.pid))
         assert await server.end() == (0, "")
 
     numbers = {each for each in found if each.endswith(".db")}  # of /metrics, which workers keep together
     assert {Path(each).name for each in found - numbers} <= {server.output.name}
-    assert filled(tmp_path) == [server.output.name]
+    assert full_files(tmp_path) == [server.output.name]
     assert {"registerUser", "login", "listTasks"} <= {line.get("operation") for line in server.log()}

@@ -26,7 +26,7 @@ from tests.binding.conftest import Logged, logged
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, Factory
-from tests.issuer import Issuer, publishing, sending, shared
+from tests.issuer import Issuer, publishing, sending, sign_shared
 
 __all__ = ["logged"]  # a fixture
 OPERATIONS_OF_SESSIONS = [
@@ -108,8 +108,8 @@ async def test_the_name_of_a_token_is_cleaned_and_never_refused(
 
 
 async def test_the_shared_secret_of_better_auth_will_do(api: ApiClient) -> None:
-    by_claim = bearing(api, shared("grace", email="grace@example.com", emailVerified=True))
-    by_cookie = bearing(api, shared(None, user={"id": "grace", "email": "grace@example.com"}, session={"id": "1"}))
+    by_claim = bearing(api, sign_shared("grace", email="grace@example.com", emailVerified=True))
+    by_cookie = bearing(api, sign_shared(None, user={"id": "grace", "email": "grace@example.com"}, session={"id": "1"}))
 
     assert (await by_claim.get("/auth/me"))["email"] == "grace@example.com"
     assert (await by_claim.get("/auth/me"))["id"] == (await by_cookie.get("/auth/me"))["id"]
@@ -149,7 +149,7 @@ async def test_while_the_keys_cannot_be_fetched_nobody_is_told_to_sign_in_again(
 
 @pytest.mark.proves("", "The same subject of two issuers is two people")
 async def test_the_same_subject_of_two_issuers_is_two_people(api: ApiClient, other: Issuer) -> None:
-    one = await bearing(api, shared("grace")).get("/auth/me")
+    one = await bearing(api, sign_shared("grace")).get("/auth/me")
     two = await bearing(api, other.token("grace")).get("/auth/me")
 
     assert one["id"] != two["id"]
@@ -233,7 +233,7 @@ async def test_a_recent_login_is_what_the_token_says(api: ApiClient, other: Issu
     change = {"email": "grace@example.com"}
 
     silent = bearing(api, other.token("grace"))
-    for late in (silent, bearing(api, other.token("grace", auth_time=now - 660)), bearing(api, shared("grace"))):
+    for late in (silent, bearing(api, other.token("grace", auth_time=now - 660)), bearing(api, sign_shared("grace"))):
         problem = await late.patch("/users/me", change, expect=401)
         assert problem["code"] == "reauthentication_required"
         assert (await late.delete("/users/me", expect=401))["code"] == "reauthentication_required"
@@ -264,7 +264,7 @@ async def test_a_token_counts_for_so_many_hours_after_its_iat(
     said: dict[str, Any] = {"iat": now - hours * 3600, "exp": now + 86_400 * 365}
 
     async with serving(hybrid(other, external_token_hours=setting), db) as api:
-        for token in (other.token("grace", **said), shared("grace", **said)):
+        for token in (other.token("grace", **said), sign_shared("grace", **said)):
             answer = await bearing(api, token).get("/auth/me", expect=expect)
             assert expect == 200 or answer["code"] == "token_expired"
 

@@ -39,7 +39,7 @@ from tests.api.prober import ALL, FORM
 from tests.client import DOCUMENT, ApiClient, check
 from tests.conftest import ROOT, Bench
 from tests.factories import NOW, PASSWORD, Factory, SignedIn, hashed_password
-from tests.issuer import shared
+from tests.issuer import sign_shared
 
 CELLS = list(cells())
 REFUSALS = {
@@ -172,7 +172,7 @@ async def example_sent(api: ApiClient, operation_id: str, there: World, token: s
 
 def token_of(caller: str, who: SignedIn, settings: Settings) -> str:
     if caller == EXTERNAL:
-        return shared(str(who.id), auth_time=int(datetime.now(UTC).timestamp()))
+        return sign_shared(str(who.id), auth_time=int(datetime.now(UTC).timestamp()))
     age = timedelta(hours=1) if caller == "expired" else timedelta()
     tokens = Tokens(Keys(settings.signing_key), ISSUER, AUDIENCE, settings.access_lifetime)
     return tokens.issue_access(who.id, who.session_id, datetime.now(UTC) - age)

@@ -26,13 +26,13 @@ async def start(settings: Settings, db: Bench) -> AsyncIterator[Start]:
     """Starts a server with these quotas upon the database of the test."""
     async with AsyncExitStack() as stack:
 
-        async def started(**quotas: int) -> ApiClient:
+        async def start_with(**quotas: int) -> ApiClient:
             return await stack.enter_async_context(serving(settings.model_copy(update=quotas), db))
 
-        yield started
+        yield start_with
 
 
-def refused(answer: Answer, limit: int) -> bool:
+def is_refused(answer: Answer, limit: int) -> bool:
     return (answer.status, answer["code"], answer["limit"]) == (403, "quota_exceeded", limit)
 
 
@@ -47,11 +47,11 @@ class TestTasks:
         first, *_ = [await ada.post("/tasks", TASK) for _ in range(3)]
 
         for _ in range(2):
-            assert refused(await ada.post("/tasks", TASK, expect=403), 3)
+            assert is_refused(await ada.post("/tasks", TASK, expect=403), 3)
 
         await ada.delete(f"/tasks/{first['id']}")
         await ada.post("/tasks", TASK)
-        assert refused(await ada.post("/tasks", TASK, expect=403), 3)
+        assert is_refused(await ada.post("/tasks", TASK, expect=403), 3)
 
     async def test_those_of_before_count(self, start: Start, make: Factory) -> None:
         """Of a server that has just started, too."""
@@ -64,7 +64,7 @@ class TestTasks:
             (await start(quota_tasks=2)).as_(ada).post("/tasks", TASK | {"organization_id": str(team_id)}, expect=403)
         )
 
-        assert refused(answer, 2)
+        assert is_refused(answer, 2)
 
     async def test_each_organization_has_room_of_its_own(self, start: Start, make: Factory) -> None:
         caller = await make.user()
@@ -72,7 +72,7 @@ class TestTasks:
 
         for place in ({}, {"organization_id": team_id}):
             await ada.post("/tasks", TASK | place)
-            assert refused(await ada.post("/tasks", TASK | place, expect=403), 1)
+            assert is_refused(await ada.post("/tasks", TASK | place, expect=403), 1)
 
     @pytest.mark.parametrize("method", ["PATCH", "PUT"])
     async def test_what_moves_there_counts(self, start: Start, make: Factory, method: str) -> None:
@@ -82,7 +82,7 @@ class TestTasks:
 
         change = getattr(ada, method.lower())
         answer = await change(f"/tasks/{here['id']}", TASK | {"organization_id": team_id}, expect=403)
-        assert refused(answer, 1)
+        assert is_refused(answer, 1)
         assert (await ada.get(f"/tasks/{here['id']}")).body == here.body
 
         await change(f"/tasks/{there['id']}", {"title": "As it is", "organization_id": team_id})
@@ -96,7 +96,7 @@ class TestTasks:
         await make.task(team_id, owner)
         api, one = await start(quota_tasks=1), TASK | {"organization_id": str(team_id)}
 
-        assert refused(await api.as_(owner).post("/tasks", one, expect=403), 1)
+        assert is_refused(await api.as_(owner).post("/tasks", one, expect=403), 1)
         assert (await api.as_(member).post("/tasks", one, expect=403))["code"] == "permission_denied"
         assert (await api.as_(stranger).post("/tasks", one, expect=404))["code"] == "not_found"
         answer = await api.http.post("/api/v1/tasks", json=one)
@@ -109,7 +109,7 @@ class TestTasks:
 
         api = (await start(quota_tasks=1)).as_(root)
 
-        assert refused(await api.post("/tasks", TASK | {"organization_id": str(team_id)}, expect=403), 1)
+        assert is_refused(await api.post("/tasks", TASK | {"organization_id": str(team_id)}, expect=403), 1)
         [entry] = await db.fetch("SELECT action, outcome FROM audit_logs", [])
         assert tuple(entry) == ("organization.accessed", "failure")
 
@@ -121,7 +121,7 @@ class TestTasks:
         again = await keyed.post("/tasks", TASK)
 
         assert (again.body, again.headers["idempotency-replayed"]) == (first.body, "true")
-        assert refused(await ada.with_headers(Idempotency_Key="twice").post("/tasks", TASK, expect=403), 1)
+        assert is_refused(await ada.with_headers(Idempotency_Key="twice").post("/tasks", TASK, expect=403), 1)
 
     async def test_parallel_requests_pass_it_by_themselves_at_most(
         self, settings: Settings, fresh: Pool, commit: Factory
@@ -132,7 +132,7 @@ class TestTasks:
             made = [answer.status_code for answer in await asyncio.gather(*sent)].count(201)
 
             assert 5 <= made <= 10
-            assert refused(await ada.post("/tasks", TASK, expect=403), 5)
+            assert is_refused(await ada.post("/tasks", TASK, expect=403), 5)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ class TestManyTasks:
                 made += 1
 
             assert made >= 2
-            assert refused(await ada.post("/tasks", one, expect=403), 7)
+            assert is_refused(await ada.post("/tasks", one, expect=403), 7)
             [row] = await fresh.fetch("SELECT count(*) FROM tasks", [])
             assert row[0] == 5 + made
 
@@ -215,7 +215,7 @@ class TestOrganizations:
         ada, bob = api.as_(await make.user()), api.as_(await make.user())
         first, _ = [await ada.post("/organizations", team_named(f"team-{number}")) for number in range(2)]
 
-        assert refused(await ada.post("/organizations", team_named("team-3"), expect=403), 2)
+        assert is_refused(await ada.post("/organizations", team_named("team-3"), expect=403), 2)
 
         await bob.post("/organizations", team_named("team-3"))
         await ada.delete(f"/organizations/{first['id']}")
@@ -235,7 +235,7 @@ class TestOrganizations:
         await make.member(UUID(team["id"]), other.id, "owner")
         await ada.delete(f"{members}/{caller.id}")
 
-        assert refused(await ada.post("/organizations", team_named("another"), expect=403), 1)
+        assert is_refused(await ada.post("/organizations", team_named("another"), expect=403), 1)
         assert (await ada.http.get(f"/api/v1/organizations/{team['id']}", headers=ada.headers)).status_code == 404
         assert other.id != caller.id
 
@@ -273,9 +273,9 @@ class TestMembers:
         ada, path = api.as_(caller), f"/organizations/{team_id}/invitations"
         invitation = await ada.post(path, {"user_id": str(bob.id)})
 
-        assert refused(await ada.post(path, {"user_id": str(eve.id)}, expect=403), 2)
+        assert is_refused(await ada.post(path, {"user_id": str(eve.id)}, expect=403), 2)
         await api.as_(bob).send("POST", f"/invitations/{invitation['id']}/accept", expect=201)
-        assert refused(await ada.post(path, {"user_id": str(eve.id)}, expect=403), 2)
+        assert is_refused(await ada.post(path, {"user_id": str(eve.id)}, expect=403), 2)
 
         await ada.delete(f"/organizations/{team_id}/members/{bob.id}")
         await ada.post(path, {"user_id": str(eve.id)})
@@ -287,7 +287,7 @@ class TestMembers:
         await make.member(team_id, (await make.user()).id, "member")
         api = await start(quota_members=2)
 
-        assert refused(await api.as_(bob).send("POST", f"/invitations/{invitation}/accept", expect=403), 2)
+        assert is_refused(await api.as_(bob).send("POST", f"/invitations/{invitation}/accept", expect=403), 2)
         await api.as_(caller).get(f"/organizations/{team_id}/members/{bob.id}", expect=404)
 
     async def test_who_may_not_add_one_is_told_nothing_of_it(self, start: Start, make: Factory) -> None:

@@ -49,7 +49,7 @@ class Running:
 
 
 @contextmanager
-def heard(number: signal.Signals) -> Iterator[None]:
+def hear_signal(number: signal.Signals) -> Iterator[None]:
     """Have the processes that we start hear of the signal: `nohup` has us ignore it, and so would they."""
     before = signal.signal(number, lambda *_: None)
     yield
@@ -63,7 +63,7 @@ async def running(folder: Path, url: str, workers: int = 1, *options: str, **mor
     settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "ENVIRONMENT": "staging", "PORT": "0"}
     settings |= {"WORKERS": str(workers), "DATA_DIR": str(folder), "RATE_LIMITS_ENABLED": "false", "DRAIN_SECONDS": "0"}
     settings |= more
-    with output.open("ab") as file, heard(signal.SIGHUP):
+    with output.open("ab") as file, hear_signal(signal.SIGHUP):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "server", "serve", *options,
             cwd=ROOT, env=os.environ | settings, stdout=file, stderr=asyncio.subprocess.PIPE, start_new_session=True,

@@ -29,7 +29,7 @@ ASKED: dict[str, tuple[str, str, dict[str, Any] | None, int]] = {
 }
 
 
-async def reauthenticated(api: ApiClient, password: str = PASSWORD, *, expect: int = 204) -> Answer:
+async def reauthenticate(api: ApiClient, password: str = PASSWORD, *, expect: int = 204) -> Answer:
     return await api.post("/auth/reauthenticate", {"password": password}, expect=expect)
 
 
@@ -48,7 +48,7 @@ async def test_a_stolen_token_of_15_minutes_does_no_lasting_harm(
 
     assert problem["code"] == "reauthentication_required"
     assert problem.headers["www-authenticate"].endswith(f"max_age=600, {METADATA}")
-    await reauthenticated(mine)
+    await reauthenticate(mine)
     await mine.send(method, url, expect=done, json=body)
 
 
@@ -56,7 +56,7 @@ async def test_it_is_recent_for_ten_minutes(api: ApiClient, make: Factory, clock
     ada = api.as_(await make.user())
     body = ASKED["createAccessToken"][2]
     clock.now += timedelta(hours=1)
-    await reauthenticated(ada)
+    await reauthenticate(ada)
     clock.now += timedelta(minutes=10)
     await ada.post("/access-tokens", body)
 
@@ -81,7 +81,7 @@ async def test_another_session_of_the_account_is_not_renewed(
     phone = SignedIn(ada.id, await make.session(ada.id), ada.now)
     clock.now += timedelta(minutes=11)
 
-    await reauthenticated(api.as_(ada))
+    await reauthenticate(api.as_(ada))
 
     await api.as_(phone).post("/access-tokens", ASKED["createAccessToken"][2], expect=401)
 
@@ -93,9 +93,9 @@ async def test_wrong_passwords_count_as_at_sign_in(
     ada = api.as_(await make.user(email="ada@example.com"))
     clock.now += timedelta(minutes=11)
     for _ in range(5):
-        assert (await reauthenticated(ada, "wrong", expect=403))["code"] == "wrong_password"
+        assert (await reauthenticate(ada, "wrong", expect=403))["code"] == "wrong_password"
 
-    assert (await reauthenticated(ada, expect=429))["code"] == "account_locked"
+    assert (await reauthenticate(ada, expect=429))["code"] == "account_locked"
 
     sign_in = {"email": "ada@example.com", "password": PASSWORD}
     assert (await api.post("/auth/login", sign_in, expect=429))["code"] == "account_locked"
@@ -117,14 +117,14 @@ async def test_a_password_that_changed_meanwhile_renews_nothing(
 
     monkeypatch.setattr("handlers.auth.prove_password", prove_and_wait)
 
-    assert (await reauthenticated(api.as_(ada), expect=403))["code"] == "wrong_password"
+    assert (await reauthenticate(api.as_(ada), expect=403))["code"] == "wrong_password"
     await api.as_(ada).post("/access-tokens", ASKED["createAccessToken"][2], expect=401)
 
 
 async def test_what_was_proved_is_written_down(api: ApiClient, make: Factory, db: Bench) -> None:
     ada = await make.user()
 
-    await reauthenticated(api.as_(ada))
+    await reauthenticate(api.as_(ada))
 
     [row] = await db.fetch("SELECT * FROM audit_logs", [])
     assert (row["action"], row["outcome"], row["session_id"]) == ("auth.reauthenticated", "success", ada.session_id)

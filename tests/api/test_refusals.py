@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_connections import problem, told
+from tests.api.test_connections import problem, read_all
 from tests.api.test_real_server import Running, running
 from tests.conftest import Server
 
@@ -49,7 +49,7 @@ def cors_of(answer: bytes) -> dict[str, str]:
 @pytest.mark.parametrize("case", CASES)
 async def test_a_page_of_ours_reads_what_a_connection_refuses(shared: Running, case: str) -> None:
     status, parts = CASES[case]
-    answer = await told(shared, request(OURS, parts), seconds=30)
+    answer = await read_all(shared, request(OURS, parts), seconds=30)
 
     problem(answer, status)
     said = cors_of(answer)
@@ -61,7 +61,7 @@ async def test_a_page_of_ours_reads_what_a_connection_refuses(shared: Running, c
 @pytest.mark.parametrize("case", ["two hosts", "a long target", "many headers before"])
 async def test_a_foreign_page_reads_none(shared: Running, case: str) -> None:
     status, parts = CASES[case]
-    answer = await told(shared, request(FOREIGN, parts))
+    answer = await read_all(shared, request(FOREIGN, parts))
 
     problem(answer, status)
     assert cors_of(answer) == {"vary": "Origin"}
@@ -69,7 +69,7 @@ async def test_a_foreign_page_reads_none(shared: Running, case: str) -> None:
 
 async def test_what_was_read_before_of_the_connection_does_not_count(shared: Running) -> None:
     first = request(OURS, {"target": "/livez", "after": "\r\n"})
-    answer = await told(shared, first, b"\x01\r\n\r\n", pause=0.2)
+    answer = await read_all(shared, first, b"\x01\r\n\r\n", pause=0.2)
 
     answers = answer.split(b"HTTP/1.1 ")[1:]
     assert [each[:3] for each in answers] == [b"200", b"400"]
@@ -90,7 +90,7 @@ async def test_a_server_that_is_full_says_so_to_a_page_of_ours(
         _, writer = await asyncio.open_connection(full.host, full.port)
         writer.write(held)
         await writer.drain()
-        answer = await told(full, request(OURS, {"after": "\r\n"}))
+        answer = await read_all(full, request(OURS, {"after": "\r\n"}))
         writer.close()
 
     assert problem(answer, 503) == "service_unavailable"

@@ -13,7 +13,7 @@ from persistence.engine.pool import Pool
 from security.codes import NEIGHBOURS, STEP
 from security.one_time_tokens import hash_token
 from server.settings.settings import Settings
-from tests.api.conftest import SECRET, client_of, serving, started
+from tests.api.conftest import SECRET, client_of, serving, start_app
 from tests.client import Answer, ApiClient
 from tests.conftest import Bench
 from tests.factories import PASSWORD, SEED, Factory, SignedIn
@@ -368,7 +368,7 @@ class TestLockout:
         ada = await make.user(email=ADA)
         await make.second_factor(ada.id, SECRET)
         await make.session(ada.id, ip_address="192.0.2.1")
-        async with started(settings, fresh) as app:
+        async with start_app(settings, fresh) as app:
             async with client_of(app, settings, "203.0.113.9") as stranger:
                 for _ in range(5):
                     await complete(stranger, await challenge(stranger), wrong_code(clock), expect=401)

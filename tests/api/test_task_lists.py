@@ -335,17 +335,17 @@ async def test_from_an_instant_on_up_to_another(api: ApiClient, make: Factory, n
         ada.id, ada, title="without", created_at=NOW - timedelta(days=1), updated_at=NOW - timedelta(days=1)
     )
 
-    async def kept(**bounds: int) -> list[str]:
+    async def list_titles(**bounds: int) -> list[str]:
         moments: dict[str, Any] = {
             f"{name}_{end}": (NOW + timedelta(microseconds=at)).isoformat() for end, at in bounds.items()
         }
         return sorted(titles(await api.as_(ada).get("/tasks", sort=sort, **moments)))
 
-    assert await kept(after=3) == ["3", "4"]
-    assert await kept(before=2) == (["0", "1"] if name == "due" else ["0", "1", "without"])
-    assert await kept(after=1, before=3) == ["1", "2"]
-    assert await kept(after=3, before=3) == []
-    assert await kept(after=3, before=1) == []
+    assert await list_titles(after=3) == ["3", "4"]
+    assert await list_titles(before=2) == (["0", "1"] if name == "due" else ["0", "1", "without"])
+    assert await list_titles(after=1, before=3) == ["1", "2"]
+    assert await list_titles(after=3, before=3) == []
+    assert await list_titles(after=3, before=1) == []
 
 
 async def test_priorities_authors_and_completion_are_kept_as_named(api: ApiClient, make: Factory) -> None:

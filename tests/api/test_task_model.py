@@ -90,7 +90,7 @@ def key_of(sort: str) -> Callable[[Mapping[str, Any]], Any]:
     return key
 
 
-def written(filters: Mapping[str, Any]) -> dict[str, Any]:
+def write_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     text: dict[str, Any] = {}
     for name, value in filters.items():
         text[name] = value.isoformat() if isinstance(value, datetime) else value
@@ -164,7 +164,7 @@ async def check(
 
     scope = {"scope": "all"} if everywhere else {}
     found = await pages(
-        api.as_(ada), meanwhile, sort=sort.value, limit=limit, include_total="true", **scope, **written(filters)
+        api.as_(ada), meanwhile, sort=sort.value, limit=limit, include_total="true", **scope, **write_filters(filters)
     )
 
     assert len(set(found)) == len(found)

@@ -98,14 +98,14 @@ async def test_filters_and_place_hold_in_a_search(api: ApiClient, make: Factory)
         await make.task(place, ada, title=f"{title} again", status="completed")
     who = api.as_(ada)
 
-    async def found(**filters: Any) -> list[str]:
+    async def search_titles(**filters: Any) -> list[str]:
         return sorted(titles(await who.get("/tasks/search", q="plan", **filters)))
 
-    assert await found() == ["Plan a", "Plan a again"]
-    assert await found(organization_id=str(team)) == ["Plan b", "Plan b again"]
-    assert await found(scope="all", status="open") == ["Plan a", "Plan b"]
-    assert await found(scope="all", user_id=str(ada.id), completed="true") == ["Plan a again", "Plan b again"]
-    assert await found(priority="urgent") == []
+    assert await search_titles() == ["Plan a", "Plan a again"]
+    assert await search_titles(organization_id=str(team)) == ["Plan b", "Plan b again"]
+    assert await search_titles(scope="all", status="open") == ["Plan a", "Plan b"]
+    assert await search_titles(scope="all", user_id=str(ada.id), completed="true") == ["Plan a again", "Plan b again"]
+    assert await search_titles(priority="urgent") == []
     assert (await who.get("/tasks/search", q="plan", organization_id=str(other), expect=404))["code"] == "not_found"
     refused = await who.get("/tasks/search", q="plan", scope="all", organization_id=str(team), expect=422)
     assert refused["errors"][0]["pointer"] == "/organization_id"

@@ -136,7 +136,7 @@ async def test_a_server_whose_collectors_are_away_serves_and_ends(tmp_path: Path
         assert await server.end() == (0, "")
 
 
-def started(*commands: str) -> subprocess.CompletedProcess[str]:
+def run_python(*commands: str) -> subprocess.CompletedProcess[str]:
     """What a Python says that does these things."""
     return subprocess.run(
         [sys.executable, "-c", "\n".join(commands)], cwd=ROOT, check=False, capture_output=True, text=True
@@ -149,7 +149,7 @@ def test_their_libraries_are_among_those_that_are_deployed(library: str) -> None
 
 
 def test_their_libraries_are_not_loaded_for_a_server_that_tells_nobody() -> None:
-    ended = started(
+    ended = run_python(
         "import sys",
         "from server.app import create_app",
         "from server.settings.loading import load",

@@ -18,7 +18,7 @@ from contract.binding import Handler
 from persistence.engine.pool import Database, Pool
 from server import app as application
 from server.settings.settings import Settings
-from tests.api.conftest import client_of, refresh_token, serving, started
+from tests.api.conftest import client_of, refresh_token, serving, start_app
 from tests.api.prober import ALL, CANARY, Operation, good_body, with_required
 from tests.client import DOCUMENT, ApiClient, check
 from tests.conftest import Bench
@@ -86,7 +86,7 @@ async def test_every_operation_and_an_unknown_path_refuse_one_too_many(
 ) -> None:
     chosen = settings.model_copy(update={"rate_limits_enabled": True, "rate_limit_default": FEW})
     async with AsyncExitStack() as stack:
-        app = await stack.enter_async_context(started(chosen, db))
+        app = await stack.enter_async_context(start_app(chosen, db))
         for number, operation in enumerate(ALL.values(), 1):
             here = await stack.enter_async_context(client_of(app, chosen, f"192.0.2.{number}"))
             rate_class: str = DOCUMENT["paths"][operation.path][operation.method.lower()]["x-rate-limit"]
@@ -118,14 +118,14 @@ async def test_every_operation_tells_when_to_come_again_while_the_database_is_aw
 def raising(tag: ModuleType) -> SimpleNamespace:
     """The handlers of a tag, each of which fails in a way that was not thought of."""
 
-    def broken(handler: Handler) -> Handler:
+    def break_handler(handler: Handler) -> Handler:
         @wraps(handler)
         async def fail(*_: object, **__: object) -> NoReturn:
             raise LookupError(CANARY)
 
         return fail
 
-    return SimpleNamespace(**{name: broken(handler) for name, handler in getmembers(tag, iscoroutinefunction)})
+    return SimpleNamespace(**{name: break_handler(handler) for name, handler in getmembers(tag, iscoroutinefunction)})
 
 
 async def test_every_operation_answers_500_and_no_more_when_its_handler_raises(

@@ -64,7 +64,7 @@ class Modules(SimpleNamespace):
         super().__init__(**known | {module.__name__.rpartition(".")[2]: module for module in changed})
 
 
-def changed(module: ModuleType, **members: object) -> ModuleType:
+def copy_module(module: ModuleType, **members: object) -> ModuleType:
     """A copy of a module with other members; None takes one away."""
     copy = ModuleType(module.__name__)
     together = {**vars(module), **members}
@@ -102,7 +102,7 @@ async def answering(
 
 
 @contextmanager
-def written(
+def capture_log(
     form: Literal["json", "console"], level: Literal["debug", "info", "error"] = "info"
 ) -> Iterator[Callable[[], str]]:
     """What the server logs meanwhile."""
@@ -117,5 +117,5 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
     """What the server has logged, line by line."""
     for module in (edge, streams):
         monkeypatch.setattr(module, "log", structlog.get_logger())  # the one there may write elsewhere by now
-    with written("json") as text:
+    with capture_log("json") as text:
         yield lambda: [line for line in map(json.loads, text().splitlines()) if "request_id" in line]

@@ -27,7 +27,7 @@ from generated.operations import (
 from handlers import auth, meta, profile, tasks
 from handlers.shared.call import Call, PublicCall
 from persistence.authorization import Caller
-from tests.binding.conftest import BY_ID, Logged, Modules, answering, changed
+from tests.binding.conftest import BY_ID, Logged, Modules, answering, copy_module
 from tests.factories import NOW
 
 ADA = models.User(
@@ -66,7 +66,7 @@ class TestStartUp:
         assert refusal(nothing, "getHealth") == said
 
     def test_a_handler_that_is_misspelt(self) -> None:
-        module = changed(tasks, create_task=None, creat_task=tasks.create_task)
+        module = copy_module(tasks, create_task=None, creat_task=tasks.create_task)
 
         assert refusal(module, "createTask") == (
             "handlers.tasks.create_task is missing: the contract has the operation createTask;"
@@ -77,14 +77,14 @@ class TestStartUp:
         def get_liveness(_call: PublicCall, /) -> GetLiveness200:
             return ALIVE
 
-        module = changed(meta, get_liveness=get_liveness)
+        module = copy_module(meta, get_liveness=get_liveness)
         assert refusal(module, "getLiveness") == "handlers.meta.get_liveness is no coroutine function"
 
     def test_a_handler_that_takes_something_else(self) -> None:
-        async def wrong(_call: Call, /, *, id: UUID) -> GetTask200:
+        async def wrong_handler(_call: Call, /, *, id: UUID) -> GetTask200:
             raise NotImplementedError
 
-        assert refusal(changed(tasks, get_task=wrong), "getTask") == (
+        assert refusal(copy_module(tasks, get_task=wrong_handler), "getTask") == (
             "handlers.tasks.get_task takes ['_call', 'id'], but the contract gives a call and, by keyword, ['task_id']"
         )
 
@@ -109,7 +109,7 @@ class TestStartUp:
 
         for handler in (extra, lacking, positional, two_calls, anything, no_call):
             assert "but the contract gives a call and, by keyword, ['task_id']" in refusal(
-                changed(tasks, get_task=handler), "getTask"
+                copy_module(tasks, get_task=handler), "getTask"
             )
 
     def test_a_handler_that_takes_nothing(self) -> None:
@@ -117,13 +117,13 @@ class TestStartUp:
             raise NotImplementedError
 
         said = "handlers.meta.get_liveness takes [], but the contract gives a call and, by keyword, []"
-        assert refusal(changed(meta, get_liveness=get_liveness), "getLiveness") == said
+        assert refusal(copy_module(meta, get_liveness=get_liveness), "getLiveness") == said
 
     def test_a_handler_that_answers_an_undeclared_status(self) -> None:
         async def get_task(_call: Call, /, *, task_id: UUID) -> GetTask200 | DeleteTask204:
             raise NotImplementedError
 
-        assert refusal(changed(tasks, get_task=get_task), "getTask") == (
+        assert refusal(copy_module(tasks, get_task=get_task), "getTask") == (
             "handlers.tasks.get_task answers DeleteTask204, which the contract does not declare for getTask"
         )
 
@@ -131,7 +131,7 @@ class TestStartUp:
         async def get_liveness(_call: PublicCall, /):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its fault
             raise NotImplementedError
 
-        assert refusal(changed(meta, get_liveness=get_liveness), "getLiveness") == (
+        assert refusal(copy_module(meta, get_liveness=get_liveness), "getLiveness") == (
             "handlers.meta.get_liveness answers None, which the contract does not declare for getLiveness"
         )
 
@@ -158,7 +158,7 @@ class TestAnswers:
             result: Any = DeleteTask204()
             return result  # type: ignore[no-any-return]  # what a type checker cannot see
 
-        reason = await internal_error(Modules(changed(meta, get_liveness=get_liveness)), logged, "//livez")
+        reason = await internal_error(Modules(copy_module(meta, get_liveness=get_liveness)), logged, "//livez")
 
         assert reason == "ContractError: getLiveness answered DeleteTask204, which the contract does not declare"
 
@@ -166,7 +166,7 @@ class TestAnswers:
         async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
             raise AccountDisabled(detail="ada@example.com is disabled")
 
-        reason = await internal_error(Modules(changed(meta, get_liveness=get_liveness)), logged, "//livez")
+        reason = await internal_error(Modules(copy_module(meta, get_liveness=get_liveness)), logged, "//livez")
 
         assert reason == "ContractError: getLiveness raised AccountDisabled, which the contract does not declare"
 
@@ -174,7 +174,7 @@ class TestAnswers:
         async def get_task(_call: Call, /, *, task_id: UUID) -> GetTask200:
             raise Forbidden("permission_denied")
 
-        reason = await internal_error(Modules(changed(tasks, get_task=get_task)), logged, f"/tasks/{uuid4()}")
+        reason = await internal_error(Modules(copy_module(tasks, get_task=get_task)), logged, f"/tasks/{uuid4()}")
 
         assert reason == "ContractError: getTask raised Forbidden, which the contract does not declare"
 
@@ -183,7 +183,7 @@ class TestAnswers:
         async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
             raise KeyError("a secret")
 
-        reason = await internal_error(Modules(changed(meta, get_liveness=get_liveness)), logged, "//livez")
+        reason = await internal_error(Modules(copy_module(meta, get_liveness=get_liveness)), logged, "//livez")
 
         assert reason == "KeyError: 'a secret'"
 
@@ -194,7 +194,7 @@ class TestAnswers:
             )
 
         reason = await internal_error(
-            Modules(changed(meta, get_problem_type=get_problem_type)), logged, "//problems/not_found"
+            Modules(copy_module(meta, get_problem_type=get_problem_type)), logged, "//problems/not_found"
         )
 
         assert reason == (
@@ -207,7 +207,7 @@ class TestAnswers:
             body: Any = Json(b'{"id": "a secret"}')
             return GetTask200(body=body, etag='"1"')
 
-        reason = await internal_error(Modules(changed(tasks, get_task=get_task)), logged, f"/tasks/{uuid4()}")
+        reason = await internal_error(Modules(copy_module(tasks, get_task=get_task)), logged, f"/tasks/{uuid4()}")
 
         assert reason.startswith("ContractError: the body of getTask 200 breaks its schema: ")
         assert "/id: Must be a valid uuid" in reason
@@ -227,7 +227,7 @@ class TestAnswers:
         async def export_my_data(_call: Call, /) -> ExportMyData200:
             return ExportMyData200(body=Streamed(pieces()))
 
-        async with answering(Modules(changed(profile, export_my_data=export_my_data))) as api:
+        async with answering(Modules(copy_module(profile, export_my_data=export_my_data))) as api:
             with pytest.raises(AssertionError) if end else nullcontext():  # httpx wants the last piece
                 await api.http.get("/api/v1/users/me/export", headers=api.as_(ada).headers)
 
@@ -238,7 +238,7 @@ class TestAnswers:
         async def get_liveness(_call: PublicCall, /) -> GetLiveness200:
             return GetLiveness200(body=models.Probe.model_construct(status="splendid"))
 
-        async with answering(Modules(changed(meta, get_liveness=get_liveness)), check_rate=0) as api:
+        async with answering(Modules(copy_module(meta, get_liveness=get_liveness)), check_rate=0) as api:
             answer = await api.http.get("/livez")
 
         assert (answer.status_code, answer.json()) == (200, {"status": "splendid"})
@@ -253,7 +253,7 @@ class TestAnswers:
         async def get_current_user(call: Call, /) -> GetCurrentUser200:
             return GetCurrentUser200(body=ADA, etag='"7"')
 
-        async with answering(Modules(changed(auth, get_current_user=get_current_user))) as api:
+        async with answering(Modules(copy_module(auth, get_current_user=get_current_user))) as api:
             ada = api.as_(Caller(ADA.id, uuid4(), NOW))
             await ada.with_headers(If_None_Match='"6"').get("/auth/me")
             answer = await ada.with_headers(If_None_Match='"6", W/"7"').get("/auth/me", expect=304)

@@ -42,7 +42,7 @@ RUNTIME = re.compile(
 )
 
 
-def resolved(node: Any) -> Any:
+def resolve_reference(node: Any) -> Any:
     """What a reference leads to; anything else as it is."""
     while isinstance(node, dict) and "$ref" in node:
         target: Any = DOCUMENT
@@ -54,14 +54,16 @@ def resolved(node: Any) -> Any:
 
 def parameters(path: str, method: str) -> list[dict[str, Any]]:
     item = DOCUMENT["paths"][path]
-    return [resolved(one) for one in [*item.get("parameters", []), *item[method].get("parameters", [])]]
+    return [resolve_reference(one) for one in [*item.get("parameters", []), *item[method].get("parameters", [])]]
 
 
 def members(path: str, method: str) -> set[str]:
     """Those of the body of a request, if it is JSON."""
     content = DOCUMENT["paths"][path][method].get("requestBody", {}).get("content", {})
     return (
-        set(resolved(content["application/json"]["schema"])["properties"]) if "application/json" in content else set()
+        set(resolve_reference(content["application/json"]["schema"])["properties"])
+        if "application/json" in content
+        else set()
     )
 
 
@@ -82,12 +84,12 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
             yield at, node
 
 
-def reached(node: Any) -> Iterator[str]:
+def components_of(node: Any) -> Iterator[str]:
     """The names of the components that a body consists of."""
     for _, part in everywhere(node):
         if "$ref" in part:
             yield part["$ref"].rpartition("/")[2]
-            yield from reached(resolved(part))
+            yield from components_of(resolve_reference(part))
 
 
 def bodies(kind: str) -> set[str]:
@@ -96,8 +98,8 @@ def bodies(kind: str) -> set[str]:
     for path, method in OPERATIONS.values():
         operation = DOCUMENT["paths"][path][method]
         for container in [operation.get("requestBody", {})] if kind == "requests" else operation["responses"].values():
-            for content in resolved(container).get("content", {}).values():
-                found |= set(reached({"schema": content["schema"]}))
+            for content in resolve_reference(container).get("content", {}).values():
+                found |= set(components_of({"schema": content["schema"]}))
     return found
 
 
@@ -149,7 +151,7 @@ class TestOperations:
     def test_its_request_and_its_answers_have_examples(self, path: str, method: str) -> None:
         operation = DOCUMENT["paths"][path][method]
         for container in [*operation["responses"].values(), operation.get("requestBody", {})]:
-            contents = resolved(container).get("content", {})
+            contents = resolve_reference(container).get("content", {})
             for media_type, content in contents.items():
                 alike = [one for one in contents.values() if one["schema"] == content["schema"]]
                 assert any("examples" in one for one in alike), media_type
@@ -172,7 +174,7 @@ class TestOperations:
 
     def test_its_links_lead_to_operations_and_parameters(self, path: str, method: str) -> None:
         given = {one["name"] for one in parameters(path, method)} | members(path, method)
-        for answer in map(resolved, DOCUMENT["paths"][path][method]["responses"].values()):
+        for answer in map(resolve_reference, DOCUMENT["paths"][path][method]["responses"].values()):
             for name, link in answer.get("links", {}).items():
                 wanted = {one["name"] for one in parameters(*OPERATIONS[link["operationId"]])}
                 assert set(link.get("parameters", {})) <= wanted, name
@@ -182,7 +184,7 @@ class TestOperations:
 
     def test_its_next_page_has_every_parameter_of_this_one(self, path: str, method: str) -> None:
         given = {one["name"] for one in parameters(path, method) if one["in"] != "header"}
-        for answer in map(resolved, DOCUMENT["paths"][path][method]["responses"].values()):
+        for answer in map(resolve_reference, DOCUMENT["paths"][path][method]["responses"].values()):
             if link := answer.get("links", {}).get("nextPage"):
                 assert link["parameters"].keys() == given
 
@@ -192,9 +194,9 @@ class TestOperations:
         if found["header"]:
             assert found["header"] in answer["headers"]
         elif found["body"]:
-            schema = resolved(answer["content"]["application/json"]["schema"])
+            schema = resolve_reference(answer["content"]["application/json"]["schema"])
             for part in found["body"].removeprefix("/").split("/"):
-                schema = resolved(schema["items"] if part.isdecimal() else schema["properties"][part])
+                schema = resolve_reference(schema["items"] if part.isdecimal() else schema["properties"][part])
         else:
             assert found["given"] in given
 
@@ -271,7 +273,7 @@ class TestSchemas:
     def test_nothing_secret_stands_in_a_url(self) -> None:
         told = [each for _, schema in schemas() for each in schema.get("properties", {}).items()]
         named_so = {name for name, _ in told if "token" in name and not name.endswith("_id")}
-        secret = named_so | {name for name, one in told if resolved(one).get("format") == "password"}
+        secret = named_so | {name for name, one in told if resolve_reference(one).get("format") == "password"}
         named = {
             one["name"]
             for path, method in OPERATIONS.values()

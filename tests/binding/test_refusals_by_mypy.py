@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def written(folder: Path, broken: Broken) -> Iterator[None]:
+def write_broken(folder: Path, broken: Broken) -> Iterator[None]:
     handlers = folder / "handlers" / f"{broken.module}.py"
     whole = handlers.read_text(encoding="utf-8")
     assert whole.count(broken.before) == 1
@@ -94,7 +94,7 @@ def test_mypy_refuses_broken_handlers(folder: Path) -> None:
     """One run for all of them: that it finds nothing where nothing is broken is what scripts/check.sh demands."""
     with ExitStack() as stack:
         for broken in BROKEN:
-            stack.enter_context(written(folder, broken))
+            stack.enter_context(write_broken(folder, broken))
 
         said = run(folder, *CHECK)
 
@@ -106,7 +106,7 @@ def test_mypy_refuses_broken_handlers(folder: Path) -> None:
 
 @pytest.mark.parametrize("broken", BROKEN, ids=[broken.module for broken in BROKEN])
 def test_the_start_up_refuses_a_broken_handler(folder: Path, broken: Broken) -> None:
-    with written(folder, broken):
+    with write_broken(folder, broken):
         said = run(folder, "-c", START)
 
     assert said == f"contract.types.ContractError: {broken.started}"

@@ -62,7 +62,7 @@ async def places(operation: str, exchange: Exchange, **segments: str) -> list[tu
     return [(fault.pointer, fault.code) for fault in problem.errors]
 
 
-def posted(body: object, media_type: str = JSON, method: str = "POST") -> Exchange:
+def post_request(body: object, media_type: str = JSON, method: str = "POST") -> Exchange:
     content = body if isinstance(body, bytes) else to_json(body)
     return request(method, headers={"Content-Type": media_type}, chunks=[content])
 
@@ -250,13 +250,13 @@ class TestQuery:
 
 class TestBody:
     async def test_a_body_becomes_its_model(self) -> None:
-        arguments = await read("createTask", posted({"title": "Ship it", "due_date": None}))
+        arguments = await read("createTask", post_request({"title": "Ship it", "due_date": None}))
 
         assert arguments == {"body": models.TaskCreate(title="Ship it", due_date=None), "idempotency_key": MISSING}
         assert arguments["body"].description is MISSING
 
     async def test_what_is_null_and_what_is_missing_are_told_apart(self) -> None:
-        arguments = await read("updateTask", posted({"due_date": None}, PATCH, "PATCH"), task_id=ID)
+        arguments = await read("updateTask", post_request({"due_date": None}, PATCH, "PATCH"), task_id=ID)
 
         assert arguments["body"].due_date is None
         assert arguments["body"].description is MISSING
@@ -265,18 +265,18 @@ class TestBody:
         "media_type", [JSON, "Application/JSON", f"{JSON}; charset=utf-8", f" {JSON} ;x=y", f"{JSON};"]
     )
     async def test_a_media_type_has_parameters_and_no_case(self, media_type: str) -> None:
-        assert await read("createTask", posted({"title": "Ship it"}, media_type))
+        assert await read("createTask", post_request({"title": "Ship it"}, media_type))
 
     @pytest.mark.parametrize("media_type", ["", "text/plain", PATCH, FORM, f"{JSON}x", f"text/plain, {JSON}"])
     async def test_another_media_type_is_refused_with_the_right_one(self, media_type: str) -> None:
-        problem = await refusal("createTask", posted({"title": "Ship it"}, media_type))
+        problem = await refusal("createTask", post_request({"title": "Ship it"}, media_type))
 
         assert (problem.status, problem.code) == (415, "unsupported_media_type")
         assert problem.headers == (("Accept", JSON),)
 
     @pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "identity, gzip"])
     async def test_a_content_coding_is_refused_and_said_to_be(self, coding: str) -> None:
-        exchange = posted({"title": "Ship it"})
+        exchange = post_request({"title": "Ship it"})
         exchange.headers[b"content-encoding"] = coding.encode()
 
         problem = await refusal("createTask", exchange)
@@ -285,13 +285,13 @@ class TestBody:
         assert problem.headers == (("Accept", JSON), ("Accept-Encoding", "identity"))
 
     async def test_no_content_coding_may_be_told(self) -> None:
-        exchange = posted({"title": "Ship it"})
+        exchange = post_request({"title": "Ship it"})
         exchange.headers[b"content-encoding"] = b"Identity"
 
         assert await read("createTask", exchange)
 
     async def test_a_patch_names_its_media_type_by_another_header(self) -> None:
-        problem = await refusal("updateTask", posted({"title": "Ship it"}, "text/plain", "PATCH"), task_id=ID)
+        problem = await refusal("updateTask", post_request({"title": "Ship it"}, "text/plain", "PATCH"), task_id=ID)
 
         assert problem.headers == (("Accept-Patch", f"{PATCH}, {JSON}"),)
 
@@ -301,7 +301,7 @@ class TestBody:
         member = {"updateTask": "due_date", "toggleTaskCompletion": "completed"}[name]
         value = {"due_date": None, "completed": False}[member]
 
-        arguments = await read(name, posted({member: value}, media_type, "PATCH"), task_id=ID)
+        arguments = await read(name, post_request({member: value}, media_type, "PATCH"), task_id=ID)
 
         assert getattr(arguments["body"], member) is value
 
@@ -324,7 +324,7 @@ class TestBody:
         ],
     )
     async def test_what_is_no_json_is_refused_and_not_quoted(self, content: bytes) -> None:
-        problem = await refusal("createTask", posted(content))
+        problem = await refusal("createTask", post_request(content))
 
         assert (problem.status, problem.code) == (400, "malformed_request")
         assert "Ship" not in (problem.detail or "")
@@ -352,10 +352,10 @@ class TestBody:
         ],
     )
     async def test_every_fault_is_named(self, content: bytes, expected: list[tuple[str, str]]) -> None:
-        assert sorted(await places("createTask", posted(content))) == expected
+        assert sorted(await places("createTask", post_request(content))) == expected
 
     async def test_a_place_with_two_faults_is_one_place(self) -> None:
-        problem = await refusal("createTask", posted({"title": ""}))
+        problem = await refusal("createTask", post_request({"title": ""}))
 
         assert problem.detail == "The request breaks the contract in 1 place."
 
@@ -372,7 +372,7 @@ class TestBody:
         assert problem.code == "malformed_request"
 
     async def test_too_large_a_body_is_refused(self) -> None:
-        problem = await refusal("createTask", posted(b" " * (USUAL_BODY + 1)))
+        problem = await refusal("createTask", post_request(b" " * (USUAL_BODY + 1)))
 
         assert (problem.status, problem.code) == (413, "content_too_large")
 
@@ -395,18 +395,18 @@ class TestBody:
         ids=lambda value: str(value)[:20],
     )
     async def test_so_many_values_and_levels_of_them_are_read_and_no_more(self, content: bytes, status: int) -> None:
-        problem = await refusal("createTask", posted(content))
+        problem = await refusal("createTask", post_request(content))
 
         assert problem.status == status
 
     async def test_a_body_of_an_operation_without_one_is_not_looked_at(self) -> None:
-        assert await read("getLiveness", posted(b"{")) == {}
+        assert await read("getLiveness", post_request(b"{")) == {}
 
 
 class TestForm:
     @pytest.mark.parametrize("form", [GRANT, f"{GRANT}&scope=all&client_id=", GRANT.replace("ada", "%61d%61")])
     async def test_a_form_becomes_its_model(self, form: str) -> None:
-        body = (await read("issueToken", posted(form.encode(), FORM)))["body"]
+        body = (await read("issueToken", post_request(form.encode(), FORM)))["body"]
 
         assert (body.username, body.password) == ("ada", "secret")
 
@@ -425,7 +425,7 @@ class TestForm:
         ],
     )
     async def test_a_form_that_is_no_good_is_refused_as_rfc_6749_says(self, form: str, code: str, detail: str) -> None:
-        problem = await refusal("issueToken", posted(form.encode("latin-1"), FORM))
+        problem = await refusal("issueToken", post_request(form.encode("latin-1"), FORM))
 
         assert (problem.status, problem.code) == (400, code)
         assert detail in (problem.detail or "")

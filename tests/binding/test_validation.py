@@ -81,7 +81,7 @@ MEMBERS = [
 def test_a_fault_says_what_is_wrong_where(
     schema: dict[str, Any], value: object, expected: tuple[str, str, str]
 ) -> None:
-    [fault] = faults("body", compiled(schema), value)
+    [fault] = faults("body", compile_schema(schema), value)
 
     assert (fault.pointer, fault.code, fault.detail) == expected
     told = dict(zip(("in", "pointer", "code", "detail"), ("body", *expected), strict=True))
@@ -116,7 +116,7 @@ def test_every_pattern_that_a_request_can_break_has_its_words() -> None:
     read = set()
     for path in DOCUMENT["paths"].values():
         for operation in (part for part in path.values() if isinstance(part, dict)):
-            given = [p for p in map(resolved, operation.get("parameters", [])) if p["in"] != "path"]
+            given = [p for p in map(resolve_reference, operation.get("parameters", [])) if p["in"] != "path"]
             read |= set(patterns([*given, operation.get("requestBody")]))
 
     details = set(details_in(DOCUMENT))
@@ -124,7 +124,7 @@ def test_every_pattern_that_a_request_can_break_has_its_words() -> None:
     assert len(details) == len(read), "a pattern is told in two ways"
 
 
-def resolved(node: Any) -> Any:
+def resolve_reference(node: Any) -> Any:
     while isinstance(node, dict) and "$ref" in node:
         place, node = node["$ref"], DOCUMENT
         for part in place.split("/")[1:]:
@@ -134,7 +134,7 @@ def resolved(node: Any) -> Any:
 
 def patterns(node: Any) -> Iterator[str]:
     """The patterns of the schemas in a part of the document."""
-    node = resolved(node)
+    node = resolve_reference(node)
     if isinstance(node, dict):
         if isinstance(node.get("pattern"), str):
             yield node["pattern"]
@@ -143,7 +143,7 @@ def patterns(node: Any) -> Iterator[str]:
         yield from patterns(part)
 
 
-def compiled(schema: dict[str, Any]) -> Check:
+def compile_schema(schema: dict[str, Any]) -> Check:
     return Schemas({"it": schema})["#/it"]
 
 
@@ -161,7 +161,7 @@ def compiled(schema: dict[str, Any]) -> Check:
     ],
 )
 def test_a_value_is_judged_by_all_that_stands_beside(schema: dict[str, Any], value: object, places: list[str]) -> None:
-    assert sorted(fault.pointer for fault in faults("body", compiled(schema), value)) == places
+    assert sorted(fault.pointer for fault in faults("body", compile_schema(schema), value)) == places
 
 
 def test_every_place_is_named() -> None:
@@ -270,7 +270,7 @@ def test_every_text_of_one_line_has_the_same_pattern() -> None:
     ],
 )
 def test_what_a_program_can_say_of_a_fault_is_told(schema: Any, value: object, told: dict[str, object]) -> None:
-    [fault] = faults("body", compiled(schema), value)
+    [fault] = faults("body", compile_schema(schema), value)
 
     assert {name: said for name, said in fault.document().items() if name in {"limit", "allowed"}} == told
 
@@ -278,9 +278,9 @@ def test_what_a_program_can_say_of_a_fault_is_told(schema: Any, value: object, t
 def test_there_is_an_end_of_faults() -> None:
     everywhere = {"type": "array", "items": {"type": "string"}}
 
-    assert len(faults("body", compiled(everywhere), list(range(10_000)))) == MOST_FAULTS
+    assert len(faults("body", compile_schema(everywhere), list(range(10_000)))) == MOST_FAULTS
     many = {str(number): 1 for number in range(10_000)}
-    assert len(faults("body", compiled(CLOSED), many)) == MOST_FAULTS
+    assert len(faults("body", compile_schema(CLOSED), many)) == MOST_FAULTS
 
 
 @given(st.sampled_from(BODIES), JSON | st.dictionaries(st.sampled_from(MEMBERS), JSON | st.just(CANARY), max_size=5))
@@ -346,7 +346,7 @@ SMALL = st.recursive(
 IN_ZOO = Schemas({"zoo": ZOO})
 
 
-def named(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str]]:
+def name_fault(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str]]:
     """The places and codes of one error of jsonschema-rs, as the contract has them."""
     facts = error.kind.as_dict()
     telling = [
@@ -356,7 +356,7 @@ def named(error: jsonschema_rs.ValidationError) -> Iterator[tuple[str, str]]:
     ]
     if telling and telling[0]:
         for one in telling[0]:
-            yield from named(one)
+            yield from name_fault(one)
     elif error.kind.name == "additionalProperties":
         yield from ((pointer([*error.instance_path, name]), "unknown_field") for name in facts["unexpected"])
     elif error.kind.name == "required":
@@ -374,7 +374,7 @@ def test_few_faults_are_those_that_jsonschema_rs_names_in_its_order(name: str, v
     registry = jsonschema_rs.Registry([("urn:it", document)])
     schema = {"$ref": f"urn:it{check.place}"}
     errors = jsonschema_rs.validator_for(schema, registry=registry, validate_formats=True).iter_errors(value)
-    told = list(dict.fromkeys(one for error in errors for one in named(error)))
+    told = list(dict.fromkeys(one for error in errors for one in name_fault(error)))
     hidden = {("pattern", at) for at, code in told if code == "format"}
     hidden |= {("enum", at) for at, code in told if code in {"type", "not_null"}}
 
@@ -383,7 +383,7 @@ def test_few_faults_are_those_that_jsonschema_rs_names_in_its_order(name: str, v
 
 
 def test_of_a_list_that_is_too_long_nothing_else_is_told() -> None:
-    [fault] = faults("body", compiled(TAGS), [CANARY] * 3)
+    [fault] = faults("body", compile_schema(TAGS), [CANARY] * 3)
 
     assert (fault.pointer, fault.code) == ("", "max_items")
 
@@ -418,7 +418,7 @@ MANY = 10_000
     ids=lambda value: str(value)[:50],
 )
 def test_no_schema_makes_a_value_cost_more_than_its_faults(schema: dict[str, Any], value: object) -> None:
-    check = compiled(schema)
+    check = compile_schema(schema)
     found = faults("body", check, value)  # compiles it
 
     def measure() -> float:

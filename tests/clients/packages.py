@@ -80,15 +80,15 @@ def version(name: str) -> str:
     """The locked release of a generator."""
     package = name.partition(" ")[0]
     if package == "openapi-generator":
-        return locked("openapi-generator", "openapi-generator-cli")
+        return locked_release("openapi-generator", "openapi-generator-cli")
     folder = GENERATORS[name]["folder"]
     if not (HERE / folder / "package.json").exists():
-        return locked(folder, package)
+        return locked_release(folder, package)
     found: str = json.loads((HERE / folder / "package.json").read_text(encoding="utf-8"))["devDependencies"][package]
     return found
 
 
-def locked(folder: str, package: str) -> str:
+def locked_release(folder: str, package: str) -> str:
     """The release of a package in Python."""
     releases: dict[str, str] = dict(LOCKED.findall((HERE / folder / "requirements.txt").read_text(encoding="utf-8")))
     return releases[package]

@@ -128,7 +128,7 @@ class Small:
         finally:
             self.last = exchange.operation
 
-    async def given(self, method: str, target: str, **more: Any) -> dict[str, Any]:
+    async def arguments_of(self, method: str, target: str, **more: Any) -> dict[str, Any]:
         """What the handler was given."""
         with pytest.raises(Told) as told:
             await self.doing(tell).send(method, target, **more)

@@ -30,7 +30,7 @@ class NoValue(Exception):  # noqa: N818 - it says what is the case
     """No value was found that a schema takes."""
 
 
-def imported(folder: Path) -> Any:
+def import_operations(folder: Path) -> Any:
     """The module `operations` of generated code."""
     name = f"stubs_{next(NUMBERS)}"
     spec = importlib.util.spec_from_file_location(
@@ -45,7 +45,7 @@ class Stubs:
     """Generated code, bound; `application` is it by ASGI."""
 
     def __init__(self, folder: Path) -> None:
-        self.module = imported(folder)
+        self.module = import_operations(folder)
         self.document: dict[str, Any] = json.loads((folder / "openapi.json").read_bytes())
         self.schemas = Schemas(document_for(self.document, "answer"))
         operations: Sequence[Operation] = self.module.OPERATIONS

@@ -102,33 +102,33 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     return Small(document(PATHS, components=COMPONENTS), tmp_path_factory.mktemp("media"))
 
 
-async def given(small: Small, path: str, media_type: str, body: bytes, **headers: str) -> Any:
-    return (await small.given("POST", path, headers={"Content-Type": media_type, **headers}, body=body))["body"]
+async def read_body(small: Small, path: str, media_type: str, body: bytes, **headers: str) -> Any:
+    return (await small.arguments_of("POST", path, headers={"Content-Type": media_type, **headers}, body=body))["body"]
 
 
-async def refused(small: Small, path: str, media_type: str, body: bytes) -> tuple[int, list[tuple[str, str]]]:
+async def refusal_of(small: Small, path: str, media_type: str, body: bytes) -> tuple[int, list[tuple[str, str]]]:
     return await small.refusal("POST", path, headers={"Content-Type": media_type}, body=body)
 
 
-def dumped(value: Any) -> Any:
+def dump_model(value: Any) -> Any:
     return value.model_dump(exclude_unset=True, by_alias=True)
 
 
 class TestSeveral:
     async def test_a_body_is_told_by_its_media_type(self, small: Small) -> None:
-        json = await given(small, "/two", "application/json", b'{"a": 1}')
-        form = await given(small, "/two", "application/x-www-form-urlencoded", b"a=1")
+        json = await read_body(small, "/two", "application/json", b'{"a": 1}')
+        form = await read_body(small, "/two", "application/x-www-form-urlencoded", b"a=1")
 
         assert type(json).__name__ == "TwoApplicationJson"
         assert type(form).__name__ == "TwoApplicationXWwwFormUrlencoded"
-        assert dumped(json.content) == dumped(form.content) == {"a": 1}
+        assert dump_model(json.content) == dump_model(form.content) == {"a": 1}
 
     @pytest.mark.parametrize("media_type", ["application/json", "application/merge-patch+json"])
     async def test_json_of_one_shared_schema_is_the_same_in_each(self, small: Small, media_type: str) -> None:
-        assert dumped(await given(small, "/alike", media_type, b'{"a": 1}')) == {"a": 1}
+        assert dump_model(await read_body(small, "/alike", media_type, b'{"a": 1}')) == {"a": 1}
 
     async def test_json_of_schemas_that_are_not_shared_is_told_apart(self, small: Small) -> None:
-        body = await given(small, "/inline", "application/json", b'{"a": 1}')
+        body = await read_body(small, "/inline", "application/json", b'{"a": 1}')
 
         assert type(body).__name__ == "InlineApplicationJson"
 
@@ -136,22 +136,22 @@ class TestSeveral:
         "media_type", ["application/json", "APPLICATION/json; charset=UTF-8", 'application/json;charset="utf-8"']
     )
     async def test_case_and_utf_8_do_not_matter(self, small: Small, media_type: str) -> None:
-        assert dumped(await given(small, "/case", media_type, b'{"a": 1}')) == {"a": 1}
+        assert dump_model(await read_body(small, "/case", media_type, b'{"a": 1}')) == {"a": 1}
 
     @pytest.mark.parametrize("media_type", ["", "text/plain", "application/json; charset=latin-1", "json"])
     async def test_another_media_type_or_character_set_is_not_taken(self, small: Small, media_type: str) -> None:
-        assert await refused(small, "/case", media_type, b'{"a": 1}') == (415, [])
+        assert await refusal_of(small, "/case", media_type, b'{"a": 1}') == (415, [])
 
     async def test_parameters_tell_media_types_apart(self, small: Small) -> None:
-        one = await given(small, "/versions", "application/json; Version=1; x=y", b'{"a": 1}')
-        two = await given(small, "/versions", 'application/json; version="2"', b'{"z": "b"}')
+        one = await read_body(small, "/versions", "application/json; Version=1; x=y", b'{"a": 1}')
+        two = await read_body(small, "/versions", 'application/json; version="2"', b'{"z": "b"}')
 
-        assert (dumped(one.content), dumped(two.content)) == ({"a": 1}, {"z": "b"})
-        assert await refused(small, "/versions", "application/json", b"{}") == (415, [])
+        assert (dump_model(one.content), dump_model(two.content)) == ({"a": 1}, {"z": "b"})
+        assert await refusal_of(small, "/versions", "application/json", b"{}") == (415, [])
 
     async def test_a_coding_is_not_taken(self, small: Small) -> None:
         with pytest.raises(Problem) as problem:
-            await given(small, "/csv", "text/csv", b"a", **{"Content-Encoding": "gzip"})
+            await read_body(small, "/csv", "text/csv", b"a", **{"Content-Encoding": "gzip"})
 
         assert (problem.value.status, problem.value.headers) == (
             415,
@@ -163,7 +163,7 @@ class TestForm:
     async def test_its_members_are_what_their_schemas_say(self, small: Small) -> None:
         body = b"c=&n=7&list=1&list=2&thing=%7B%22a%22%3A1%7D"
 
-        assert dumped(await given(small, "/form", "application/x-www-form-urlencoded", body)) == {
+        assert dump_model(await read_body(small, "/form", "application/x-www-form-urlencoded", body)) == {
             "c": "",
             "n": 7,
             "list": [1, 2],
@@ -180,7 +180,7 @@ class TestForm:
         ],
     )
     async def test_what_comes_several_times_is_a_list(self, small: Small, body: bytes, value: Node) -> None:
-        assert dumped(await given(small, "/form", "application/x-www-form-urlencoded", body)) == value
+        assert dump_model(await read_body(small, "/form", "application/x-www-form-urlencoded", body)) == value
 
     @pytest.mark.parametrize(
         ("body", "status", "places"),
@@ -196,7 +196,7 @@ class TestForm:
     async def test_what_is_wrong_with_one_is_told(
         self, small: Small, body: bytes, status: int, places: list[tuple[str, str]]
     ) -> None:
-        assert await refused(small, "/form", "application/x-www-form-urlencoded", body) == (status, places)
+        assert await refusal_of(small, "/form", "application/x-www-form-urlencoded", body) == (status, places)
 
 
 BOUNDARY = "multipart/form-data; boundary=X"
@@ -255,13 +255,13 @@ class TestMultipart:
         }
 
     async def test_what_is_left_out_is_missing(self, small: Small) -> None:
-        body = await given(small, "/multipart", BOUNDARY, form(part("file", b"x")))
+        body = await read_body(small, "/multipart", BOUNDARY, form(part("file", b"x")))
 
         assert (body.note, body.more) == (MISSING, MISSING)
 
     async def test_a_large_file_goes_to_the_disk(self, small: Small) -> None:
         large = b"x" * (IN_MEMORY + 1)
-        body = await given(small, "/multipart", BOUNDARY, form(part("file", large)))
+        body = await read_body(small, "/multipart", BOUNDARY, form(part("file", large)))
 
         assert body.file.size == len(large)
 
@@ -288,10 +288,10 @@ class TestMultipart:
     async def test_what_is_wrong_is_told(
         self, small: Small, body: bytes, status: int, places: list[tuple[str, str]]
     ) -> None:
-        assert await refused(small, "/multipart", BOUNDARY, body) == (status, places)
+        assert await refusal_of(small, "/multipart", BOUNDARY, body) == (status, places)
 
     async def test_without_a_boundary_it_is_none(self, small: Small) -> None:
-        assert await refused(small, "/multipart", "multipart/form-data", form(part("file", b"x"))) == (400, [])
+        assert await refusal_of(small, "/multipart", "multipart/form-data", form(part("file", b"x"))) == (400, [])
 
 
 class TestTexts:
@@ -306,7 +306,7 @@ class TestTexts:
         ],
     )
     async def test_a_text_is_a_text(self, small: Small, path: str, media_type: str, body: bytes, value: object) -> None:
-        assert await given(small, path, media_type, body) == value
+        assert await read_body(small, path, media_type, body) == value
 
     @pytest.mark.parametrize(
         ("media_type", "body", "status", "places"),
@@ -319,39 +319,39 @@ class TestTexts:
     async def test_one_that_is_none_is_refused(
         self, small: Small, media_type: str, body: bytes, status: int, places: list[tuple[str, str]]
     ) -> None:
-        assert await refused(small, "/csv", media_type, body) == (status, places)
+        assert await refusal_of(small, "/csv", media_type, body) == (status, places)
 
     @pytest.mark.parametrize(
         ("path", "media_type"),
         [("/octets", "application/octet-stream"), ("/bare", "application/octet-stream"), ("/image", "image/gif")],
     )
     async def test_bytes_are_a_file(self, small: Small, path: str, media_type: str) -> None:
-        told = await given(small, path, media_type, b"hello")
+        told = await read_body(small, path, media_type, b"hello")
         file = getattr(told, "content", told) if path == "/image" else told
 
         assert (type(file), file.size, file.media_type, file.name) == (File, 5, media_type, None)
 
     async def test_the_more_exact_media_type_goes_before(self, small: Small) -> None:
-        assert type(await given(small, "/image", "image/png", b"x")).__name__ == "ImageImagePng"
+        assert type(await read_body(small, "/image", "image/png", b"x")).__name__ == "ImageImagePng"
 
     async def test_bytes_may_be_left_out(self, small: Small) -> None:
-        assert await given(small, "/bare", "application/octet-stream", b"") is MISSING
+        assert await read_body(small, "/bare", "application/octet-stream", b"") is MISSING
 
     async def test_lines_are_a_list(self, small: Small) -> None:
-        told = await given(small, "/lines", "application/x-ndjson", b'{"n": 1}\n\n{"n": 2}\n')
+        told = await read_body(small, "/lines", "application/x-ndjson", b'{"n": 1}\n\n{"n": 2}\n')
 
         assert [one.n for one in told] == [1, 2]
-        assert await refused(small, "/lines", "application/x-ndjson", b'{"n": 1}\n{"n": "x"}') == (
+        assert await refusal_of(small, "/lines", "application/x-ndjson", b'{"n": 1}\n{"n": "x"}') == (
             422,
             [("/1/n", "type")],
         )
-        assert await refused(small, "/lines", "application/x-ndjson", b"{") == (400, [])
+        assert await refusal_of(small, "/lines", "application/x-ndjson", b"{") == (400, [])
 
 
 Make = Callable[[Any], Any]
 
 
-async def answered(small: Small, path: str, body: Any, accept: str | None = None, *, of: str = "200") -> Answer:
+async def answer_with(small: Small, path: str, body: Any, accept: str | None = None, *, of: str = "200") -> Answer:
     """The answer to a request whose handler answers this body."""
     operation = next(one for one in small.operations.OPERATIONS if one.path == path)
     result = next(reply.result for reply in operation.replies if reply.declared_as == of)
@@ -384,16 +384,16 @@ class TestAnswers:
         assert (seen, dict(answer.headers)["Vary"]) == ([wanted], "Accept")
 
     async def test_either_can_be_answered(self, small: Small) -> None:
-        csv = await answered(small, "/answers/csv", Text(b"a", "text/csv; charset=utf-8"))
-        json = await answered(small, "/answers/csv", lambda models: models.Thing(a=1))
+        csv = await answer_with(small, "/answers/csv", Text(b"a", "text/csv; charset=utf-8"))
+        json = await answer_with(small, "/answers/csv", lambda models: models.Thing(a=1))
 
         assert (media_type_of(csv), csv.body) == ("text/csv; charset=utf-8", b"a")
         assert (media_type_of(json), json.body) == ("application/json", b'{"a":1}')
 
     async def test_the_type_of_a_body_tells_which_json_it_is(self, small: Small) -> None:
-        thing = await answered(small, "/answers/two", lambda models: models.Thing(a=1), "application/vnd.x+json")
-        other = await answered(small, "/answers/two", lambda models: models.Other(z="b"), "application/json")
-        text = await answered(small, "/answers/two", Json(b'{"z": "b"}'), "application/vnd.x+json")
+        thing = await answer_with(small, "/answers/two", lambda models: models.Thing(a=1), "application/vnd.x+json")
+        other = await answer_with(small, "/answers/two", lambda models: models.Other(z="b"), "application/json")
+        text = await answer_with(small, "/answers/two", Json(b'{"z": "b"}'), "application/vnd.x+json")
 
         assert [media_type_of(one) for one in (thing, other, text)] == [
             "application/json",
@@ -402,10 +402,10 @@ class TestAnswers:
         ]
 
     async def test_json_without_a_schema_is_any(self, small: Small) -> None:
-        assert (await answered(small, "/answers/json", [1, None])).body == b"[1,null]"
+        assert (await answer_with(small, "/answers/json", [1, None])).body == b"[1,null]"
 
     async def test_parameters_are_sent_as_declared(self, small: Small) -> None:
-        answer = await answered(small, "/answers/parameters", lambda models: models.Thing(a=1))
+        answer = await answer_with(small, "/answers/parameters", lambda models: models.Thing(a=1))
 
         assert media_type_of(answer) == "application/json; charset=utf-8"
 
@@ -425,20 +425,20 @@ class TestAnswers:
         self, small: Small, path: str, body: Any, reason: str
     ) -> None:
         with pytest.raises(ContractError) as wrong:
-            await answered(small, path, body, "application/vnd.x+json")
+            await answer_with(small, path, body, "application/vnd.x+json")
 
         assert str(wrong.value).startswith(reason)
 
     async def test_a_range_takes_what_is_within_it(self, small: Small) -> None:
-        assert media_type_of(await answered(small, "/answers/image", Text(b"x", "image/gif"))) == "image/gif"
+        assert media_type_of(await answer_with(small, "/answers/image", Text(b"x", "image/gif"))) == "image/gif"
 
     async def test_406_is_answered_where_it_is_declared(self, small: Small) -> None:
         with pytest.raises(Problem) as problem:
-            await answered(small, "/answers/strict", Text(b"a", "text/csv"), "image/png, text/*;q=0")
+            await answer_with(small, "/answers/strict", Text(b"a", "text/csv"), "image/png, text/*;q=0")
 
         assert problem.value.status == 406
         assert problem.value.content("") == b""
-        assert (await answered(small, "/answers/strict", Text(b"a", "text/csv"), "text/*")).status == 200
+        assert (await answer_with(small, "/answers/strict", Text(b"a", "text/csv"), "text/*")).status == 200
 
 
 async def ticks(*items: Any) -> AsyncIterator[Any]:
@@ -453,7 +453,7 @@ async def pieces_of(answer: Answer) -> list[bytes]:
 
 class TestStreams:
     async def test_events_are_written_with_what_their_lines_say(self, small: Small) -> None:
-        answer = await answered(
+        answer = await answer_with(
             small,
             "/answers/events",
             lambda models: ticks(models.Tick(n=1), Event(data=models.Tick(n=2), event="tick", id="7", retry=5)),
@@ -468,13 +468,13 @@ class TestStreams:
     async def test_an_event_may_have_no_data_and_say_what_is_passed_over(self, small: Small) -> None:
         comment: Event[Any] = Event(comment="here", id="7")
 
-        answer = await answered(small, "/answers/events", ticks(comment, Event(data=Json(b'{"n":1}'))))
+        answer = await answer_with(small, "/answers/events", ticks(comment, Event(data=Json(b'{"n":1}'))))
 
         assert await pieces_of(answer) == [b": here\nid: 7\n\n", b'data: {"n":1}\n\n']
 
     async def test_lines_are_written_one_by_one(self, small: Small) -> None:
-        answer = await answered(small, "/answers/lines", lambda models: ticks(models.Tick(n=1), models.Tick(n=2)))
-        whole = await answered(small, "/answers/lines", lambda models: models.Tick(n=3))
+        answer = await answer_with(small, "/answers/lines", lambda models: ticks(models.Tick(n=1), models.Tick(n=2)))
+        whole = await answer_with(small, "/answers/lines", lambda models: models.Tick(n=3))
 
         assert await pieces_of(answer) == [b'{"n":1}\n', b'{"n":2}\n']
         assert (media_type_of(whole), whole.body) == ("application/json", b'{"n":3}')
@@ -489,14 +489,14 @@ class TestStreams:
         ],
     )
     async def test_an_item_that_is_none_cuts_the_stream(self, small: Small, item: Any, reason: str) -> None:
-        answer = await answered(small, "/answers/events", ticks(item))
+        answer = await answer_with(small, "/answers/events", ticks(item))
 
         with pytest.raises(ContractError, match=reason):
             await pieces_of(answer)
 
     async def test_a_stream_that_is_not_declared_is_a_mistake_of_ours(self, small: Small) -> None:
         with pytest.raises(ContractError, match="answerTwo answered a stream with 200, which is not declared"):
-            await answered(small, "/answers/two", ticks())
+            await answer_with(small, "/answers/two", ticks())
 
 
 class Counting:
@@ -518,14 +518,14 @@ async def test_a_stream_that_is_not_checked_is_sent_as_it_is(tmp_path: Path) -> 
     paths = {"/answers/events": PATHS["/answers/events"]}
     small = Small(document(paths, components=COMPONENTS), tmp_path, check_rate=0)
 
-    answer = await answered(small, "/answers/events", Counting("a\nb"))
+    answer = await answer_with(small, "/answers/events", Counting("a\nb"))
 
     assert await pieces_of(answer) == [b"data: a\ndata: b\n\n"]
 
 
 async def test_an_operation_remembers_only_so_many_media_types(small: Small) -> None:
     for number in range(MOST_KNOWN + 2):
-        assert dumped(await given(small, "/case", f"application/json; x={number}", b'{"a": 1}')) == {"a": 1}
+        assert dump_model(await read_body(small, "/case", f"application/json; x={number}", b'{"a": 1}')) == {"a": 1}
 
 
 def test_what_only_the_type_refuses_is_a_fault_too() -> None:

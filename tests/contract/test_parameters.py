@@ -207,13 +207,13 @@ class TestQuery:
     async def test_a_parameter_is_read_as_its_schema_and_style_say(
         self, small: Small, sent: str, argument: str, value: object
     ) -> None:
-        given = await small.given("GET", f"/query?{sent}")
+        given = await small.arguments_of("GET", f"/query?{sent}")
 
         assert plain(given[argument]) == value
         assert type(plain(given[argument])) is type(value)
 
     async def test_what_is_not_sent_is_missing_or_its_default(self, small: Small) -> None:
-        given = await small.given("GET", "/query")
+        given = await small.arguments_of("GET", "/query")
 
         assert given.pop("usual") == 7
         assert given.pop("null") is None
@@ -265,7 +265,7 @@ class TestQuery:
         assert (status, places[:1]) == (422, [place])
 
     async def test_an_object_may_come_as_parameters(self, small: Small) -> None:
-        given = await small.given("GET", "/object?a=1&b=x")
+        given = await small.arguments_of("GET", "/object?a=1&b=x")
 
         assert plain(given["filter"]) == {"a": 1, "b": "x"}
         assert await small.refusal("GET", "/object") == (422, [("/filter", "required")])
@@ -273,12 +273,12 @@ class TestQuery:
         assert await small.refusal("GET", "/object?a=1&c=2") == (422, [("/c", "unknown_parameter")])
 
     async def test_an_open_object_takes_what_nothing_else_takes(self, small: Small) -> None:
-        given = await small.given("GET", "/free?one=1&x=2&y=3")
+        given = await small.arguments_of("GET", "/free?one=1&x=2&y=3")
 
         assert given == {"one": "1", "rest": {"x": 2, "y": 3}}
 
     async def test_where_there_are_no_parameters_a_query_is_not_looked_at(self, small: Small) -> None:
-        assert await small.given("GET", "/nothing?x=1") == {}
+        assert await small.arguments_of("GET", "/nothing?x=1") == {}
 
 
 class TestHeaders:
@@ -303,15 +303,15 @@ class TestHeaders:
     async def test_a_header_or_a_cookie_is_read(
         self, small: Small, name: str, sent: str, argument: str, value: object
     ) -> None:
-        assert (await small.given("GET", "/headers", headers={name: sent}))[argument] == value
+        assert (await small.arguments_of("GET", "/headers", headers={name: sent}))[argument] == value
 
     async def test_a_repeated_header_is_one_list(self, small: Small) -> None:
-        given = await small.given("GET", "/headers", headers=[("X-Ids", "a"), ("X-Ids", "b")])
+        given = await small.arguments_of("GET", "/headers", headers=[("X-Ids", "a"), ("X-Ids", "b")])
 
         assert given["x_ids"] == ["a", "b"]
 
     async def test_headers_that_a_document_describes_otherwise_are_no_parameters(self, small: Small) -> None:
-        given = await small.given("GET", "/headers", headers={"Idempotency-Key": "k"})
+        given = await small.arguments_of("GET", "/headers", headers={"Idempotency-Key": "k"})
 
         assert not {"accept", "authorization", "content_type", "idempotency_key"} & given.keys()
         assert given["x_usual"] == "zz"
@@ -360,7 +360,7 @@ class TestPath:
         ],
     )
     async def test_a_value_in_the_path_is_read(self, small: Small, name: str, sent: str, value: object) -> None:
-        [given] = (await small.given("GET", f"/{name}/{sent}")).values()
+        [given] = (await small.arguments_of("GET", f"/{name}/{sent}")).values()
 
         assert given == value
 
@@ -372,10 +372,10 @@ class TestPath:
         assert (await small.refusal("GET", path))[0] == 404
 
     async def test_what_the_operation_says_of_a_parameter_goes_before_what_the_path_says(self, small: Small) -> None:
-        assert await small.given("GET", "/level/abcd?b=1") == {"a": "abcd", "b": 1}
+        assert await small.arguments_of("GET", "/level/abcd?b=1") == {"a": "abcd", "b": 1}
 
 
-def refused(parameter: Node, folder: Path, path: str = "/try") -> list[tuple[str, str]]:
+def refusals_of(parameter: Node, folder: Path, path: str = "/try") -> list[tuple[str, str]]:
     return refusals(document({path: get("tryIt", parameter)}, components=COMPONENTS), folder)
 
 
@@ -423,7 +423,7 @@ NESTED: Node = {"type": "object", "properties": {"a": TEXTS}}
     ],
 )
 def test_what_no_request_could_satisfy_is_refused(tmp_path: Path, parameter: Node, place: str, reason: str) -> None:
-    [(found, told)] = refused(parameter, tmp_path)
+    [(found, told)] = refusals_of(parameter, tmp_path)
 
     assert found == place
     assert told.startswith(reason)
@@ -432,7 +432,7 @@ def test_what_no_request_could_satisfy_is_refused(tmp_path: Path, parameter: Nod
 def test_a_parameter_of_the_path_must_be_required(tmp_path: Path) -> None:
     parameter = {"name": "v", "in": "path", "schema": {"type": "string"}}
 
-    assert refused(parameter, tmp_path, "/try/{v}") == [
+    assert refusals_of(parameter, tmp_path, "/try/{v}") == [
         ("#/paths/~1try~1{v}/get/parameters/0", "has no required: add it")
     ]
 

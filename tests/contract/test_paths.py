@@ -63,7 +63,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 async def test_a_request_finds_its_operation_and_its_values(
     small: Small, path: str, operation: str, given: dict[str, str]
 ) -> None:
-    assert await small.given("GET", path) == given
+    assert await small.arguments_of("GET", path) == given
     assert small.last is not None
     assert small.last.id == operation
 

@@ -94,7 +94,7 @@ def answering(content: Node, *, key: str = "400") -> Node:
     return document({"/it": {"get": {"operationId": "it", "parameters": [parameter], "responses": responses}}})
 
 
-async def said(small: Small, method: str = "GET", target: str = "/it?q=x") -> tuple[int, str, bytes]:
+async def read_problem(small: Small, method: str = "GET", target: str = "/it?q=x") -> tuple[int, str, bytes]:
     with pytest.raises(Problem) as problem:
         await small.send(method, target)
     return problem.value.status, problem.value.media_type, problem.value.content("the-request")
@@ -117,7 +117,7 @@ DETAIL = "The request breaks the contract in 1 place."
 async def test_the_engine_answers_in_what_is_declared(
     tmp_path: Path, content: Node, media_type: str, body: str
 ) -> None:
-    assert await said(Small(answering(content), tmp_path)) == (400, media_type, body.encode())
+    assert await read_problem(Small(answering(content), tmp_path)) == (400, media_type, body.encode())
 
 
 @pytest.mark.parametrize(("key", "status"), [("405", 405), ("4XX", 405), ("default", 405)])
@@ -125,22 +125,24 @@ async def test_a_method_that_there_is_not_is_refused_as_the_path_says(tmp_path: 
     small = Small(answering(BASIC, key=key), tmp_path)
 
     wanted = (status, "application/json", f'{{"message":"This path has GET, HEAD, OPTIONS.","status":"{status}"}}')
-    assert await said(small, "DELETE") == (*wanted[:2], wanted[2].encode())
+    assert await read_problem(small, "DELETE") == (*wanted[:2], wanted[2].encode())
 
 
-def told(status: int, detail: str, errors: object) -> Node:
+def make_problem(status: int, detail: str, errors: object) -> Node:
     return {"no": status, "why": detail, "where": len(list(errors))}  # type: ignore[call-overload]
 
 
-OURS = {condition: wanted._replace(write=told) for condition, wanted in CONDITIONS.items()}
+OURS = {condition: wanted._replace(write=make_problem) for condition, wanted in CONDITIONS.items()}
 
 
 async def test_an_application_says_what_the_bodies_are(tmp_path: Path) -> None:
     small = Small(answering({"application/json": {"schema": {"required": ["why"]}}}), tmp_path, conditions=OURS)
 
-    assert await said(small) == (400, "application/json", f'{{"no":400,"why":"{DETAIL}","where":1}}'.encode())
-    assert (await said(small, "GET", "/nowhere"))[2] == b'{"no":404,"why":"There is nothing at this path.","where":0}'
-    assert (await said(small, "DELETE"))[:2] == (405, "application/json")
+    assert await read_problem(small) == (400, "application/json", f'{{"no":400,"why":"{DETAIL}","where":1}}'.encode())
+    assert (await read_problem(small, "GET", "/nowhere"))[
+        2
+    ] == b'{"no":404,"why":"There is nothing at this path.","where":0}'
+    assert (await read_problem(small, "DELETE"))[:2] == (405, "application/json")
 
 
 def test_what_the_application_says_is_judged_by_what_is_declared(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_what_the_application_says_is_judged_by_what_is_declared(tmp_path: Path)
 
         assert [place for place, _ in found] == [f"#/paths/~1it/get/responses/{key}"]
     with pytest.raises(ContractError, match="it has no room in its 400 for what it has to say of query"):
-        Small(contract_of_400(), tmp_path, conditions={**CONDITIONS, "query": Wanted(400, write=told)})
+        Small(contract_of_400(), tmp_path, conditions={**CONDITIONS, "query": Wanted(400, write=make_problem)})
 
 
 def contract_of_400() -> Node:

@@ -89,7 +89,7 @@ async def test_they_are_refused(contract: Node, tmp_path: Path) -> None:
 async def test_they_are_ignored_at_any_depth(contract: Node, tmp_path: Path) -> None:
     small = Small(contract, tmp_path, read_only="ignored")
 
-    given = await small.given("POST", "/it", headers=JSON, body=json.dumps(SENT).encode())
+    given = await small.arguments_of("POST", "/it", headers=JSON, body=json.dumps(SENT).encode())
 
     assert given["body"].model_dump(exclude_unset=True, by_alias=True) == KEPT
 
@@ -98,7 +98,7 @@ async def test_what_they_are_dropped_by_is_the_value_as_it_came(contract: Node, 
     small = Small(contract, tmp_path, read_only="ignored")
     sent = {"late": 1, "then": "x", "else": 7, "n": 1}
 
-    given = await small.given("POST", "/it", headers=JSON, body=json.dumps(sent).encode())
+    given = await small.arguments_of("POST", "/it", headers=JSON, body=json.dumps(sent).encode())
 
     assert given["body"].model_dump(exclude_unset=True, by_alias=True) == {"late": 1, "else": 7, "n": 1}
 

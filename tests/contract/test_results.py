@@ -51,7 +51,7 @@ def json(name: str) -> Node:
     return {"description": name, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
 
 
-def shared(name: str) -> Node:
+def refer_to(name: str) -> Node:
     return {"$ref": f"#/components/responses/{name}"}
 
 
@@ -69,10 +69,10 @@ BODY: Node = {"required": True, "content": {"application/json": {"schema": {"$re
 PATHS: Node = {
     "/headers": get("headers", {"204": {"description": "N.", "headers": HEADERS}}),
     "/default": get("default", {"204": {"description": "N."}, "default": json("Error")}),
-    "/range": get("range", {"204": {"description": "N."}, "4XX": json("Thing"), "404": shared("Gone")}, QUERY),
-    "/gone": get("gone", {"204": {"description": "N."}, "410": shared("Gone")}),
-    "/shared": get("shared", {"200": shared("Shared"), "201": shared("Shared")}),
-    "/named": get("named", {"204": shared("T")}),
+    "/range": get("range", {"204": {"description": "N."}, "4XX": json("Thing"), "404": refer_to("Gone")}, QUERY),
+    "/gone": get("gone", {"204": {"description": "N."}, "410": refer_to("Gone")}),
+    "/shared": get("shared", {"200": refer_to("Shared"), "201": refer_to("Shared")}),
+    "/named": get("named", {"204": refer_to("T")}),
     "/inline/{a}": get("inline", {**NOTHING, "404": json("Thing")}, PATH),
     "/none": get("none", NOTHING, QUERY),
     "/bad": get("bad", {**NOTHING, "400": json("Thing")}, QUERY),
@@ -89,7 +89,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     return Small(document(PATHS, components=COMPONENTS), tmp_path_factory.mktemp("results"))
 
 
-async def answered(small: Small, path: str, name: str, **members: Any) -> Answer:
+async def answer_with(small: Small, path: str, name: str, **members: Any) -> Answer:
     async def act(_exchange: Exchange, _arguments: Mapping[str, Any]) -> Result:
         made: Result = getattr(small.operations, name)(**members)
         return made
@@ -115,14 +115,14 @@ class TestHeaders:
     async def test_a_header_is_written_as_its_schema_says(
         self, small: Small, member: str, value: object, name: str, text: str
     ) -> None:
-        answer = await answered(small, "/headers", "Headers204", **{"x_least": 3, member: value})
+        answer = await answer_with(small, "/headers", "Headers204", **{"x_least": 3, member: value})
 
         assert dict(answer.headers)[name] == text
         assert dict(answer.headers)["X-Same"] == "true"
         assert "Content-Type" not in dict(answer.headers)
 
     async def test_what_is_null_is_not_sent(self, small: Small) -> None:
-        answer = await answered(small, "/headers", "Headers204", x_least=3, x_null=None)
+        answer = await answer_with(small, "/headers", "Headers204", x_least=3, x_null=None)
 
         assert {name for name, _ in answer.headers} == {"X-Least", "X-Same"}
 
@@ -137,19 +137,19 @@ class TestHeaders:
     )
     async def test_a_header_is_judged_as_a_body_is(self, small: Small, members: dict[str, Any], reason: str) -> None:
         with pytest.raises(ContractError, match=reason):
-            await answered(small, "/headers", "Headers204", **members)
+            await answer_with(small, "/headers", "Headers204", **members)
 
 
 class TestErrors:
     async def test_an_error_is_a_result_like_others(self, small: Small) -> None:
         models = small.operations.models
 
-        any_status = await answered(small, "/default", "DefaultDefault", status=503, body=models.Error(code=7))
-        within = await answered(small, "/range", "Range4XX", status=409, body=models.Thing(a=1))
+        any_status = await answer_with(small, "/default", "DefaultDefault", status=503, body=models.Error(code=7))
+        within = await answer_with(small, "/range", "Range4XX", status=409, body=models.Thing(a=1))
 
         assert (any_status.status, any_status.body) == (503, b'{"code":7}')
         assert (within.status, within.body) == (409, b'{"a":1}')
-        assert (await answered(small, "/gone", "Gone410")).status == 410
+        assert (await answer_with(small, "/gone", "Gone410")).status == 410
 
     @pytest.mark.parametrize(
         ("path", "name", "status"),
@@ -159,13 +159,16 @@ class TestErrors:
         self, small: Small, path: str, name: str, status: int
     ) -> None:
         with pytest.raises(ContractError, match=f"answered {status}, which is not what"):
-            await answered(small, path, name, status=status, body=small.operations.models.Thing(a=1))
+            await answer_with(small, path, name, status=status, body=small.operations.models.Thing(a=1))
 
     async def test_one_response_may_stand_for_several_statuses(self, small: Small) -> None:
         thing = small.operations.models.Thing(a=1)
 
-        assert [(await answered(small, "/shared", f"Shared{n}", body=thing)).status for n in (200, 201)] == [200, 201]
-        assert (await answered(small, "/named", "T204")).status == 204
+        assert [(await answer_with(small, "/shared", f"Shared{n}", body=thing)).status for n in (200, 201)] == [
+            200,
+            201,
+        ]
+        assert (await answer_with(small, "/named", "T204")).status == 204
 
     async def test_head_may_be_an_operation_of_its_own(self, small: Small) -> None:
         async def act(exchange: Exchange, _arguments: Mapping[str, Any]) -> Result:
@@ -251,12 +254,12 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Small:
     grant = {"type": "object", "properties": {"grant_type": {"enum": ["password"]}, "n": {"type": "integer"}}}
     form = {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Grant"}}}
     paths = {
-        "/coded": get("coded", {**NOTHING, "400": shared("Bad")}, {**QUERY, "in": "header"}),
+        "/coded": get("coded", {**NOTHING, "400": refer_to("Bad")}, {**QUERY, "in": "header"}),
         "/token": {
             "post": {
                 "operationId": "token",
                 "requestBody": {"required": True, "content": form},
-                "responses": {**NOTHING, "400": shared("Refused")},
+                "responses": {**NOTHING, "400": refer_to("Refused")},
             }
         },
     }
@@ -283,7 +286,9 @@ class TestCodes:
     async def test_oauth_has_one_error_for_a_request(self, coded: Small, body: bytes, code: str, detail: str) -> None:
         sent = {"Content-Type": "application/x-www-form-urlencoded"}
         if not detail:
-            assert (await coded.given("POST", "/token", headers=sent, body=body))["body"].model_fields_set == set()
+            assert (await coded.arguments_of("POST", "/token", headers=sent, body=body))[
+                "body"
+            ].model_fields_set == set()
             return
         with pytest.raises(OAuthProblem) as problem:
             await coded.send("POST", "/token", headers=sent, body=body)

@@ -208,6 +208,6 @@ async def test_a_key_in_the_query_is_no_parameter_that_the_operation_does_not_kn
     schemes = {"key": Scheme("apiKey", "key", "query")}
     small = Small(contract, tmp_path, authenticators={"key": admit}, schemes=schemes)
 
-    assert await small.given("GET", "/it?q=a&key=secret") == {"q": "a"}
+    assert await small.arguments_of("GET", "/it?q=a&key=secret") == {"q": "a"}
     assert await small.refusal("GET", "/it?q=a&key=secret&other=b") == (422, [("/other", "unknown_parameter")])
     assert (await small.refusal("GET", "/it?q=a"))[0] == 401

@@ -103,12 +103,12 @@ async def test_what_works(tmp_path: Path, case: Node) -> None:
     small = Small(contract, tmp_path, authenticators={name: Key(name) for name in schemes}, **case.get("settings", {}))
 
     for ask in case["asks"]:
-        await tried(small, ask)
+        await try_request(small, ask)
     code = (tmp_path / f"small_{tmp_path.name}" / "operations.py").read_text(encoding="utf-8")
     assert [text for text in case.get("code", ()) if text not in code] == []
 
 
-async def tried(small: Small, ask: Node) -> None:
+async def try_request(small: Small, ask: Node) -> None:
     """Send a request, and hold what comes of it to what is expected."""
     method, _, target = ask["send"].partition(" ")
     sent: Node = {"headers": ask.get("headers", {}), "body": ask.get("body", "").encode()}
@@ -117,15 +117,15 @@ async def tried(small: Small, ask: Node) -> None:
         assert status == ask["refused"], ask
         assert [place for place, _ in places] == ask.get("places", [place for place, _ in places]), ask
     elif "returns" in ask:
-        await answered(small, ask, method, target, sent)
+        await check_answer(small, ask, method, target, sent)
     else:
-        given = await small.given(method, target, **sent)
+        given = await small.arguments_of(method, target, **sent)
         assert "given" not in ask or plain(given) == ask["given"], ask
         assert small.last is not None
         assert small.last.id == ask.get("by", small.last.id), ask
 
 
-async def answered(small: Small, ask: Node, method: str, target: str, sent: Node) -> None:
+async def check_answer(small: Small, ask: Node, method: str, target: str, sent: Node) -> None:
     async def answer(_exchange: Exchange, _arguments: Mapping[str, Any]) -> Result:
         told = {name: Json(to_json(value)) if name == "body" else value for name, value in ask["with"].items()}
         return getattr(small.operations, ask["returns"])(**told)  # type: ignore[no-any-return]
@@ -221,7 +221,7 @@ async def test_every_style_reads_what_it_is_defined_for(tmp_path: Path) -> None:
         text = TEXTS[style, explode, shape]
         target = {"path": f"/{number}/{text}", "query": f"/{number}?{text}"}.get(where, f"/{number}")
         headers = {"header": {"X-Color": text}, "cookie": {"Cookie": text}}.get(where, {})
-        [(_, value)] = (await small.given("GET", target, headers=headers)).items()
+        [(_, value)] = (await small.arguments_of("GET", target, headers=headers)).items()
         assert plain(value) == VALUES[shape], (where, style, explode, shape)
 
 

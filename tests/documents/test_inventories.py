@@ -83,7 +83,7 @@ def rows(text: str, title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found[1].splitlines()]
 
 
-def quoted(*cells: str) -> set[str]:
+def quote_cells(*cells: str) -> set[str]:
     """What stands there as code."""
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
@@ -122,9 +122,9 @@ def test_every_key_and_algorithm_is_in_the_inventory() -> None:
     secrets = {name.upper() for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)}
 
     assert len(secrets) > 5
-    assert quoted(*(row[0] for row in rows(inventory, "In code"))) == used
-    assert quoted(*(row[0] for row in rows(inventory, "Key of its own"))) == set(get_args(Label))
-    assert secrets | {"tls_key", "tls_certificate"} == quoted(*(row[0] for row in rows(keys, "Key or secret")))
+    assert quote_cells(*(row[0] for row in rows(inventory, "In code"))) == used
+    assert quote_cells(*(row[0] for row in rows(inventory, "Key of its own"))) == set(get_args(Label))
+    assert secrets | {"tls_key", "tls_certificate"} == quote_cells(*(row[0] for row in rows(keys, "Key or secret")))
 
 
 @pytest.mark.proves("ASVS 5.0 11.2.1", "Cryptography is that of libraries which others have examined, and of no others")
@@ -132,7 +132,7 @@ def test_cryptography_is_that_of_listed_libraries() -> None:
     inventory = section("docs/security.md", "Cryptography")
     imported = {path: set(imports_of(tree)) & OF_CRYPTOGRAPHY for path, tree in trees()}
 
-    assert quoted(*(row[0] for row in rows(inventory, "Module"))) == set().union(*imported.values())
+    assert quote_cells(*(row[0] for row in rows(inventory, "Module"))) == set().union(*imported.values())
     assert [path for path, found in imported.items() if "random" in found and path.startswith("security/")] == []
 
 
@@ -147,15 +147,15 @@ def test_every_way_in_is_listed() -> None:
         or {"refreshCookie", "metricsToken"} & {*map(first, operation.get("security", ()))}
     }
 
-    assert {name for name in quoted(*(row[1] for row in ways)) if name in OPERATIONS} == kinds
+    assert {name for name in quote_cells(*(row[1] for row in ways)) if name in OPERATIONS} == kinds
     settings = {"METRICS_TOKEN", "AUTH_MODE", "PASSWORD_GRANT", "ACCESS_TOKEN_MINUTES"}
     for prefix in ("BETTER_AUTH", "EXTERNAL", "FIRST_SUPERUSER"):
         settings |= settings_with(prefix)
-    assert settings <= quoted(said)
+    assert settings <= quote_cells(said)
     assert [row[0] for row in ways if not all(row)] == []
     for row in ways:
-        classes = {OPERATIONS[name]["x-rate-limit"] for name in quoted(row[1]) & OPERATIONS.keys()}
-        assert classes - {"default", "exempt"} <= quoted(row[3]), row
+        classes = {OPERATIONS[name]["x-rate-limit"] for name in quote_cells(row[1]) & OPERATIONS.keys()}
+        assert classes - {"default", "exempt"} <= quote_cells(row[3]), row
 
 
 def first(requirement: dict[str, Any]) -> str:
@@ -169,7 +169,7 @@ def test_the_sessions_of_every_system_are_listed() -> None:
 
     assert {*told} == {"Docket", "Better Auth, JWT plugin", "Better Auth, cookie cache", "another issuer"}
     modes = {mode for mode in get_args(Settings.model_fields["auth_mode"].annotation) if mode != "local"}
-    assert all(modes <= quoted(row[0]) for row in systems[1:])
+    assert all(modes <= quote_cells(row[0]) for row in systems[1:])
     of_ours, of_others = told["Docket"], told["Better Auth, JWT plugin"]
     assert f"{Settings.model_fields['session_days'].default} days" in of_ours
     assert f"{REFRESH_LIFETIME.days} days" in of_ours
@@ -178,17 +178,17 @@ def test_the_sessions_of_every_system_are_listed() -> None:
     assert f"counts {jwks.LIFETIME / 60:.0f} minutes more" in of_others
     assert all(f"after {RECENT.seconds // 60} minutes" in each for each in (of_ours, of_others))
     ends = {"revokeSession", "revokeUserSessions"}
-    assert ends <= quoted(*told.values()) & OPERATIONS.keys()
+    assert ends <= quote_cells(*told.values()) & OPERATIONS.keys()
 
 
 @pytest.mark.proves("ASVS 5.0 6.1.2", "The words that no password is made of are listed")
 def test_the_words_that_no_password_is_made_of_are_those_listed() -> None:
     listed = rows(section("docs/security.md", "Words that no password is made of"), "Words")
-    of_account = quoted(*(row[0] for row in listed if row[1].startswith("the account")))
+    of_account = quote_cells(*(row[0] for row in listed if row[1].startswith("the account")))
 
-    assert quoted(*(row[0] for row in listed)) - of_account == {PRODUCT}
+    assert quote_cells(*(row[0] for row in listed)) - of_account == {PRODUCT}
     assert of_account == body_of(OPERATIONS["registerUser"]) - {"password"}
-    assert all(f"{SHORTEST_WORD} characters" in row[1] for row in listed if quoted(row[0]) & of_account)
+    assert all(f"{SHORTEST_WORD} characters" in row[1] for row in listed if quote_cells(row[0]) & of_account)
 
 
 @pytest.mark.proves(
@@ -201,10 +201,10 @@ def test_every_connection_is_listed_and_named_by_a_setting() -> None:
     calling = {path for path, tree in trees() for name in names_in(tree) if name in CALLS}
 
     assert calling == {"server/database/programs.py"}
-    assert quoted(*(row[1] for row in listed)) - {"psql", "pg_dump", "pg_restore"} == used | {"asyncio"}
+    assert quote_cells(*(row[1] for row in listed)) - {"psql", "pg_dump", "pg_restore"} == used | {"asyncio"}
     places = {name.upper() for name in Settings.model_fields if PLACE.search(name.upper())} - {"ALLOWED_HOSTS"}
-    assert places | {"PORT", "DATA_DIR"} == quoted(said) & {name.upper() for name in Settings.model_fields}
-    assert all(quoted(row[2]) & {name.upper() for name in Settings.model_fields} for row in listed)
+    assert places | {"PORT", "DATA_DIR"} == quote_cells(said) & {name.upper() for name in Settings.model_fields}
+    assert all(quote_cells(row[2]) & {name.upper() for name in Settings.model_fields} for row in listed)
 
 
 @pytest.mark.proves("ASVS 5.0 13.1.1", "No caller names an address that the server would ask")
@@ -228,16 +228,16 @@ def test_what_is_dear_is_listed_with_its_bounds() -> None:
         or operation["x-rate-limit"] in {"login", "register", "password", "search", "bulk"}
     }
 
-    assert dear <= (told := quoted(*(row[0] for row in listed)))
+    assert dear <= (told := quote_cells(*(row[0] for row in listed)))
     assert told - dear <= {name for name in OPERATIONS if name.startswith("delete")}
     for row in listed:
         rate, number, partition = re.fullmatch(r"`(\w+)`: (\d+) a minute( of an address)?", row[3]).groups()  # type: ignore[union-attr]
         limit = DOCUMENT["x-rate-limits"][rate]["ip" if partition else "user"]
         assert (limit["limit"], limit["window"]) == (int(number), 60)
-        assert {OPERATIONS[name]["x-rate-limit"] for name in quoted(row[0])} == {rate}
-        if any("x-bulkhead" in OPERATIONS[name] for name in quoted(row[0])):
+        assert {OPERATIONS[name]["x-rate-limit"] for name in quote_cells(row[0])} == {rate}
+        if any("x-bulkhead" in OPERATIONS[name] for name in quote_cells(row[0])):
             assert row[2].startswith((f"{OF_A_CALLER} of a caller", "the same")), row
-        if any("x-waits" in OPERATIONS[name] for name in quoted(row[0])):
+        if any("x-waits" in OPERATIONS[name] for name in quote_cells(row[0])):
             assert row[2].startswith(f"{WAITS_OF_A_CALLER} of a caller"), row
 
 
@@ -259,7 +259,7 @@ def test_docket_gives_up_before_its_proxies() -> None:
 @pytest.mark.proves("ASVS 5.0 16.1.1", "What is logged at each layer, where, for which readers and how long, is listed")
 def test_the_logs_of_every_layer_are_listed() -> None:
     listed = rows(section("docs/logs.md", "Where they are, and for how long"), "Layer")
-    whole = quoted(*(cell for row in listed for cell in row))
+    whole = quote_cells(*(cell for row in listed for cell in row))
 
     assert [row for row in listed if len(row) != 6 or not all(row)] == []
     assert {"SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT", "AUDIT_RETENTION_DAYS", "audit_logs", "postgres.log"} <= whole

@@ -28,7 +28,7 @@ def client(museum: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def added(client: httpx.Client, **more: Any) -> dict[str, Any]:
+def add_exhibit(client: httpx.Client, **more: Any) -> dict[str, Any]:
     """An exhibit that was added."""
     answer = client.post("/exhibits", headers=STAFF, json={"title": "Vase", "room": "A1", "worth": 100} | more)
     assert answer.status_code == 201
@@ -53,7 +53,7 @@ def test_it_is_short_and_typed(folder: Path) -> None:
 
 def test_only_staff_adds_exhibits_and_is_told_their_worth(client: httpx.Client) -> None:
     refused = [client.post("/exhibits", headers=headers, json={}) for headers in ({}, {"X-Staff-Key": "no"})]
-    made = added(client)
+    made = add_exhibit(client)
     told = [client.get(f"/exhibits/{made['id']}", headers=headers).json() for headers in ({}, STAFF)]
 
     assert [answer.status_code for answer in refused] == [401, 401]
@@ -70,7 +70,7 @@ def test_what_is_no_exhibit_is_refused_with_its_places(client: httpx.Client) -> 
 
 
 def test_exhibits_are_listed_by_room_as_json_or_csv(client: httpx.Client) -> None:
-    made = added(client, room="Z9", title="A, quoted", made=-500)
+    made = add_exhibit(client, room="Z9", title="A, quoted", made=-500)
     listed = client.get("/exhibits?rooms=Z9,Z8")
     table = client.get("/exhibits?rooms=Z9,Z8", headers={"Accept": "text/csv"})
 
@@ -80,7 +80,7 @@ def test_exhibits_are_listed_by_room_as_json_or_csv(client: httpx.Client) -> Non
 
 
 def test_a_photo_is_uploaded_and_shown(client: httpx.Client) -> None:
-    made = added(client)
+    made = add_exhibit(client)
     place = f"/exhibits/{made['id']}/photo"
     form = {"photo": ("vase.png", PNG, "image/png")}
 
@@ -92,7 +92,7 @@ def test_a_photo_is_uploaded_and_shown(client: httpx.Client) -> None:
 
 
 def test_a_photo_of_another_kind_or_of_nothing_is_refused(client: httpx.Client) -> None:
-    place = f"/exhibits/{added(client)['id']}/photo"
+    place = f"/exhibits/{add_exhibit(client)['id']}/photo"
     wrong = {"photo": ("vase.gif", b"GIF", "image/gif")}
 
     assert client.put(place, headers=STAFF, files=wrong).status_code == 422

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Server
 from tests.faults.people import People
-from tests.faults.trial import Trial, tried
+from tests.faults.trial import Trial, try_fault
 from tests.migrations.conftest import checkout
 from tests.outages import Served
 from tests.ports import free_port
@@ -70,6 +70,6 @@ def trial(request: pytest.FixtureRequest) -> Trial:
     ) -> AbstractAsyncContextManager[People]:
         these = [servers] if isinstance(servers, Served) else servers
         form = {"writes": writes, "is_long": options.long, "rows": options.rows}
-        return tried(fault, these, database, at=at, pace=pace, **form)
+        return try_fault(fault, these, database, at=at, pace=pace, **form)
 
     return begin

@@ -146,7 +146,7 @@ async def working(
     limits = httpx.Limits(max_connections=WRITERS + READERS, max_keepalive_connections=WRITERS + READERS)
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        httpx.AsyncClient(base_url=f"{url}/api/v1", limits=limits, timeout=30, headers=headers, verify=unproved())
+        httpx.AsyncClient(base_url=f"{url}/api/v1", limits=limits, timeout=30, headers=headers, verify=trust_all())
         as client,
         asyncio.TaskGroup() as group,
     ):  # fmt: skip
@@ -161,7 +161,7 @@ async def working(
             people.over.set()
 
 
-def unproved() -> ssl.SSLContext:
+def trust_all() -> ssl.SSLContext:
     """For a proxy with a certificate that no authority has signed."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -179,7 +179,7 @@ async def signed_in(url: str) -> AsyncIterator[httpx.AsyncClient]:
 async def sign_in(url: str) -> str:
     """The access token of somebody new."""
     account = {"email": f"ada-{uuid4()}@example.com", "password": PASSWORD}
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30, verify=unproved()) as client:
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30, verify=trust_all()) as client:
         (await client.post("/auth/register", json=account)).raise_for_status()
         answer = (await client.post("/auth/login", json=account)).raise_for_status()
     return str(answer.json()["access_token"])

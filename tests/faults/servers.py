@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from tests.outages import ROOT, Served, served
+from tests.outages import ROOT, Served, serve
 from tests.ports import free_port
 
 POOL_SIZE = 4  # of each worker: small, so that a leaked slot is felt
@@ -21,16 +21,16 @@ async def docket(url: str, **settings: str) -> AsyncIterator[Served]:
     """A server of this database, as an operator starts it; `url` is DATABASE_URL."""
     folder = make_folder()
     try:
-        async with served(folder, **SETTINGS | {"DATABASE_URL": url} | settings) as server:
+        async with serve(folder, **SETTINGS | {"DATABASE_URL": url} | settings) as server:
             yield server
     finally:
         shutil.rmtree(folder)
 
 
 @asynccontextmanager
-async def embedded(folder: Path, **settings: str) -> AsyncIterator[Served]:
+async def serve_embedded(folder: Path, **settings: str) -> AsyncIterator[Served]:
     """A server with the PostgreSQL that it brings along, whose data is in `folder/data`."""
-    async with served(folder / "data", **SETTINGS | settings) as server:
+    async with serve(folder / "data", **SETTINGS | settings) as server:
         yield server
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from sqlalchemy import make_url
 
-from tests.faults.wire import Wire, wired
+from tests.faults.wire import Wire, lay_wire
 from tests.ports import free_port
 from tests.system.postgres import Postgres, server_of
 from tests.system.services import folder_for
@@ -38,7 +38,7 @@ class Pair:
             while await asyncio.to_thread(self.leader.ask, SYNCHRONOUS) != "1":  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
 
-    async def made(self) -> None:
+    async def make_pair(self) -> None:
         await asyncio.to_thread(self.follow)
         await self.is_synchronous()
 
@@ -58,13 +58,13 @@ class Pair:
 
 @asynccontextmanager
 async def two_servers() -> AsyncIterator[Pair]:
-    """A leader that has no follower yet: `made` gives it one."""
+    """A leader that has no follower yet: `make_pair` gives it one."""
     with ExitStack() as stack:
         leader = stack.enter_context(server_of("127.0.0.1", free_port(), role="docket", password="a-secret"))
         folder = stack.enter_context(folder_for("postgres"))
         follower = Postgres(folder, "127.0.0.1", free_port(), role="docket", password="a-secret")
         leader.ask("CREATE ROLE streamer LOGIN REPLICATION PASSWORD 'a-secret'")
-        async with wired("127.0.0.1", leader.port) as stream:
+        async with lay_wire("127.0.0.1", leader.port) as stream:
             try:
                 yield Pair(leader, follower, stream)
             finally:

@@ -14,7 +14,7 @@ import httpx
 from persistence.embedded.server import Embedded
 from tests.faults.conftest import Database
 from tests.faults.people import PASSWORD, People, signed_in
-from tests.faults.servers import command, docket, embedded, instances, make_folder
+from tests.faults.servers import command, docket, instances, make_folder, serve_embedded
 from tests.faults.trial import Trial
 from tests.migrations.conftest import Checkout
 
@@ -52,7 +52,7 @@ async def test_the_disk_is_full(trial: Trial) -> None:
     folder = make_folder()
     with small_disk(folder / "data"):
         async with (
-            embedded(folder) as server,
+            serve_embedded(folder) as server,
             trial("disk full", server, Embedded(folder / "data").url()) as people,
         ):
             async for _ in people.rounds(3):
@@ -147,7 +147,7 @@ async def test_everybody_writes_the_same_at_once(trial: Trial, database: Databas
 
 
 async def one_wins(client: httpx.AsyncClient) -> None:
-    task = await made(client)
+    task = await create_one(client)
     writes = [
         client.patch(f"/tasks/{task}", json={"title": f"{task} {number}"}, headers=UNCHANGED)
         for number in range(AT_ONCE)
@@ -168,8 +168,8 @@ async def one_key_does_it_once(client: httpx.AsyncClient) -> None:
 
 async def nobody_is_stuck(client: httpx.AsyncClient) -> None:
     """All move two tasks between two teams, and back, each in its own order."""
-    teams = [await made(client, "/organizations", name="Pelicans", slug=f"pelicans-{uuid4()}") for _ in range(2)]
-    tasks = [await made(client), await made(client)]
+    teams = [await create_one(client, "/organizations", name="Pelicans", slug=f"pelicans-{uuid4()}") for _ in range(2)]
+    tasks = [await create_one(client), await create_one(client)]
 
     async def move(number: int) -> list[int]:
         order = tasks if number % 2 else tasks[::-1]
@@ -180,7 +180,7 @@ async def nobody_is_stuck(client: httpx.AsyncClient) -> None:
     assert {status for statuses in answers for status in statuses} == {200}
 
 
-async def made(client: httpx.AsyncClient, path: str = "/tasks", **body: str) -> str:
+async def create_one(client: httpx.AsyncClient, path: str = "/tasks", **body: str) -> str:
     """The id of something new."""
     answer = (await client.post(path, json=body or {"title": f"Feed {uuid4()}"})).raise_for_status()
     return str(answer.json()["id"])

@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 from tests.faults.conftest import Database
 from tests.faults.servers import POOL_SIZE, docket
 from tests.faults.trial import Trial
-from tests.faults.wire import Wire, wired
+from tests.faults.wire import Wire, lay_wire
 from tests.system.postgres import pgbouncer
 
 STOPS = 8  # seconds, longer than a statement and its ROLLBACK are waited for
@@ -29,7 +29,7 @@ async def stop_for(wire: Wire, seconds: float) -> None:
 async def test_a_network_stops(trial: Trial, database: Database) -> None:
     server_port = database.postgres.port
     async with (
-        wired("127.0.0.1", server_port) as wire,
+        lay_wire("127.0.0.1", server_port) as wire,
         docket(through(database.url, wire.port)) as server,
         trial(f"network that stops for {STOPS} s", server, database.url) as people,
     ):
@@ -41,7 +41,7 @@ async def test_a_network_stops(trial: Trial, database: Database) -> None:
 
 
 async def test_a_network_stops_behind_a_pooler(trial: Trial, database: Database) -> None:
-    async with wired("127.0.0.1", database.postgres.port) as wire:
+    async with lay_wire("127.0.0.1", database.postgres.port) as wire:
         with pgbouncer(through(database.url, wire.port), POOL_SIZE) as pooled:
             async with (
                 docket(pooled, DATABASE_POOLER="transaction") as server,
@@ -54,7 +54,7 @@ async def test_a_network_stops_behind_a_pooler(trial: Trial, database: Database)
 async def test_a_network_stops_before_a_pooler(trial: Trial, database: Database) -> None:
     with pgbouncer(database.url, POOL_SIZE) as pooled:
         async with (
-            wired("127.0.0.1", make_url(pooled).port or 0) as wire,
+            lay_wire("127.0.0.1", make_url(pooled).port or 0) as wire,
             docket(through(pooled, wire.port), DATABASE_POOLER="transaction") as server,
             trial(f"network before pgbouncer that stops for {STOPS} s", server, database.url) as people,
         ):
@@ -79,7 +79,7 @@ async def test_a_backend_is_frozen(trial: Trial, database: Database) -> None:
 
 async def test_a_network_breaks(trial: Trial, database: Database) -> None:
     async with (
-        wired("127.0.0.1", database.postgres.port) as wire,
+        lay_wire("127.0.0.1", database.postgres.port) as wire,
         docket(through(database.url, wire.port)) as server,
         trial("network that resets every connection", server, database.url) as people,
     ):

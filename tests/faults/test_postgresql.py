@@ -13,7 +13,7 @@ import pytest
 
 from persistence.embedded.server import Embedded
 from tests.faults.conftest import Database
-from tests.faults.servers import POOL_SIZE, docket, embedded, make_folder
+from tests.faults.servers import POOL_SIZE, docket, make_folder, serve_embedded
 from tests.faults.trial import Trial
 from tests.outages import backend_of, postmaster_of
 from tests.system.postgres import pgbouncer
@@ -120,7 +120,7 @@ async def test_the_embedded_server_is_killed(
 ) -> None:
     folder, name = make_folder(), victim.__name__.removesuffix("_of")
     async with (
-        embedded(folder, WORKERS=workers) as server,
+        serve_embedded(folder, WORKERS=workers) as server,
         trial(f"kill -9 of the embedded {name}, WORKERS={workers}", server, Embedded(folder / "data").url()) as people,
     ):
         async for _ in people.rounds():

@@ -12,7 +12,7 @@ from tests.faults.people import People
 from tests.faults.servers import docket
 from tests.faults.standby import Pair, two_servers
 from tests.faults.trial import Trial
-from tests.faults.wire import wired
+from tests.faults.wire import lay_wire
 
 pytestmark = pytest.mark.alone
 SERVES_AGAIN = 3  # seconds after the promotion
@@ -25,7 +25,7 @@ async def pair() -> AsyncIterator[Pair]:
     async with two_servers() as pair:
         template = await Server(pair.leader.admin, pair.leader.url("docket")).migrated()
         pair.leader.ask(f"CREATE DATABASE trial TEMPLATE {template} OWNER docket")
-        await pair.made()
+        await pair.make_pair()
         yield pair
 
 
@@ -42,12 +42,12 @@ async def test_the_primary_is_killed(trial: Trial, pair: Pair) -> None:
         async for _ in people.rounds(3):
             await asyncio.to_thread(pair.leader.stop, signal.SIGKILL)
             await promote(pair, people)
-            await pair.made()
+            await pair.make_pair()
 
 
 async def test_the_primary_is_in_a_black_hole(trial: Trial, pair: Pair) -> None:
     """It stays there: each new connection waits its share for the first host."""
-    async with wired("127.0.0.1", pair.leader.port) as wire:
+    async with lay_wire("127.0.0.1", pair.leader.port) as wire:
         url = pair.url("trial", wire.port, pair.follower.port)
         async with (
             docket(url) as server,
@@ -74,4 +74,4 @@ async def test_the_primary_is_killed_when_nothing_has_followed_it_for_a_while(tr
             pair.stream.cut()
             await promote(pair, people)
             pair.stream.go()
-            await pair.made()
+            await pair.make_pair()

@@ -59,7 +59,7 @@ class Trial(Protocol):
 
 
 @asynccontextmanager
-async def tried(
+async def try_fault(
     fault: str,
     servers: Sequence[Served],
     database: str,
@@ -82,9 +82,11 @@ async def tried(
     row = Row(fault)
     count_answers(row, people, OF_A_PROXY if at else {UNAVAILABLE})
     row.wrong += [f"/livez was {status}" for status in lives - {200}]
-    row.stuck = [said for server in servers async for said in stuck(server, token, last)]
+    row.stuck = [said for server in servers async for said in list_stuck(server, token, last)]
     await compare(row, people, database)
-    row.said = dict(Counter(said(line) for server in servers for line in server.lines() if line.get("level") in LOUD))
+    row.said = dict(
+        Counter(read_line(line) for server in servers for line in server.lines() if line.get("level") in LOUD)
+    )
     people.said = row.said
     if rows is not None:
         with rows.open("a", encoding="utf-8") as file:
@@ -135,7 +137,7 @@ async def compare(row: Row, people: People, database: str) -> None:
     row.twice = sum(number - 1 for number in Counter(kept.values()).values())
 
 
-async def stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
+async def list_stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
     """What of a server does not come back: readiness, slots of its pool, answers to many at once."""
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=server.url, timeout=30, headers=headers) as client:
@@ -143,12 +145,12 @@ async def stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
         async def ready() -> int:
             return (await client.get("/readyz")).status_code
 
-        async def kept() -> float:
+        async def count_slots() -> float:
             """Slots that are in use or missing. It is measured every second, in each worker."""
             lines = (await client.get("/metrics", headers={"Authorization": ""})).text.splitlines()
             return sum(float(line.split()[-1]) for line in lines if line.startswith(KEPT))
 
-        async def refused() -> set[int]:
+        async def list_refusals() -> set[int]:
             answers = await asyncio.gather(*(client.get("/api/v1/tasks?limit=1") for _ in range(BURST)))
             return {answer.status_code for answer in answers}
 
@@ -159,8 +161,8 @@ async def stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
 
         for name, ask, answer in (
             ("is not ready", ready, 200),
-            ("does not answer many at once", refused, {200}),
-            ("keeps slots", kept, 0),
+            ("does not answer many at once", list_refusals, {200}),
+            ("keeps slots", count_slots, 0),
             ("tells no end of an outage", untold, 0),
         ):
             try:
@@ -172,7 +174,7 @@ async def stuck(server: Served, token: str, since: float) -> AsyncIterator[str]:
 KEPT = ('docket_pool_connections{state="in_use"}', 'docket_pool_connections{state="missing"}')
 
 
-def said(line: dict[str, object]) -> str:
+def read_line(line: dict[str, object]) -> str:
     """What a line of the log says, and why."""
     why = line.get("reason") or line.get("sqlstate")
     event = re.sub(r"[\d.]+ (s|requests)\b", r"… \1", str(line["event"]))

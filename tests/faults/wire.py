@@ -32,7 +32,7 @@ class Wire:
         for writer in list(self.writers):
             writer.transport.abort()
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.add(writer)
         with suppress(OSError):
             await self.passing.wait()
@@ -59,10 +59,10 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(host: str, port: int) -> AsyncIterator[Wire]:
+async def lay_wire(host: str, port: int) -> AsyncIterator[Wire]:
     """A wire to what listens there."""
     wire = Wire(host, port)
-    server = await asyncio.start_server(wire.connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(wire.pass_on, "127.0.0.1", 0)
     wire.port = server.sockets[0].getsockname()[1]
     try:
         yield wire

@@ -21,7 +21,7 @@ import httpx
 from tests.fuzz import statuses
 from tests.fuzz.people import METRICS_TOKEN, SUPERUSER, Account
 from tests.ports import free_port
-from tests.statuses import declared
+from tests.statuses import declared_statuses
 
 SETTINGS = {
     "ENVIRONMENT": "staging",  # which reads no .env, where a database may be named
@@ -66,7 +66,7 @@ def main(options: Sequence[str]) -> int:
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
     look = look_plainly if "--plain" in options else look_closely
     try:
-        with served(folder / "plain", SETTINGS) as url:
+        with serve(folder / "plain", SETTINGS) as url:
             wrong = look(url, folder, [option for option in options if option != "--plain"])
         lines = [line for log in sorted(folder.glob("*/log")) for line in log.read_text(encoding="utf-8").splitlines()]
         wrong += errors(lines)
@@ -98,7 +98,7 @@ def look_plainly(url: str, folder: Path, options: Sequence[str]) -> list[str]:
     """What is wrong by the document alone, but for what can be debated."""
     report = folder / "plain.ndjson"
     stray(url, folder, [*PLAIN, *options, f"--report-ndjson-path={report}"])
-    failed = statuses.failed(report)
+    failed = statuses.count_failures(report)
     say(*(f"{name} failed {times} times" for name, times in sorted(failed.items())))
     return [f"{name} failed" for name in sorted(failed.keys() - DEBATED)]
 
@@ -121,9 +121,9 @@ def fuzz_mail(folder: Path, report: Path, options: Sequence[str]) -> int:
     """Fuzz what answers otherwise where the server has mail; the exit status comes back."""
     port = str(free_port())
     mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "PUBLIC_URL": "https://app.fuzz.example"}
-    operations = [name for name, answers in declared().items() if "202" in answers]
+    operations = [name for name, answers in declared_statuses().items() if "202" in answers]
     included = [f"--include-operation-id={name}" for name in (*operations, BY_MAIL)]
-    with served(folder / "mail", {**SETTINGS, **mail}) as url:
+    with serve(folder / "mail", {**SETTINGS, **mail}) as url:
         return fuzz(url, report, [*MAIL, *included, *options], FUZZ_MAIL_PORT=port)
 
 
@@ -155,7 +155,7 @@ def stray(url: str, folder: Path, options: Sequence[str]) -> int:
 
 
 @contextmanager
-def served(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
+def serve(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
     """The URL of a server, which ends afterwards, with a database and its log in the folder."""
     folder.mkdir()
     folder.chmod(0o755)  # for the account that runs PostgreSQL for root
@@ -192,7 +192,7 @@ def address(server: subprocess.Popen[bytes], log: Path) -> str:
 
 def missing(reports: Iterable[Path], options: Sequence[str]) -> list[str]:
     """Say what was answered. What comes back are the successes that were not, unless only a part was asked for."""
-    seen = sum(map(statuses.seen, reports), statuses.Seen())
+    seen = sum(map(statuses.count_seen, reports), statuses.Seen())
     say(statuses.table(seen))
     if is_partial(options):
         return []

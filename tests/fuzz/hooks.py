@@ -173,12 +173,12 @@ def renew_secrets(case: Case[Any], url: str) -> None:
     if not isinstance(case.body, dict):
         return
     if name == "confirmTotp":
-        case.body = {**case.body, "code": typed(GUARDED.begin(url))}
+        case.body = {**case.body, "code": type_code(GUARDED.begin(url))}
     elif is_valid(case, TestPhase.STATEFUL):
         return
     elif name == "completeLogin":
         asked = GUARDED.challenge(url)
-        case.body = {**case.body, **asked, "code": typed(asked["code"])}
+        case.body = {**case.body, **asked, "code": type_code(asked["code"])}
     elif name == "resetPassword":
         LEAVER.settle_in(url)
         case.body = {**case.body, "token": SUPERUSER.another_link(url, LEAVER.ids["user_id"])}
@@ -189,7 +189,7 @@ def renew_secrets(case: Case[Any], url: str) -> None:
         case.body = {**case.body, **mailed_link(url)}
 
 
-def typed(code: str) -> str:
+def type_code(code: str) -> str:
     """The code as GUARDED types it, sometimes wrong."""
     return code[::-1] if next(MISTYPED) else code
 
@@ -240,7 +240,7 @@ def renew_membership(case: Case[Any], url: str) -> None:
 @schemathesis.hook
 def after_call(_context: HookContext, case: Case[Any], response: Response) -> None:
     """Learn what has become of those who call."""
-    name, done = name_of(case), succeeded(case, response)
+    name, done = name_of(case), has_succeeded(case, response)
     if done and name in LAST_CALLS:
         CALLER.leave()
     elif done and name in ENDING:
@@ -288,13 +288,13 @@ def map_case(_context: HookContext, case: Case[Any]) -> Case[Any]:
         case.query = {"scope": "all"} | ({"q": "whose"} if "q" in case.query else {})
     if is_valid(case, *TestPhase) and isinstance(case.body, dict):
         if name_of(case) in {"registerUser", "createUser"}:
-            case.body = renewed(case.body)
+            case.body = renew_names(case.body)
         elif name_of(case) == "createOrganization":
             case.body = {**case.body, "slug": uuid4().hex}
     return case
 
 
-def renewed(account: dict[str, Any]) -> dict[str, Any]:
+def renew_names(account: dict[str, Any]) -> dict[str, Any]:
     """The account with names that none before it had."""
     names = {"email": new_email(), "username": uuid4().hex}
     anew = {name: names[name] for name in names if account.get(name) in TAKEN}
@@ -324,7 +324,7 @@ def name_of(case: Case[Any]) -> str:
     return str(case.operation.definition.raw["operationId"])
 
 
-def succeeded(case: Case[Any], response: Response) -> bool:
+def has_succeeded(case: Case[Any], response: Response) -> bool:
     """Whether the operation did what it is for; some cases have another method."""
     return case.method == case.operation.method.upper() and response.status_code < httpx.codes.BAD_REQUEST
 
@@ -355,7 +355,7 @@ class WhatBelongsToAStranger:
 @schemathesis.check
 def what_only_superusers_may(_ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     """The caller is none."""
-    if succeeded(case, response) and name_of(case) in FOR_SUPERUSERS and is_by(CALLER, case):
+    if has_succeeded(case, response) and name_of(case) in FOR_SUPERUSERS and is_by(CALLER, case):
         raise AssertionError("Who is no superuser did what only superusers may")
 
 

@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from tests.client import operation_of
-from tests.statuses import declared
+from tests.statuses import declared_statuses
 
 LONGEST_FINDING = 600  # characters of a finding that are told
 Seen: TypeAlias = Counter[tuple[str, str]]  # how often an operation answered a status
 
 
-def seen(report: Path) -> Seen:
+def count_seen(report: Path) -> Seen:
     """What was answered in the run that the report is about."""
     counts: Seen = Counter()
     for request, response in exchanges(report):
@@ -32,7 +32,7 @@ def exchanges(report: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
                 yield interaction["request"], interaction["response"]
 
 
-def failed(report: Path) -> Counter[str]:
+def count_failures(report: Path) -> Counter[str]:
     """How often each check failed in the run."""
     return Counter(check["name"] for _, check, _ in failures(report))
 
@@ -40,7 +40,7 @@ def failed(report: Path) -> Counter[str]:
 def findings(report: Path) -> list[str]:
     """What schemathesis found, a line for each: where, which check, what it says, the answer; what it could not try."""
     found = [
-        f"{operation}: {check['name']}: {one_line(check['failure_info']['failure'])}{answered(exchange)}"
+        f"{operation}: {check['name']}: {one_line(check['failure_info']['failure'])}{describe_exchange(exchange)}"
         for operation, check, exchange in failures(report)
     ]
     with report.open(encoding="utf-8") as lines:
@@ -61,7 +61,7 @@ def one_line(problem: Any) -> str:
     return " ".join(json.dumps(problem, ensure_ascii=False).split())[:LONGEST_FINDING]
 
 
-def answered(exchange: dict[str, Any]) -> str:
+def describe_exchange(exchange: dict[str, Any]) -> str:
     if not exchange.get("response"):
         return ""
     request = exchange["request"]
@@ -77,9 +77,9 @@ def recorders(report: Path) -> Iterator[dict[str, Any]]:
 
 def table(counts: Seen) -> str:
     """A line for each operation: which of its statuses it answered how often, and which never."""
-    width = max(map(len, declared())) + 2
+    width = max(map(len, declared_statuses())) + 2
     lines = []
-    for name, statuses in declared().items():
+    for name, statuses in declared_statuses().items():
         often = "  ".join(f"{status} x {counts[name, status]}" for status in statuses if counts[name, status])
         never = " ".join(status for status in statuses if not counts[name, status])
         lines.append(f"{name:{width}}{often}  never {never}")
@@ -88,5 +88,7 @@ def table(counts: Seen) -> str:
 
 def without_success(counts: Seen) -> list[tuple[str, str]]:
     """The successes that operations declare and never answered."""
-    successes = [(name, status) for name, statuses in declared().items() for status in statuses if status[0] == "2"]
+    successes = [
+        (name, status) for name, statuses in declared_statuses().items() for status in statuses if status[0] == "2"
+    ]
     return [success for success in successes if not counts[success]]

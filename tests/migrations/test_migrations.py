@@ -66,7 +66,7 @@ FOUND_BY = "SELECT id, organization_id, title, description, search_vector::text 
 SCRIPTS = list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
 
 
-async def written(url: str) -> set[str]:
+async def read_schema(url: str) -> set[str]:
     connection = await asyncpg.connect(url)
     try:
         return await written_down(connection, "public")
@@ -82,14 +82,14 @@ async def go(url: str, move: str, revision: str) -> None:
 async def test_a_migration_goes_up_and_down_and_up_again(empty_url: str, script: Script) -> None:
     if script.down_revision:
         await go(empty_url, "upgrade", str(script.down_revision))
-    before = await written(empty_url)
+    before = await read_schema(empty_url)
     await go(empty_url, "upgrade", script.revision)
-    after = await written(empty_url)
+    after = await read_schema(empty_url)
 
     await go(empty_url, "downgrade", "-1")
-    assert await written(empty_url) == before
+    assert await read_schema(empty_url) == before
     await go(empty_url, "upgrade", script.revision)
-    assert await written(empty_url) == after
+    assert await read_schema(empty_url) == after
     assert (before == after) == (script.revision in {FILLS, MAKERS, ONE_LINE, VISIBLE, FOLDS})
 
 
@@ -397,11 +397,11 @@ async def test_what_is_not_as_declared_is_told(fresh_url: str, statement: str, f
 
 
 async def test_a_comparison_leaves_nothing_behind(fresh_url: str) -> None:
-    before = await written(fresh_url)
+    before = await read_schema(fresh_url)
 
     await differences(fresh_url)
 
-    assert await written(fresh_url) == before
+    assert await read_schema(fresh_url) == before
 
 
 async def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:

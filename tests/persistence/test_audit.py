@@ -112,7 +112,7 @@ class TestRecord:
             db, NOW, process_of(load(environment="staging", secret_key=SECRET), Metrics(), Life()), CLIENT
         )
 
-    async def written(self, db: Bench) -> dict[str, Any]:
+    async def read_entry(self, db: Bench) -> dict[str, Any]:
         [row] = await db.fetch("SELECT * FROM audit_logs", [])
         return dict(row)
 
@@ -123,7 +123,7 @@ class TestRecord:
             db, public, AuditAction.auth_login, AuditOutcome.failure, target=target, reason="invalid_credentials"
         )
 
-        row = await self.written(db)
+        row = await self.read_entry(db)
         assert row.pop("id").version == 7
         assert row == {
             "occurred_at": NOW,
@@ -150,7 +150,7 @@ class TestRecord:
 
         await record(db, call, AuditAction.auth_password_changed, AuditOutcome.success, changes=["password"])
 
-        row = await self.written(db)
+        row = await self.read_entry(db)
         assert (row["actor_type"], row["actor_id"], row["session_id"]) == ("user", ada.id, ada.session_id)
         assert (row["target_type"], row["target_id"], row["changes"]) == (None, None, ["password"])
 
@@ -159,7 +159,7 @@ class TestRecord:
 
         await record(db, public, AuditAction.auth_login, AuditOutcome.success, by=ada)
 
-        row = await self.written(db)
+        row = await self.read_entry(db)
         assert (row["actor_type"], row["actor_id"], row["session_id"]) == ("user", ada.id, ada.session_id)
 
     @pytest.mark.proves("", "An entry stands and falls with the transaction of its change")

@@ -101,7 +101,7 @@ class TestRoles:
         with pytest.raises(NotAllowed):
             await action(db, place, people["member"])
 
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_an_outsider_is_told_nothing(
@@ -110,7 +110,7 @@ class TestRoles:
         with pytest.raises(NotVisible):
             await action(db, place, people["outsider"])
 
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_a_superuser_does_not_see_what_is_personal(
@@ -122,7 +122,7 @@ class TestRoles:
         with pytest.raises(NotVisible):
             await action(db, personal, people["superuser"])
 
-        assert await unchanged(db, personal)
+        assert await is_unchanged(db, personal)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_a_superuser_who_does_not_ask_as_one_is_told_that_it_may(
@@ -135,7 +135,7 @@ class TestRoles:
             with pytest.raises(OwnershipImplied):
                 await action(db, there, people["root"])
 
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_who_asks_as_a_superuser_and_is_none_may_do_nothing_more(
@@ -174,7 +174,7 @@ class TestRoles:
             await delete(db, place, people["outsider"], [7])
 
 
-async def unchanged(db: Bench, place: Place) -> bool:
+async def is_unchanged(db: Bench, place: Place) -> bool:
     """Whether the task is as it was, and alone."""
     records = await db.fetch("SELECT title, version FROM tasks WHERE organization_id = $1", [place.organization_id])
     return [tuple(record) for record in records] == [("Before", 1)]
@@ -202,7 +202,7 @@ class TestSessions:
         with pytest.raises(SessionOver):
             await action(db, place, replace(ada, session_id=await make.session(ada.id, **ended)))
 
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_an_account_that_is_not_active_does_nothing(
@@ -213,7 +213,7 @@ class TestSessions:
         with pytest.raises(SessionOver):
             await action(db, place, people["owner"])
 
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)
 
     @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
     async def test_the_session_of_another_does_nothing(
@@ -224,7 +224,7 @@ class TestSessions:
         with pytest.raises(SessionOver):
             await action(db, place, thief)
 
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)
 
     async def test_a_session_lives_until_the_moment_it_expires(self, db: Bench, make: Factory) -> None:
         ada = await make.user()
@@ -255,4 +255,4 @@ class TestVersions:
             await action(db, place, people["owner"], versions)
 
         assert refused.value.version == 1
-        assert await unchanged(db, place)
+        assert await is_unchanged(db, place)

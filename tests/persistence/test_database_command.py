@@ -92,7 +92,7 @@ class Answer:
         self.status, self.output, self.errors = status, output, errors
 
     @property
-    def done(self) -> str:
+    def output_of_success(self) -> str:
         """What a command printed that succeeded."""
         assert (self.status, self.errors) == (0, "")
         return self.output
@@ -151,7 +151,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)
     try:
         yield connection
@@ -161,7 +161,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def rows_of(url: str) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         return {
             table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {table}::text")]  # noqa: S608
             for table in TABLES
@@ -204,22 +204,22 @@ async def test_a_server_is_started_looked_at_and_stopped(folder: Path, operator:
     assert (before.status, before.output.splitlines()[0]) == (3, "running   no")
     assert names_in(folder) == []
 
-    url = (await operator.types("start")).done.strip()
+    url = (await operator.types("start")).output_of_success.strip()
     during = await operator.types("status")
-    again = (await operator.types("start")).done.strip()
-    asked = (await operator.types("url")).done.strip()
-    async with connected(url) as connection:
+    again = (await operator.types("start")).output_of_success.strip()
+    asked = (await operator.types("url")).output_of_success.strip()
+    async with connect(url) as connection:
         who = await connection.fetchval("SELECT current_user::text")
     with_psql = await asyncio.create_subprocess_exec(
         *(binary("psql"), "-Atc", "SELECT 6 * 7", url), stdout=subprocess.PIPE
     )
     told_by_psql, _ = await with_psql.communicate()
-    stopped = (await operator.types("stop")).done
+    stopped = (await operator.types("stop")).output_of_success
     after = await operator.types("status")
 
     assert url == again == asked
     assert (who, told_by_psql) == ("docket", b"42\n")
-    told = dict(line.split(maxsplit=1) for line in during.done.splitlines())
+    told = dict(line.split(maxsplit=1) for line in during.output_of_success.splitlines())
     assert told["running"] == "yes"
     assert int(told["pid"]) > 1
     assert told["version"].startswith("PostgreSQL 18.")
@@ -227,7 +227,7 @@ async def test_a_server_is_started_looked_at_and_stopped(folder: Path, operator:
     assert 20 < int(told["size"].removesuffix(" MB")) < 200
     assert stopped == "Stopped\n"
     assert (after.status, after.output.splitlines()[0]) == (3, "running   no")
-    assert (await operator.types("stop")).done == "It did not run\n"
+    assert (await operator.types("stop")).output_of_success == "It did not run\n"
 
 
 async def test_a_server_that_somebody_uses_is_not_stopped(folder: Path, operator: Operator) -> None:
@@ -254,12 +254,12 @@ async def test_psql_starts_a_server_for_as_long_as_it_takes(
 
     answer = await operator.types("psql", text="\\pset format unaligned\n\\pset tuples_only\nSELECT current_user;")
 
-    assert answer.done.splitlines()[-1] == "docket"
+    assert answer.output_of_success.splitlines()[-1] == "docket"
     assert (await operator.types("status")).status == 3
 
 
 async def test_ctrl_c_ends_the_query_and_not_the_session(operator: Operator) -> None:
-    url = (await operator.types("start")).done.strip()
+    url = (await operator.types("start")).output_of_success.strip()
     command = f"import pty; pty.spawn([{sys.executable!r}, '-m', 'server', 'database', 'psql'])"
     terminal = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", command),
@@ -272,7 +272,7 @@ async def test_ctrl_c_ends_the_query_and_not_the_session(operator: Operator) -> 
     assert terminal.stdout is not None
 
     try:
-        async with connected(url) as connection, asyncio.timeout(60):
+        async with connect(url) as connection, asyncio.timeout(60):
             terminal.stdin.write(b"\\pset pager off\nSET statement_timeout = 0;\nSELECT pg_sleep(600);\n")
             await until(lambda: connection.fetchval(f"{PSQL} AND wait_event = 'PgSleep'"), 1)
             terminal.stdin.write(b"\x03")
@@ -301,7 +301,7 @@ async def test_the_url_of_a_given_database_is_for_every_program() -> None:
 
     answer = await Operator(DATABASE_URL=given).types("url")
 
-    assert answer.done == "postgresql://docket:geh%40eim@127.0.0.1:1/docket?sslmode=disable\n"
+    assert answer.output_of_success == "postgresql://docket:geh%40eim@127.0.0.1:1/docket?sslmode=disable\n"
 
 
 async def test_psql_looks_into_a_given_database_and_hides_the_password(fresh_url: str) -> None:
@@ -318,7 +318,7 @@ async def test_psql_looks_into_a_given_database_and_hides_the_password(fresh_url
 
     process.stdin.write(b"SELECT 'in ' || current_database();\n")
     try:
-        async with connected(fresh_url) as connection:
+        async with connect(fresh_url) as connection:
             await until(lambda: connection.fetchval(PSQL), 1)
         [psql] = psutil.Process(process.pid).children()
         arguments = " ".join(psql.cmdline())
@@ -338,8 +338,8 @@ async def test_a_backup_brings_every_row_into_an_empty_database(fresh_url: str, 
     await fill(fresh_url)
     file = folder / "backup of today"
 
-    written = (await Operator(DATABASE_URL=fresh_url).types("backup", file)).done
-    restored = (await Operator(DATABASE_URL=empty_url).types("restore", file)).done
+    written = (await Operator(DATABASE_URL=fresh_url).types("backup", file)).output_of_success
+    restored = (await Operator(DATABASE_URL=empty_url).types("restore", file)).output_of_success
 
     rows = await rows_of(fresh_url)
     assert await rows_of(empty_url) == rows
@@ -354,7 +354,7 @@ async def test_a_backup_brings_every_row_into_an_empty_database(fresh_url: str, 
 async def test_a_backup_moves_rows_from_the_embedded_server_to_another(
     empty_url: str, folder: Path, operator: Operator
 ) -> None:
-    url = (await operator.types("start")).done.strip()
+    url = (await operator.types("start")).output_of_success.strip()
     await asyncio.to_thread(upgrade, url)
     await fill(url)
     rows = await rows_of(url)
@@ -375,7 +375,7 @@ async def test_a_backup_is_restored_by_an_embedded_server_that_does_not_run(
     restored = await operator.types("restore", folder / "file")
 
     assert restored.status == 0
-    url = (await operator.types("start")).done.strip()
+    url = (await operator.types("start")).output_of_success.strip()
     assert await rows_of(url) == await rows_of(fresh_url)
 
 
@@ -399,7 +399,7 @@ async def test_rows_are_replaced_only_when_told(fresh_url: str, server: Server, 
 
 async def test_a_backup_is_of_one_moment(fresh_url: str, empty_url: str, folder: Path) -> None:
     await fill(fresh_url)
-    async with connected(fresh_url) as connection:
+    async with connect(fresh_url) as connection:
         await connection.execute(
             """
             INSERT INTO tasks (organization_id, id, title, status, priority, created_at, updated_at)
@@ -429,13 +429,13 @@ async def test_a_backup_is_of_one_moment(fresh_url: str, empty_url: str, folder:
 
     restored = await Operator(DATABASE_URL=empty_url).types("restore", folder / "file")
 
-    held = {line.split()[0]: int(line.split()[1]) for line in restored.done.splitlines()[:-1]}
+    held = {line.split()[0]: int(line.split()[1]) for line in restored.output_of_success.splitlines()[:-1]}
     assert held["tasks"] - 4000 - len(AWKWARD) - 1 == held["users"] - 2 > 8
     assert await count(fresh_url, f"users > {held['users']}")
 
 
 async def count(url: str, condition: str) -> bool:
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         answer: bool = await connection.fetchval(
             f"SELECT {condition} FROM (SELECT count(*) AS users FROM users) AS counted"  # noqa: S608
         )
@@ -497,7 +497,7 @@ async def test_rows_that_break_a_rule_leave_the_database_as_it_was(
     before = await rows_of(fresh_url)
     async with server.copy(template) as url:
         await fill(url)
-        async with connected(url) as connection:
+        async with connect(url) as connection:
             await connection.execute("ALTER TABLE tasks DROP CONSTRAINT ck_tasks_completed_at")
             await connection.execute("UPDATE tasks SET completed_at = now() WHERE status <> 'completed'")
         await backup.write(url, file)
@@ -568,7 +568,7 @@ async def test_tables_that_somebody_holds_are_left_alone(fresh_url: str, folder:
     await fill(fresh_url)
     operator = Operator(DATABASE_URL=fresh_url)
     await operator.types("backup", folder / "file")
-    async with connected(fresh_url) as connection, connection.transaction():
+    async with connect(fresh_url) as connection, connection.transaction():
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT FROM tasks")
 
         refused = await operator.types("restore", "--replace", folder / "file")
@@ -583,7 +583,7 @@ async def test_a_backup_waits_for_a_migration_and_has_what_it_made(
     await fill(fresh_url)
     rows = await rows_of(fresh_url)
     operator = Operator(DATABASE_URL=fresh_url)
-    async with connected(fresh_url) as connection:
+    async with connect(fresh_url) as connection:
         async with connection.transaction():
             await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             await connection.execute("ALTER TABLE users ALTER COLUMN version TYPE numeric")
@@ -595,13 +595,13 @@ async def test_a_backup_waits_for_a_migration_and_has_what_it_made(
 
     assert written.status == 0
     restored = await Operator(DATABASE_URL=empty_url).types("restore", folder / "file")
-    assert "added                    left out, for no migration makes it" in restored.done
+    assert "added                    left out, for no migration makes it" in restored.output_of_success
     assert await rows_of(empty_url) == rows
 
 
 async def test_nothing_is_kept_of_a_backup_that_is_stopped(fresh_url: str, folder: Path) -> None:
     await fill(fresh_url)
-    async with connected(fresh_url) as connection, connection.transaction():
+    async with connect(fresh_url) as connection, connection.transaction():
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE tasks")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "server", "database", "backup", folder / "file"),
@@ -672,7 +672,7 @@ async def test_a_release_that_was_gone_back_to_backs_up_what_the_newer_one_has_m
 ) -> None:
     await fill(fresh_url)
     rows = await rows_of(fresh_url)
-    async with connected(fresh_url) as connection:
+    async with connect(fresh_url) as connection:
         await connection.execute("ALTER TABLE tasks ADD COLUMN colour text NOT NULL DEFAULT 'blue'")
         await connection.execute("UPDATE alembic_version SET version_num = 'next'")
 
@@ -695,7 +695,7 @@ async def test_a_folder_keeps_the_backups_of_some_days(fresh_url: str, folder: P
     (folder / ".docket-20260101T000000Z.backup.xyz").mkdir()
 
     first = await operator.types("backup", "--keep", "3", folder)
-    await until(lambda: named(moment(0), folder), answer=False)
+    await until(lambda: has_backup(moment(0), folder), answer=False)
     second = await operator.types("backup", "--keep", "3", folder)
 
     assert (first.status, second.status) == (0, 0)
@@ -719,7 +719,7 @@ async def test_zip_files_of_the_release_before_stay_and_are_told_of(fresh_url: s
     assert {"2026-01-01.zip", "2026-01-02.zip"} < set(names_in(folder))
 
 
-async def named(name: str, folder: Path) -> bool:
+async def has_backup(name: str, folder: Path) -> bool:
     return (folder / f"docket-{name}.backup").exists()
 
 
@@ -753,7 +753,7 @@ async def test_two_backups_into_a_folder_do_not_meet(fresh_url: str, folder: Pat
 async def test_what_succeeds_is_noted(fresh_url: str, folder: Path) -> None:
     before = datetime.now(UTC)
     operator = Operator(DATABASE_URL=fresh_url)
-    async with connected(fresh_url) as connection:
+    async with connect(fresh_url) as connection:
         assert await connection.fetch("SELECT FROM jobs") == []
         await operator.types("backup", folder / "file")
         [first] = await connection.fetch("SELECT name, succeeded_at FROM jobs")
@@ -766,7 +766,7 @@ async def test_what_succeeds_is_noted(fresh_url: str, folder: Path) -> None:
 
 
 async def test_what_succeeds_and_cannot_be_noted_is_told(fresh_url: str, folder: Path) -> None:
-    async with connected(fresh_url) as connection:
+    async with connect(fresh_url) as connection:
         name = await connection.fetchval("SELECT current_database()")
         await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
 

@@ -135,7 +135,7 @@ def join() -> Iterator[Callable[[Path], Companion]]:
 
 
 @asynccontextmanager
-async def connected(
+async def connect(
     embedded: Embedded, role: str = "docket", database: str = "docket"
 ) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(embedded.url(role, database), timeout=5)
@@ -146,7 +146,7 @@ async def connected(
 
 
 async def ask(embedded: Embedded, sql: str, role: str = "docket") -> Any:
-    async with connected(embedded, role) as connection:
+    async with connect(embedded, role) as connection:
         return await connection.fetchval(sql)
 
 
@@ -186,7 +186,7 @@ async def test_the_role_owns_its_database_and_nothing_else(empty: Path) -> None:
     embedded = Embedded(empty, QUICK)
     embedded.open()
     try:
-        async with connected(embedded) as connection:
+        async with connect(embedded) as connection:
             await connection.execute("CREATE TABLE public.tried (id int); DROP TABLE public.tried")
             role = await connection.fetchrow("SELECT * FROM pg_roles WHERE rolname = 'docket'")
             owned = await connection.fetch("SELECT datname FROM pg_database WHERE datdba = 'docket'::regrole")
@@ -210,7 +210,7 @@ async def test_the_role_has_timeouts_and_the_server_its_settings(folder: Path) -
     embedded = Embedded(folder, QUICK | {"work_mem": "5MB"})
     embedded.open()
     try:
-        async with connected(embedded) as connection:
+        async with connect(embedded) as connection:
             found = {record["name"]: record["setting"] for record in await connection.fetch("SHOW ALL")}
     finally:
         embedded.close()
@@ -264,7 +264,7 @@ async def test_sorting_case_and_search_do_not_depend_on_the_system(
     embedded = Embedded(empty, QUICK)
     embedded.open()
     try:
-        async with connected(embedded) as connection:
+        async with connect(embedded) as connection:
             words = await connection.fetch("SELECT word FROM unnest(ARRAY['b', 'É', 'a', 'I', 'z']) word ORDER BY word")
             lower = await connection.fetchval("SELECT lower('ÀÉI Ж')")
             search = await connection.fetchval("SELECT to_tsvector('simple', 'naïve—test 日本語。テスト')::text")
@@ -311,7 +311,7 @@ async def test_a_second_start_answers_well_under_a_second(folder: Path) -> None:
 async def test_what_is_missing_is_made_at_the_next_start(folder: Path) -> None:
     embedded = Embedded(folder, QUICK)
     embedded.open()
-    async with connected(embedded, "postgres", "postgres") as connection:
+    async with connect(embedded, "postgres", "postgres") as connection:
         await connection.execute("DROP DATABASE docket")
         await connection.execute("ALTER ROLE docket RESET lock_timeout")
     embedded.close()
@@ -431,7 +431,7 @@ async def supervised(folder: Path) -> AsyncIterator[Embedded]:
     """A supervised server with one row that was committed."""
     embedded = Embedded(folder)
     await embedded.start()
-    async with connected(embedded) as connection:
+    async with connect(embedded) as connection:
         await connection.execute("DROP TABLE IF EXISTS kept; CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)")
     yield embedded
     await embedded.stop()
@@ -451,7 +451,7 @@ async def test_a_killed_server_serves_again_within_5_seconds(supervised: Embedde
 @pytest.mark.alone
 async def test_a_killed_session_takes_the_others_down_for_a_moment_only(supervised: Embedded) -> None:
     server = pid_of(supervised)
-    async with connected(supervised) as connection:
+    async with connect(supervised) as connection:
         os.kill(connection.get_server_pid(), signal.SIGKILL)
 
         async with asyncio.timeout(5):
@@ -478,7 +478,7 @@ async def test_a_session_that_outlives_its_server_does_not_hold_up_the_next(supe
 @pytest.mark.alone
 async def test_a_server_told_to_stop_while_it_is_used_comes_back(supervised: Embedded) -> None:
     stopped = pid_of(supervised)
-    async with connected(supervised) as connection:  # for which a polite stop waits for ever
+    async with connect(supervised) as connection:  # for which a polite stop waits for ever
         os.kill(stopped, signal.SIGTERM)
         await asyncio.to_thread(wait_for_end, stopped)
 

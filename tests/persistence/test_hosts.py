@@ -40,7 +40,7 @@ async def test_a_first_host_in_a_black_hole_hides_no_living_second() -> None:
 
 
 @asynccontextmanager
-async def relayed(url: str) -> AsyncIterator[int]:
+async def relay_database(url: str) -> AsyncIterator[int]:
     """A port by which the database can be reached."""
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
@@ -50,7 +50,7 @@ async def relayed(url: str) -> AsyncIterator[int]:
 
 async def test_a_living_second_host_serves_a_pool(database_url: str) -> None:
     with black_hole() as hole:
-        async with relayed(database_url) as port:
+        async with relay_database(database_url) as port:
             parts = make_url(database_url)
             who = f"{parts.username}:{parts.password or 'none'}"
             url = (

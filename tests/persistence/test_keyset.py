@@ -242,10 +242,10 @@ async def generic_plan(
     db: Database, by: Caller, sort: TaskSort, after: After | MISSING, filters: Filters | MISSING
 ) -> str:
     """How PostgreSQL reads a page of tasks."""
-    return await planned(db, *tasks.list_in.bind(by.id, by=by, filters=filters, sort=sort, after=after, limit=50))
+    return await explain_plan(db, *tasks.list_in.bind(by.id, by=by, filters=filters, sort=sort, after=after, limit=50))
 
 
-async def planned(db: Database, sql: str, values: Sequence[object]) -> str:
+async def explain_plan(db: Database, sql: str, values: Sequence[object]) -> str:
     """What PostgreSQL does when it does not look at the values, as the pool's connections have it do."""
     await db.fetch("SET plan_cache_mode = force_generic_plan", [])
     await db.fetch(f"PREPARE planned AS {sql}", [])

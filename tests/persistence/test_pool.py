@@ -330,7 +330,7 @@ class TestTrouble:
         assert len(fresh.free) == fresh.size
 
     async def test_a_pool_waits_for_a_server_that_is_coming_up(self, fresh_url: str) -> None:
-        with bound() as port:
+        with bind_port() as port:
             pool = Pool(over_tcp(fresh_url, port), size=1, patience=30)
             early = asyncio.create_task(pid(pool))
             with pytest.raises(TimeoutError):
@@ -341,7 +341,7 @@ class TestTrouble:
                 await pool.close()
 
     async def test_a_server_that_does_not_come_up_is_not_waited_for_forever(self, fresh_url: str) -> None:
-        with bound() as port:
+        with bind_port() as port:
             pool = Pool(over_tcp(fresh_url, port), size=1, patience=1)
             with pytest.raises(TimeoutError) as late:
                 await pid(pool)
@@ -381,13 +381,13 @@ class TestFrozen:
 
             try:
                 with pytest.raises((TimeoutError, asyncpg.InterfaceError)):
-                    await (freeze(hurried) if within == "a statement" else self.nested(hurried, within, freeze))
+                    await (freeze(hurried) if within == "a statement" else self.nest(hurried, within, freeze))
             finally:
                 os.kill(frozen[0], signal.SIGCONT)
             assert hurried.slots() == (2, 0, 0, 0)
         await until(lambda: onlooker.fetchval(f"SELECT count(*) {OTHERS}"), 0)
 
-    async def nested(self, pool: Pool, within: str, work: Callable[[Database], Awaitable[None]]) -> None:
+    async def nest(self, pool: Pool, within: str, work: Callable[[Database], Awaitable[None]]) -> None:
         async with pool.transaction() as one:
             if within == "a transaction":
                 await work(one)
@@ -396,7 +396,7 @@ class TestFrozen:
                     await work(two)
 
     async def test_a_network_that_carries_nothing(self, fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        with bound() as port:
+        with bind_port() as port:
             carrying = asyncio.Event()
             carrying.set()
             pool = Pool(over_tcp(fresh_url, port), size=3, patience=30)
@@ -454,7 +454,7 @@ async def several(pool: Pool, count: int) -> set[int]:
 
 
 @contextmanager
-def bound() -> Iterator[socket.socket]:
+def bind_port() -> Iterator[socket.socket]:
     """A port of ours, at which no server listens yet."""
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
@@ -483,14 +483,14 @@ async def relay(url: str, port: socket.socket, carrying: asyncio.Event | None = 
             writer.close()
             await writer.wait_closed()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def relay_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if parts.host:
             there, here = await asyncio.open_connection(parts.host, parts.port or 5432)
         else:
             there, here = await asyncio.open_unix_connection(f"{parts.query['host']}/.s.PGSQL.5432")
         ends.update(asyncio.create_task(pass_on(*pair)) for pair in ((reader, here), (there, writer)))
 
-    async with await asyncio.start_server(connected, sock=port):
+    async with await asyncio.start_server(relay_connection, sock=port):
         yield
         await asyncio.gather(*ends, return_exceptions=True)
 

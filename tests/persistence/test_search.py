@@ -13,7 +13,7 @@ from persistence.queries import search
 from persistence.search.vectors import tag
 from tests.conftest import Bench
 from tests.factories import Factory
-from tests.persistence.test_keyset import planned
+from tests.persistence.test_keyset import explain_plan
 
 SEARCHES = {
     "word": "common ",
@@ -38,7 +38,9 @@ FILLED = """
 async def plan_of(db: Database, text: str, by: Caller, *, everywhere: bool) -> str:
     where = MISSING if everywhere else by.id
     wanted = search.write_wanted(text)
-    return await planned(db, *search.search_in.bind(where, wanted, by=by, filters=MISSING, after=MISSING, limit=50))
+    return await explain_plan(
+        db, *search.search_in.bind(where, wanted, by=by, filters=MISSING, after=MISSING, limit=50)
+    )
 
 
 @pytest.fixture

@@ -62,24 +62,24 @@ async def test_a_shape_reaches_the_function(db: Bench) -> None:
 
 async def test_a_function_cannot_decide_by_a_value(db: Bench) -> None:
     @query(numbers)
-    def wrong(n: int) -> Sql:
+    def branch_on_value(n: int) -> Sql:
         return select(literal_column("1")) if n > 1 else select(literal_column("2"))
 
     with pytest.raises(TypeError, match="Boolean value of this clause is not defined"):
-        await wrong(db, 1)
+        await branch_on_value(db, 1)
 
 
 def test_the_sql_is_written_once_for_each_shape() -> None:
     written: list[bool] = []
 
     @query(numbers)
-    def noted(n: int, *, more: Shape[bool]) -> Sql:
+    def note_and_select(n: int, *, more: Shape[bool]) -> Sql:
         written.append(more)
         return select(cast(n, Integer))
 
     for n in range(3):
         for more in (True, False):
-            assert noted.bind(n, more=more)[1] == (n,)
+            assert note_and_select.bind(n, more=more)[1] == (n,)
 
     assert written == [True, False]
 
@@ -98,16 +98,16 @@ async def test_a_dataclass_is_spread_and_its_missing_fields_are_no_condition(db:
 
 
 @query(lambda records: dict(records[0]))
-def patched(patch: Patch) -> Sql:
+def select_patch(patch: Patch) -> Sql:
     types: dict[str, TypeEngine[Any]] = {"name": String(), "size": Integer()}
     columns: list[ColumnElement[Any]] = [cast(value, types[name]).label(name) for name, value in given(patch).items()]
     return select(literal_column("true").label("there"), *columns)
 
 
 async def test_a_model_is_spread_over_the_members_that_are_there(db: Bench) -> None:
-    assert await patched(db, Patch()) == {"there": True}
-    assert await patched(db, Patch(size=None)) == {"there": True, "size": None}
-    assert await patched(db, Patch(name="x", size=3)) == {"there": True, "name": "x", "size": 3}
+    assert await select_patch(db, Patch()) == {"there": True}
+    assert await select_patch(db, Patch(size=None)) == {"there": True, "size": None}
+    assert await select_patch(db, Patch(name="x", size=3)) == {"there": True, "name": "x", "size": 3}
 
 
 @query(numbers)
@@ -123,7 +123,7 @@ async def test_a_missing_argument_is_no_condition(db: Bench) -> None:
 
 
 @query(lambda records: sorted(record["name"] for record in records))
-def named(slugs: Sequence[str]) -> Sql:
+def select_named(slugs: Sequence[str]) -> Sql:
     return select(Organization.name).where(one_of(Organization.slug, slugs))
 
 
@@ -131,10 +131,10 @@ async def test_one_of_takes_any_number_of_values_with_the_same_sql(db: Bench, ma
     for slug in ("a", "b"):
         await make.row(Organization, {"id": (await make.user()).session_id, "kind": "team", "name": slug, "slug": slug})
 
-    assert await named(db, []) == []
-    assert await named(db, ["b"]) == ["b"]
-    assert await named(db, ["a", "b", "c"]) == ["a", "b"]
-    assert named.bind([])[0] == named.bind(["a", "b"])[0]
+    assert await select_named(db, []) == []
+    assert await select_named(db, ["b"]) == ["b"]
+    assert await select_named(db, ["a", "b", "c"]) == ["a", "b"]
+    assert select_named.bind([])[0] == select_named.bind(["a", "b"])[0]
 
 
 async def test_constants_are_written_into_the_sql_and_values_are_not() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.outages import served
+from tests.outages import serve
 from tests.proof.test_export import TASKS, fill, signed_in
 from tests.waiting import until
 
@@ -67,7 +67,7 @@ async def test_it_is_deleted_while_people_work_in_it_and_elsewhere(
         folder = Path(name, "data")
         folder.parent.chmod(0o755)  # for the account that runs PostgreSQL for root
         async with (
-            served(folder) as server,
+            serve(folder) as server,
             signed_in(server.url, email="ada@example.com", password=PASSWORD) as (ada, ada_id),
             signed_in(server.url, email="bob@example.com", password=PASSWORD) as (bob, _),
         ):

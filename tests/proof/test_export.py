@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from persistence.embedded.server import Embedded
-from tests.outages import served
+from tests.outages import serve
 
 TASKS = 100_000
 MORE = 16 * 1024 * 1024  # bytes that the server may take meanwhile; the export has several times as many
@@ -58,7 +58,7 @@ async def test_an_export_of_100_000_tasks_takes_no_memory(capsys: pytest.Capture
     with tempfile.TemporaryDirectory(prefix="docket-") as name:
         folder = Path(name, "data")
         folder.parent.chmod(0o755)  # for the account that runs PostgreSQL for root
-        async with served(folder) as server, signed_in(server.url, **ACCOUNT) as (client, user_id):
+        async with serve(folder) as server, signed_in(server.url, **ACCOUNT) as (client, user_id):
             (await client.get("/users/me/export")).raise_for_status()
             await fill(folder, user_id, user_id)
             process = psutil.Process(server.process.pid)

@@ -7,7 +7,7 @@ from persistence.engine.pool import Pool
 from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.factories import Factory
-from tests.feed import follow_all, listed
+from tests.feed import follow_all, list_tasks
 
 pytest_plugins = ["tests.api.conftest"]
 CHANGES = 10_000
@@ -24,7 +24,9 @@ async def test_a_copy_has_what_the_database_has(settings: Settings, fresh: Pool)
 
         copy, numbered = await follow_all(client, places, fresh, changes=CHANGES)
 
-        state = {task["id"]: {name: task[name] for name in task if name != "author"} for task in await listed(client)}
+        state = {
+            task["id"]: {name: task[name] for name in task if name != "author"} for task in await list_tasks(client)
+        }
     written = (await fresh.fetch(TOLD, [first]))[0][0]
     print(f"\n{written} events: by `id > last` {written - numbered.read} were missed, by listChanges none")  # noqa: T201 - the figures
     assert copy.wrong == []

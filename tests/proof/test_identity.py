@@ -23,11 +23,11 @@ from persistence.queries.accounts import sessions, users
 from persistence.queries.accounts.sessions import NewSession
 from server.settings.loading import load
 from server.settings.settings import Settings
-from tests.api.conftest import SECRET, client_of, refresh_token, serving, settings, started
+from tests.api.conftest import SECRET, client_of, refresh_token, serving, settings, start_app
 from tests.client import ApiClient
 from tests.factories import NOW, PASSWORD, Factory, hashed_password
 from tests.mail import new_mailbox
-from tests.outages import Served, served
+from tests.outages import Served, serve
 
 __all__ = ["settings"]
 
@@ -43,8 +43,8 @@ ENDINGS = 25
 async def pair(settings: Settings, fresh: Pool) -> AsyncIterator[tuple[ApiClient, ApiClient]]:
     """Two instances upon one database."""
     async with (
-        started(settings, fresh) as one,
-        started(settings, fresh) as other,
+        start_app(settings, fresh) as one,
+        start_app(settings, fresh) as other,
         client_of(one, settings) as first,
         client_of(other, settings) as second,
     ):
@@ -62,11 +62,11 @@ def folder() -> Iterator[Path]:
 async def instances(folder: Path, fresh_url: str) -> AsyncIterator[tuple[Served, Served]]:
     """Two instances of two workers each upon one database, as processes."""
     shared = {"DATABASE_URL": fresh_url, "SECRET_KEY": SECRET, "WORKERS": "2"}
-    async with served(folder, **shared) as one, served(folder, **shared) as other:
+    async with serve(folder, **shared) as one, serve(folder, **shared) as other:
         yield one, other
 
 
-async def jittered(work: Awaitable[T], most: float = 0.002) -> T:
+async def start_with_jitter(work: Awaitable[T], most: float = 0.002) -> T:
     """What it comes to, begun at some moment of the next 2 ms, so that every order happens."""
     await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - jitter, no secret
     return await work
@@ -74,7 +74,7 @@ async def jittered(work: Awaitable[T], most: float = 0.002) -> T:
 
 def post(api: ApiClient, path: str, caller: Caller | None = None, **body: str) -> Awaitable[httpx.Response]:
     headers = dict(api.as_(caller).headers) if caller else {}
-    return jittered(api.http.post(f"/api/v1/auth/{path}", headers=headers, json=body or None))
+    return start_with_jitter(api.http.post(f"/api/v1/auth/{path}", headers=headers, json=body or None))
 
 
 @pytest.mark.proves("ASVS 5.0 7.4.1", "A refresh that races a logout leaves nothing that opens the session")
@@ -110,7 +110,7 @@ async def test_after_deletion_against_refresh_nothing_opens_the_account(
         token = refresh_token(settings, ada)
 
         _, refresh = await asyncio.gather(
-            jittered(fresh.fetch("DELETE FROM users WHERE id = $1", [ada.id]), 0.008),
+            start_with_jitter(fresh.fetch("DELETE FROM users WHERE id = $1", [ada.id]), 0.008),
             post(pair[0], "refresh", refresh_token=token),
         )
 
@@ -137,7 +137,7 @@ async def test_no_session_of_the_old_password_outlives_its_change(fresh: Pool) -
                 await sessions.revoke_others(db, by=ada, reason="password_changed")
 
         login = sessions.insert(fresh, session, verified=hashed_password(), most=100)
-        _, began = await asyncio.gather(jittered(change()), jittered(login))
+        _, began = await asyncio.gather(start_with_jitter(change()), start_with_jitter(login))
 
         begun[began is not None] += 1
         [live] = await fresh.fetch("SELECT count(*) FROM sessions WHERE user_id = $1 AND revoked_at IS NULL", [ada.id])

@@ -10,7 +10,7 @@ import pytest
 from generated.operations import OPERATIONS
 from server.terms import TERMS
 from tests.fuzz import statuses
-from tests.fuzz.__main__ import SETTINGS, fuzz, served
+from tests.fuzz.__main__ import SETTINGS, fuzz, serve
 
 CASES = 20_000
 HASHING = {"changeMyPassword", "createUser"}  # whose answers name no one, and take their time
@@ -28,10 +28,10 @@ def folder() -> Iterator[Path]:
 
 def test_nobody_is_told_what_belongs_to_a_stranger(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen, report = statuses.Seen(), folder / "report.ndjson"
-    with served(folder / "served", SETTINGS) as url, capsys.disabled():
+    with serve(folder / "served", SETTINGS) as url, capsys.disabled():
         for seed in count(1):
             assert fuzz(url, report, [*OPTIONS, f"--seed={seed}"]) == 0
-            seen += statuses.seen(report)
+            seen += statuses.count_seen(report)
             if seen.total() >= CASES:
                 break
         print(statuses.table(seen), f"{seen.total():,} answers, the last by seed {seed}", sep="\n")  # noqa: T201 - the figures

@@ -14,7 +14,7 @@ GET = b"GET /livez HTTP/1.1\r\nHost: docket\r\n\r\n"
 async def test_a_connection_rests_for_65_seconds_and_is_then_closed(fresh_url: str, tmp_path: Path) -> None:
     async with running(tmp_path, fresh_url) as server:
 
-        async def rested(seconds: float) -> tuple[bytes, float]:
+        async def ask_after_rest(seconds: float) -> tuple[bytes, float]:
             """What is answered to a request after the rest, if any; and for how long the connection was there."""
             reader, writer = await asyncio.open_connection(server.host, server.port)
             writer.write(GET)
@@ -29,7 +29,7 @@ async def test_a_connection_rests_for_65_seconds_and_is_then_closed(fresh_url: s
             writer.close()
             return answer, time.monotonic() - began
 
-        (again, _), (nothing, took) = await asyncio.gather(rested(PROXY), rested(KEEP_ALIVE + 10))
+        (again, _), (nothing, took) = await asyncio.gather(ask_after_rest(PROXY), ask_after_rest(KEEP_ALIVE + 10))
 
     print(f"\nA connection that rests is closed after {took:.1f} s")  # noqa: T201 - the figure is what the proof is run for
     assert again.startswith(b"HTTP/1.1 200 ")

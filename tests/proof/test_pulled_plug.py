@@ -117,7 +117,7 @@ async def make_tasks(http: httpx.AsyncClient, number: int) -> None:
 
 
 @asynccontextmanager
-async def revived(folder: Path, url: str, port: int) -> AsyncIterator[list[Running]]:
+async def serve_again(folder: Path, url: str, port: int) -> AsyncIterator[list[Running]]:
     """A server that begins anew at the same port when it was killed. What comes back has the one that lives last."""
     lives: list[Running] = []
 
@@ -145,7 +145,7 @@ async def test_three_readers_have_what_the_database_has(
     port = free_port()
     base, bearer = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {token}"}
     async with (
-        revived(tmp_path, fresh_url, port) as lives,
+        serve_again(tmp_path, fresh_url, port) as lives,
         httpx.AsyncClient(base_url=base, headers=bearer, timeout=30) as http,
         asyncio.timeout(PATIENCE),
     ):

@@ -23,7 +23,7 @@ def test_100_000_tasks_are_written_in_less_than_a_minute(capsys: pytest.CaptureF
         Path(name).chmod(0o755)  # for the account that runs PostgreSQL for root
         embedded = Embedded(Path(name))
         embedded.open()
-        first, again = timed(name), timed(name)
+        first, again = time_seed(name), time_seed(name)
         embedded.close()
 
     with capsys.disabled():
@@ -47,7 +47,7 @@ class Timed:
         return f"{self.seconds:.1f} s, {self.cpu:.1f} s of CPU without PostgreSQL's, load {load:.1f}: {self.said}"
 
 
-def timed(data_dir: str) -> Timed:
+def time_seed(data_dir: str) -> Timed:
     before, began = os.times(), time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "scripts.seed", "--users", str(USERS), "--tasks", str(TASKS)],

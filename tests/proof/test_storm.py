@@ -49,20 +49,20 @@ Answers: TypeAlias = dict[str, Counter[int]]
 Headers: TypeAlias = dict[str, str]
 
 
-def sent(method: str, path: str, **more: Any) -> Send:
+def sender_of(method: str, path: str, **more: Any) -> Send:
     return lambda http, _: http.request(method, f"/api/v1{path}", **more)
 
 
-def posted(path: str, content: bytes) -> Send:
-    return sent("POST", path, content=content, headers={"Content-Type": "application/json"})
+def poster_of(path: str, content: bytes) -> Send:
+    return sender_of("POST", path, content=content, headers={"Content-Type": "application/json"})
 
 
-def changed(http: httpx.AsyncClient, number: int) -> Awaitable[httpx.Response]:
+def change_username(http: httpx.AsyncClient, number: int) -> Awaitable[httpx.Response]:
     kind = {"Content-Type": "application/merge-patch+json"}
     return http.patch("/api/v1/users/me", json={"username": f"storm-{number}"}, headers=kind)
 
 
-def registered(http: httpx.AsyncClient, number: int) -> Awaitable[httpx.Response]:
+def register(http: httpx.AsyncClient, number: int) -> Awaitable[httpx.Response]:
     account = {"email": f"storm{number}@example.com", "password": PASSWORD}
     return http.post("/api/v1/auth/register", json=account)
 
@@ -71,27 +71,27 @@ ATTACKS: dict[str, tuple[str, list[Send]]] = {
     "bodies and queries": (
         "default",
         [
-            posted("/tasks", UNKNOWN),
-            posted("/tasks", NESTED),
-            posted("/tasks", VALUES),
-            sent("GET", "/tasks?" + "&".join(f"m{n}=1" for n in range(900))),
+            poster_of("/tasks", UNKNOWN),
+            poster_of("/tasks", NESTED),
+            poster_of("/tasks", VALUES),
+            sender_of("GET", "/tasks?" + "&".join(f"m{n}=1" for n in range(900))),
         ],
     ),
     "counts and lists": (
         "default",
         [
-            sent("GET", "/tasks?include_total=true&scope=all&limit=100"),
-            sent("GET", "/tasks?scope=all&limit=100&sort=-title"),
+            sender_of("GET", "/tasks?include_total=true&scope=all&limit=100"),
+            sender_of("GET", "/tasks?scope=all&limit=100&sort=-title"),
         ],
     ),
-    "bodies of 1 MiB": ("bulk", [posted("/users/bulk", b"[" * KIB * KIB)]),
-    "refreshes": ("refresh", [posted("/auth/refresh", UNKNOWN)]),
-    "searches": ("search", [sent("GET", "/tasks/search?q=it is about -rare task&scope=all&limit=100")]),
-    "exports": ("sensitive", [sent("GET", "/users/me/export")]),
-    "sign-ins": ("login", [sent("POST", "/auth/login", json={"email": "ada@example.com", "password": WRONG})]),
-    "registrations": ("register", [registered]),
-    "passwords": ("password", [sent("PUT", "/users/me/password", json=PASSWORDS)]),
-    "names that others have": ("sensitive", [changed]),
+    "bodies of 1 MiB": ("bulk", [poster_of("/users/bulk", b"[" * KIB * KIB)]),
+    "refreshes": ("refresh", [poster_of("/auth/refresh", UNKNOWN)]),
+    "searches": ("search", [sender_of("GET", "/tasks/search?q=it is about -rare task&scope=all&limit=100")]),
+    "exports": ("sensitive", [sender_of("GET", "/users/me/export")]),
+    "sign-ins": ("login", [sender_of("POST", "/auth/login", json={"email": "ada@example.com", "password": WRONG})]),
+    "registrations": ("register", [register]),
+    "passwords": ("password", [sender_of("PUT", "/users/me/password", json=PASSWORDS)]),
+    "names that others have": ("sensitive", [change_username]),
 }
 """By what they do: the class that bounds how often, and what is sent in turn."""
 
@@ -204,7 +204,7 @@ def storm(host: str, port: int, headers: dict[str, Headers], seconds: float, oth
     other.send(answers)
 
 
-async def measured(seconds: float, server: Running, readers: list[Headers]) -> list[float]:
+async def measure_readers(seconds: float, server: Running, readers: list[Headers]) -> list[float]:
     """How many milliseconds the readers waited for each answer."""
     took: list[float] = []
     reading = [asyncio.create_task(read(server, headers, took)) for headers in readers]
@@ -230,9 +230,9 @@ async def test_readers_wait_at_most_twice_as_long_in_a_storm(
         process = SPAWN.Process(target=storm, args=(server.host, server.port, headers, SECONDS + 2, theirs))
         process.start()
         await asyncio.to_thread(ours.recv)
-        before = p95(await measured(min(QUIET, SECONDS), server, readers))
+        before = p95(await measure_readers(min(QUIET, SECONDS), server, readers))
         ours.send("begin")
-        stormy = await measured(SECONDS, server, readers)
+        stormy = await measure_readers(SECONDS, server, readers)
         answers: Answers = await asyncio.to_thread(ours.recv)
         await asyncio.to_thread(process.join)
 

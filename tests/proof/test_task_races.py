@@ -11,7 +11,7 @@ from persistence.engine.pool import Pool
 from tests.api.conftest import commit, pair, settings
 from tests.client import ApiClient
 from tests.factories import Factory
-from tests.proof.test_identity import jittered
+from tests.proof.test_identity import start_with_jitter
 
 __all__ = ["commit", "pair", "settings"]
 
@@ -26,12 +26,14 @@ async def many(
 
     async def send(number: int, body: Any) -> httpx.Response:
         who = pair[number % 2].as_(ada).with_headers(Content_Type=MERGE, **headers)
-        return await jittered(who.http.patch(f"/api/v1{path}", headers=who.headers, **({"json": body} if body else {})))
+        return await start_with_jitter(
+            who.http.patch(f"/api/v1{path}", headers=who.headers, **({"json": body} if body else {}))
+        )
 
     return await asyncio.gather(*[send(number, body) for number, body in enumerate(bodies)])
 
 
-def told(what: str, outcomes: Counter[Any]) -> None:
+def tell_outcomes(what: str, outcomes: Counter[Any]) -> None:
     print(f"\n{what}, {ROUNDS} rounds: {dict(outcomes)}")  # noqa: T201 - the measurement
 
 
@@ -46,7 +48,7 @@ async def test_of_20_writers_of_one_version_one_wins(pair: tuple[ApiClient, ApiC
         outcomes.update(answer.status_code for answer in answers)
         [won] = [answer.json() for answer in answers if answer.status_code == httpx.codes.OK]
         assert (await pair[0].as_(ada).get(path)).body == won
-    told("20 writers of one version", outcomes)
+    tell_outcomes("20 writers of one version", outcomes)
     assert outcomes == {200: ROUNDS, 412: 19 * ROUNDS}
 
 
@@ -65,7 +67,7 @@ async def test_of_21_toggles_each_that_is_answered_counts(pair: tuple[ApiClient,
         assert task["completed"] == (statuses[200] % 2 == 1)
         versions = sorted(answer.json()["version"] for answer in answers if answer.status_code == httpx.codes.OK)
         assert versions == list(range(2, 2 + statuses[200]))
-    told("21 toggles", outcomes)
+    tell_outcomes("21 toggles", outcomes)
 
 
 async def test_whoever_writes_a_task_that_is_moved_finds_it(
@@ -83,7 +85,7 @@ async def test_whoever_writes_a_task_that_is_moved_finds_it(
         outcomes[tuple(answer.status_code for answer in answers)] += 1
         [row] = await fresh.fetch("SELECT organization_id, title, version FROM tasks WHERE id = $1", [task_id])
         assert tuple(row) == (team, "Renamed", 3)
-    told("a move and a change", outcomes)
+    tell_outcomes("a move and a change", outcomes)
     assert outcomes == {(200, 200): ROUNDS}
 
 
@@ -99,10 +101,10 @@ async def test_of_a_move_and_a_deletion_the_deletion_wins(
 
         [moved], deleted = await asyncio.gather(
             many(pair, ada, f"/tasks/{task_id}", [{"organization_id": str(team)}]),
-            jittered(who.http.delete(f"/api/v1/tasks/{task_id}", headers=who.headers), 0.02),
+            start_with_jitter(who.http.delete(f"/api/v1/tasks/{task_id}", headers=who.headers), 0.02),
         )
 
         outcomes[moved.status_code, deleted.status_code] += 1
         assert await fresh.fetch("SELECT FROM tasks WHERE id = $1", [task_id]) == []
-    told("a move and a deletion", outcomes)
+    tell_outcomes("a move and a deletion", outcomes)
     assert set(outcomes) <= {(200, 204), (404, 204)}

@@ -18,7 +18,7 @@ from persistence.queries import search, tasks
 from persistence.queries.task_filters import Filters
 from persistence.search.vectors import DIGITS, TAGS
 from tests.factories import Factory
-from tests.persistence.test_keyset import FILTERS, generic_plan, index_of, planned
+from tests.persistence.test_keyset import FILTERS, explain_plan, generic_plan, index_of
 
 SMALL, FEW, MANY = 200, 500, 100_000
 TEAMS = 10  # of the small ones, those that the owner of the large one is in
@@ -81,7 +81,7 @@ def p95(taken: list[float]) -> float:
     return statistics.quantiles(taken, n=20)[-1]
 
 
-def told(what: str, taken: list[float]) -> None:
+def tell_times(what: str, taken: list[float]) -> None:
     median = statistics.median(taken)
     print(f"{what}: median {median:.1f} ms, p95 {p95(taken):.1f} ms, longest {max(taken):.1f} ms")  # noqa: T201 - the measurement
 
@@ -113,8 +113,8 @@ async def test_every_sort_is_read_from_one_index_and_page_1000_costs_what_page_1
                 assert re.search(read, plan), plan
                 assert "Sort" not in plan, plan
         first, last = await times(partial(lists, disk, ada, sort), partial(lists, disk, ada, sort, after))
-        told(f"{sort} page 1", first)
-        told(f"{sort} page {PAGES}", last)
+        tell_times(f"{sort} page 1", first)
+        tell_times(f"{sort} page {PAGES}", last)
         assert statistics.median(last) <= 1.5 * statistics.median(first)
 
 
@@ -128,18 +128,18 @@ async def test_a_search_finds_a_rare_word_and_one_that_is_everywhere_in_time(dis
         following = (await find(word)).following
         assert following is not None
         first, second = await times(partial(find, word), partial(find, word, following))
-        told(f"search {word!r}", first)
-        told(f"search {word!r}, page 2", second)
+        tell_times(f"search {word!r}", first)
+        tell_times(f"search {word!r}, page 2", second)
         assert max(p95(first), p95(second)) <= most
         for after in (MISSING, following):
             asked = search.search_in.bind(
                 ada.id, search.write_wanted(word), by=ada, filters=MISSING, after=after, limit=50
             )
-            plan = await planned(disk, *asked)
+            plan = await explain_plan(disk, *asked)
             assert "Bitmap Index Scan on ix_tasks_search_vector" in plan, plan
     all_of_ada, in_every = await times(partial(find, "rare", everywhere=True), partial(find, "Task"))
-    told("search 'rare' with scope=all", all_of_ada)
-    told(f"search 'Task', a word of all {MANY + SMALL * FEW}", in_every)
+    tell_times("search 'rare' with scope=all", all_of_ada)
+    tell_times(f"search 'Task', a word of all {MANY + SMALL * FEW}", in_every)
 
 
 async def test_what_is_only_measured(disk: Pool, ada: Caller) -> None:
@@ -151,10 +151,10 @@ async def test_what_is_only_measured(disk: Pool, ada: Caller) -> None:
         partial(lists, disk, ada, sort, everywhere=True, total=True),
         partial(lists, disk, ada, sort, filters=nothing),
     )
-    told("include_total", total)
-    told(f"scope=all, {TEAMS + 1} organizations", everywhere)
-    told("scope=all with include_total", both)
-    told("a filter that keeps none", none)
+    tell_times("include_total", total)
+    tell_times(f"scope=all, {TEAMS + 1} organizations", everywhere)
+    tell_times("scope=all with include_total", both)
+    tell_times("a filter that keeps none", none)
 
 
 async def test_memory_does_not_grow(disk: Pool, ada: Caller) -> None:
@@ -169,13 +169,13 @@ async def test_memory_does_not_grow(disk: Pool, ada: Caller) -> None:
         for sort in TaskSort:
             await lists(disk, ada, sort, total=True)
 
-    def used() -> list[int]:
+    def measure_memory() -> list[int]:
         return [process.memory_full_info().uss for process in (backend, psutil.Process())]
 
     await work()
-    before = used()
+    before = measure_memory()
     for _ in range(SAMPLES):
         await work()
-    grown = [after - was for after, was in zip(used(), before, strict=True)]
+    grown = [after - was for after, was in zip(measure_memory(), before, strict=True)]
     print(f"grown in {SAMPLES} rounds: PostgreSQL {grown[0]} bytes, Python {grown[1]} bytes")  # noqa: T201 - the measurement
     assert max(grown) <= GROWTH

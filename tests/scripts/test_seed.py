@@ -62,7 +62,7 @@ class Ended:
     errors: str
 
     @property
-    def done(self) -> str:
+    def output_of_success(self) -> str:
         """What a run printed that succeeded."""
         assert self.status == 0, self.errors
         return self.output
@@ -99,7 +99,7 @@ async def run(url: str, *arguments: str, **settings: str) -> Ended:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def connect(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url, server_settings={"statement_timeout": "0"})
     try:
         yield connection
@@ -112,7 +112,7 @@ LOG = {"events", "event_log"}  # which begins anew with each seed
 
 async def rows_of(url: str) -> Rows:
     """Every row of every table, but for the salted hashes."""
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         return {
             name: [
                 {column: value for column, value in record.items() if column != "hashed_password"}
@@ -126,14 +126,14 @@ async def rows_of(url: str) -> Rows:
 async def seeded(server: Server, template: str) -> AsyncIterator[str]:
     """The URL of a database full of demo data, to look at."""
     async with server.copy(template) as url:
-        done = (await run(url, "--users", str(USERS), "--tasks", str(TASKS))).done
+        done = (await run(url, "--users", str(USERS), "--tasks", str(TASKS))).output_of_success
         made = "12 of 12 teams, 71 of 71 memberships, 86 of 86 audit logs, 4,000 of 4,000 tasks"
         assert f"{USERS} of {USERS} accounts, {made}" in done
         yield url
 
 
 async def one(url: str, sql: str) -> Any:
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         return await connection.fetchval(sql)
 
 
@@ -153,7 +153,7 @@ async def test_all_that_was_asked_for_is_there(seeded: str) -> None:
 
 
 async def test_the_first_account_has_every_role_in_a_team(seeded: str) -> None:
-    async with connected(seeded) as connection:
+    async with connect(seeded) as connection:
         roles = await connection.fetch(
             "SELECT m.role FROM organization_members m JOIN users u ON u.id = m.user_id"
             " JOIN organizations o ON o.id = m.organization_id WHERE u.email = $1 AND o.kind = 'team'",
@@ -227,7 +227,7 @@ async def test_nobody_joined_a_team_before_it_or_he_was_there(seeded: str) -> No
 
 
 async def test_teams_are_large_and_small_and_most_of_their_members_only_read(seeded: str) -> None:
-    async with connected(seeded) as connection:
+    async with connect(seeded) as connection:
         teams = await connection.fetch(
             "SELECT count(*) AS size, avg((role = 'member')::int)::float AS readers FROM organization_members m"
             " JOIN organizations o ON o.id = m.organization_id WHERE o.kind = 'team' GROUP BY o.id ORDER BY size"
@@ -345,7 +345,9 @@ async def test_registration_would_take_the_password_of_every_account(seeded: str
 async def test_the_same_seed_makes_the_same_rows_in_another_database(server: Server, template: str) -> None:
     async with server.copy(template) as here, server.copy(template) as there:
         for url in (here, there):
-            assert (await run(url, *SOME, "--seed", "7", "--now", DAY)).done.startswith("Added 12 of 12 accounts")
+            assert (await run(url, *SOME, "--seed", "7", "--now", DAY)).output_of_success.startswith(
+                "Added 12 of 12 accounts"
+            )
 
         assert await rows_of(here) == await rows_of(there)
 
@@ -354,17 +356,17 @@ async def test_another_seed_makes_other_rows(server: Server, template: str) -> N
     ids = []
     async with server.copy(template) as here, server.copy(template) as there:
         for url, seed in ((here, "1"), (there, "2")):
-            _ = (await run(url, *SOME, "--seed", seed, "--now", DAY)).done
+            _ = (await run(url, *SOME, "--seed", seed, "--now", DAY)).output_of_success
             ids.append({task["id"] for task in (await rows_of(url))["tasks"]})
 
     assert not ids[0] & ids[1]
 
 
 async def test_a_second_run_changes_nothing_on_any_day_and_says_so(fresh_url: str) -> None:
-    _ = (await run(fresh_url, *SOME, "--now", DAY)).done
+    _ = (await run(fresh_url, *SOME, "--now", DAY)).output_of_success
     before = await rows_of(fresh_url)
 
-    again = (await run(fresh_url, *SOME)).done
+    again = (await run(fresh_url, *SOME)).output_of_success
 
     assert "Nothing is changed" in again
     assert PASSWORD in again
@@ -372,10 +374,10 @@ async def test_a_second_run_changes_nothing_on_any_day_and_says_so(fresh_url: st
 
 
 async def test_a_larger_run_adds_the_rest(fresh_url: str) -> None:
-    _ = (await run(fresh_url, *SOME, "--now", DAY)).done
+    _ = (await run(fresh_url, *SOME, "--now", DAY)).output_of_success
     before = await rows_of(fresh_url)
 
-    more = (await run(fresh_url, "--users", "15", "--tasks", "250")).done
+    more = (await run(fresh_url, "--users", "15", "--tasks", "250")).output_of_success
 
     after = await rows_of(fresh_url)
     assert "Added 3 of 15 accounts" in more
@@ -388,7 +390,7 @@ async def test_a_larger_run_adds_the_rest(fresh_url: str) -> None:
 async def test_two_runs_at_once_write_everything_once(fresh_url: str) -> None:
     ended = await asyncio.gather(*(run(fresh_url, *SOME) for _ in range(2)))
 
-    assert sorted(one.done.split()[0] for one in ended) == ["Added", "Nothing"]
+    assert sorted(one.output_of_success.split()[0] for one in ended) == ["Added", "Nothing"]
     assert len((await rows_of(fresh_url))["tasks"]) == 200
 
 
@@ -396,8 +398,8 @@ async def test_what_callers_made_and_changed_stays(fresh: Pool, fresh_url: str) 
     make = Factory(fresh)
     ada = await make.user(email="ada@example.com")
     await make.task(ada.id, ada, title="Mine")
-    _ = (await run(fresh_url, *SOME)).done
-    async with connected(fresh_url) as connection:
+    _ = (await run(fresh_url, *SOME)).output_of_success
+    async with connect(fresh_url) as connection:
         await connection.execute("UPDATE tasks SET title = 'Changed', version = version + 1 WHERE status = 'pending'")
         await connection.execute("UPDATE tasks SET organization_id = $1 WHERE status = 'cancelled'", ada.id)
         await connection.execute(
@@ -405,19 +407,19 @@ async def test_what_callers_made_and_changed_stays(fresh: Pool, fresh_url: str) 
         )
     before = await rows_of(fresh_url)
 
-    assert "Nothing is changed" in (await run(fresh_url, *SOME)).done
+    assert "Nothing is changed" in (await run(fresh_url, *SOME)).output_of_success
 
     assert await rows_of(fresh_url) == before
 
 
 async def test_what_was_deleted_comes_back(fresh_url: str) -> None:
-    _ = (await run(fresh_url, *SOME)).done
+    _ = (await run(fresh_url, *SOME)).output_of_success
     before = await rows_of(fresh_url)
     deleted = await one(
         fresh_url, "WITH gone AS (DELETE FROM tasks WHERE priority = 'urgent' RETURNING 1) SELECT count(*) FROM gone"
     )
 
-    again = (await run(fresh_url, *SOME)).done
+    again = (await run(fresh_url, *SOME)).output_of_success
 
     assert f" {deleted} of 200 tasks" in again
     assert await rows_of(fresh_url) == before
@@ -472,7 +474,7 @@ async def test_a_database_that_is_not_to_be_migrated_is_not(server: Server) -> N
         ended = await run(url, AUTO_MIGRATE="false")
 
         assert (ended.status, "run `python -m server migrate apply`" in ended.refusal) == (1, True)
-        assert "Added" in (await run(url, *SOME)).done
+        assert "Added" in (await run(url, *SOME)).output_of_success
 
 
 async def test_the_name_of_somebody_else_is_not_taken(fresh: Pool, fresh_url: str) -> None:
@@ -487,7 +489,7 @@ async def test_the_name_of_somebody_else_is_not_taken(fresh: Pool, fresh_url: st
 
 
 async def test_a_database_takes_one_seed_and_one_moment(fresh_url: str) -> None:
-    _ = (await run(fresh_url, *SOME, "--now", DAY)).done
+    _ = (await run(fresh_url, *SOME, "--now", DAY)).output_of_success
     before = await rows_of(fresh_url)
 
     other_seed = await run(fresh_url, *SOME, "--now", DAY, "--seed", "2")
@@ -566,7 +568,7 @@ async def test_it_shares_the_embedded_server_that_runs(folder: Path) -> None:
     await embedded.start()
     pid = embedded.status().pid
 
-    done = (await run("", *SOME, DATA_DIR=str(folder))).done
+    done = (await run("", *SOME, DATA_DIR=str(folder))).output_of_success
 
     assert embedded.status().pid == pid
     tasks = await one(embedded.url(), "SELECT count(*) FROM tasks")

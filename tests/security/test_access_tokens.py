@@ -13,7 +13,7 @@ from security.tokens import InvalidToken
 KEY, OTHER = "a-secret-of-the-tests-0123456789abcdef", "another-secret-of-tests-0123456789abcdef"
 
 
-def made(key: str = KEY) -> str:
+def make_token(key: str = KEY) -> str:
     return AccessTokens(Keys(key)).issue(uuid4(), uuid4())[0]
 
 
@@ -35,7 +35,7 @@ def test_no_two_tokens_have_one_secret() -> None:
 
 
 def test_the_key_before_counts_and_another_does_not() -> None:
-    token = made(OTHER)
+    token = make_token(OTHER)
 
     assert AccessTokens(Keys(KEY, OTHER)).verify(token).secret_hash
     with pytest.raises(InvalidToken):
@@ -43,7 +43,7 @@ def test_the_key_before_counts_and_another_does_not() -> None:
 
 
 def test_a_token_with_another_character_anywhere_is_not_ours() -> None:
-    token, tokens = made(), AccessTokens(Keys(KEY))
+    token, tokens = make_token(), AccessTokens(Keys(KEY))
     for place, character in enumerate(token):
         for other in ("A" if character != "A" else "B", "_", "-", "=", " ", "é"):
             if other != character and not (place < 4 and other == character):
@@ -57,11 +57,11 @@ def test_a_token_with_another_character_anywhere_is_not_ours() -> None:
 def test_what_has_not_the_form_is_not_ours(change: object) -> None:
     assert callable(change)
     with pytest.raises(InvalidToken):
-        AccessTokens(Keys(KEY)).verify(change(made()))
+        AccessTokens(Keys(KEY)).verify(change(make_token()))
 
 
 def test_a_path_is_told_without_the_tokens_in_it() -> None:
-    token = made()
+    token = make_token()
 
     assert hidden(f"/api/v1/access-tokens/{token}/x") == "/api/v1/access-tokens/dkt_.../x"
     assert hidden("/api/v1/tasks") == "/api/v1/tasks"

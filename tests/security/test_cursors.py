@@ -19,7 +19,7 @@ cursors = Cursors(Keys(NEW, OLD))
 sealed = cursors.seal(POSITION, SCOPE)
 
 
-def refused(cursor: str, scope: bytes = SCOPE) -> bool:
+def is_refused(cursor: str, scope: bytes = SCOPE) -> bool:
     with pytest.raises(InvalidCursor):
         cursors.open(cursor, scope)
     return True
@@ -51,14 +51,14 @@ def test_the_longest_name_makes_a_cursor_that_the_contract_takes(character: str)
     "scope", [b"", b"bob listTasks -created_at open", b"ada listTasks created_at open", SCOPE + b" ", SCOPE[:-1]]
 )
 def test_a_cursor_of_another_caller_filter_or_sort_is_refused(scope: bytes) -> None:
-    assert refused(sealed, scope)
+    assert is_refused(sealed, scope)
 
 
 def test_the_end_of_a_scope_cannot_become_the_beginning_of_a_position() -> None:
     tail = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
     moved = base64.urlsafe_b64encode(tail[:16] + SCOPE[-4:] + tail[16:]).rstrip(b"=").decode()
 
-    assert refused(moved, SCOPE[:-4])
+    assert is_refused(moved, SCOPE[:-4])
 
 
 def test_a_change_of_any_character_is_refused() -> None:
@@ -68,11 +68,11 @@ def test_a_change_of_any_character_is_refused() -> None:
         for other in (ALPHABET[ALPHABET.index(sealed[place]) ^ 1], ALPHABET[ALPHABET.index(sealed[place]) - 32])
     ]
 
-    assert all(refused(cursor) for cursor in changed)
+    assert all(is_refused(cursor) for cursor in changed)
 
 
 def test_a_cursor_cut_short_anywhere_is_refused() -> None:
-    assert all(refused(sealed[:end]) for end in range(len(sealed)))
+    assert all(is_refused(sealed[:end]) for end in range(len(sealed)))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_cursor_cut_short_anywhere_is_refused() -> None:
     ids=range(19),
 )
 def test_anything_odd_is_refused(cursor: str) -> None:
-    assert refused(cursor)
+    assert is_refused(cursor)
 
 
 def test_a_cursor_in_the_other_alphabet_of_base64_is_refused() -> None:
@@ -109,16 +109,16 @@ def test_a_cursor_in_the_other_alphabet_of_base64_is_refused() -> None:
     cursor = cursors.seal(position, SCOPE)
 
     assert cursors.open(cursor, SCOPE) == position
-    assert refused(cursor.replace("-", "+").replace("_", "/"))
+    assert is_refused(cursor.replace("-", "+").replace("_", "/"))
 
 
 def test_a_cursor_longer_than_the_contract_takes_is_refused_even_when_sealed() -> None:
-    assert refused(cursors.seal(("A" * LONGEST_CURSOR,), SCOPE))
+    assert is_refused(cursors.seal(("A" * LONGEST_CURSOR,), SCOPE))
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_refused(cursor: str) -> None:
-    assert refused(cursor)
+    assert is_refused(cursor)
 
 
 def test_a_cursor_of_the_previous_key_is_accepted_until_that_key_is_dropped() -> None:

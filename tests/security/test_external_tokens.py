@@ -15,8 +15,8 @@ from security.external_tokens import Issuer as Wanted
 from security.external_tokens import Outsider, Outsiders, SharedSecret, Verifier
 from security.jwks import KeySet
 from security.tokens import ExpiredToken, InvalidToken
-from tests.issuer import AUDIENCE, NAME, SECRET, Issuer, claims, public, publishing, shared
-from tests.security.test_forged_tokens import forged, segment
+from tests.issuer import AUDIENCE, NAME, SECRET, Issuer, claims, public, publishing, sign_shared
+from tests.security.test_forged_tokens import forge_token, segment
 
 NOW = int(datetime.now(UTC).timestamp())
 BY_SECRET = Wanted("better-auth", ("sub", "user.id"))
@@ -46,7 +46,7 @@ async def refuse(outsiders: Outsiders, token: str) -> None:
         await read(outsiders, token)
 
 
-def written(issuer: Issuer, said: dict[str, Any]) -> str:
+def write_token(issuer: Issuer, said: dict[str, Any]) -> str:
     """A token that says just this."""
     return jwt.encode(said, issuer.keys["first"], "EdDSA", {"kid": "first"})
 
@@ -56,7 +56,7 @@ async def test_a_good_token_says_who_it_is(issuer: Issuer, outsiders: Outsiders)
 
     assert (outsider.namespace, outsider.subject) == (NAME, "grace")
     assert outsider.authenticated_at == datetime.fromtimestamp(NOW - 60, UTC)
-    assert (await read(outsiders, shared("grace"))).namespace == "better-auth"
+    assert (await read(outsiders, sign_shared("grace"))).namespace == "better-auth"
 
 
 @pytest.mark.proves(
@@ -74,7 +74,7 @@ async def test_a_public_key_is_no_secret(issuer: Issuer, outsiders: Outsiders) -
     for raw in raws:
         for algorithm in ("HS256", "EdDSA", "RS256", "none", "HS512"):
             header = {"alg": algorithm, "kid": "first", "typ": "JWT"}
-            await refuse(outsiders, forged(header, claims("admin"), raw))
+            await refuse(outsiders, forge_token(header, claims("admin"), raw))
 
 
 @pytest.mark.proves("", "A token of one issuer is none of another's")
@@ -83,10 +83,10 @@ async def test_a_token_of_one_issuer_is_none_of_the_other(issuer: Issuer, outsid
         await refuse(outsiders, another.token("grace"))
         await refuse(outsiders, another.token("grace", iss="https://another.example"))
         await refuse(outsiders, issuer.token("grace", iss="https://another.example"))
-    await refuse(outsiders, shared("grace", "another secret of more than 32 characters"))
+    await refuse(outsiders, sign_shared("grace", "another secret of more than 32 characters"))
     only_keys = Outsiders([Verifier(BY_KEYS, KeySet(issuer.url))])
     only_secret = Outsiders([Verifier(BY_SECRET, SharedSecret(SECRET))])
-    await refuse(only_keys, shared("grace"))
+    await refuse(only_keys, sign_shared("grace"))
     await refuse(only_secret, issuer.token("grace"))
     await only_keys.close()
 
@@ -123,12 +123,12 @@ HEADERS: dict[str, Any] = {
 async def test_a_header_that_is_not_usual_is_refused(outsiders: Outsiders, which: str) -> None:
     header = {"alg": "HS256", "typ": "JWT"} | HEADERS[which]
 
-    await refuse(outsiders, forged(header, claims("grace"), SECRET.encode()))
+    await refuse(outsiders, forge_token(header, claims("grace"), SECRET.encode()))
 
 
 @pytest.mark.parametrize("typ", [{}, {"typ": "JWT"}, {"typ": "jwt"}, {"typ": "at+jwt"}])
 async def test_these_types_will_do(outsiders: Outsiders, typ: dict[str, str]) -> None:
-    token = forged({"alg": "HS256"} | typ, claims("grace"), SECRET.encode())
+    token = forge_token({"alg": "HS256"} | typ, claims("grace"), SECRET.encode())
 
     assert (await read(outsiders, token)).subject == "grace"
 
@@ -158,8 +158,8 @@ async def test_a_subject_that_is_none_is_refused(issuer: Issuer, outsiders: Outs
     said = claims("grace") | {"sub": subject}
     raw = json.dumps({"alg": "HS256"}).encode()
 
-    await refuse(outsiders, forged(raw, said, SECRET.encode()))
-    await refuse(outsiders, forged(raw, said | {"user": {"id": subject}}, SECRET.encode()))
+    await refuse(outsiders, forge_token(raw, said, SECRET.encode()))
+    await refuse(outsiders, forge_token(raw, said | {"user": {"id": subject}}, SECRET.encode()))
 
 
 @pytest.mark.parametrize("subject", ["x" * 255, "\U0001f389" * 255, " ", "' OR 1=1 --", "../../etc", "a\nb"])
@@ -211,7 +211,7 @@ async def test_an_audience_may_be_one_of_several(issuer: Issuer, outsiders: Outs
 @pytest.mark.parametrize("make", ["token", "shared"])
 async def test_clocks_may_differ_by_half_a_minute(issuer: Issuer, outsiders: Outsiders, make: str) -> None:
     times: dict[str, Any] = {"iat": NOW, "exp": NOW + 900}
-    token = issuer.token("grace", **times) if make == "token" else shared("grace", **times)
+    token = issuer.token("grace", **times) if make == "token" else sign_shared("grace", **times)
 
     async def read_at(seconds: int) -> Outsider:
         return await outsiders.verify(token, datetime.fromtimestamp(NOW + seconds, UTC))
@@ -231,7 +231,7 @@ async def test_what_is_no_token_is_refused(outsiders: Outsiders, token: str) -> 
 
 
 async def test_a_token_that_was_changed_is_refused(issuer: Issuer, outsiders: Outsiders) -> None:
-    for token in (issuer.token("grace"), shared("grace")):
+    for token in (issuer.token("grace"), sign_shared("grace")):
         await read(outsiders, token)
         head, _, signature = token.split(".")
         await refuse(outsiders, f"{head}.{segment(claims('admin'))}.{signature}")
@@ -258,8 +258,8 @@ async def test_a_claim_by_path_says_who_it_is(issuer: Issuer) -> None:
     outsiders = Outsiders([Verifier(Wanted("there", ("person.id",)), KeySet(issuer.url))])
 
     nested, flat = {"person": {"id": "grace"}}, {"person.id": "heidi"}
-    assert (await read(outsiders, written(issuer, claims(None, **nested)))).subject == "grace"
-    assert (await read(outsiders, written(issuer, claims(None, **flat)))).subject == "heidi"
+    assert (await read(outsiders, write_token(issuer, claims(None, **nested)))).subject == "grace"
+    assert (await read(outsiders, write_token(issuer, claims(None, **flat)))).subject == "heidi"
     await refuse(outsiders, issuer.token("grace"))
-    await refuse(outsiders, written(issuer, claims(None, person="grace")))
+    await refuse(outsiders, write_token(issuer, claims(None, person="grace")))
     await outsiders.close()

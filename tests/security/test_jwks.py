@@ -49,7 +49,7 @@ class Desk:
         except (InvalidToken, KeysUnavailable) as error:
             return type(error).__name__
 
-    async def refetched(self) -> None:
+    async def await_fetch(self) -> None:
         """Wait for the fetch that is under way."""
         if self.keys.fetching is not None:
             await self.keys.fetching
@@ -126,7 +126,7 @@ async def test_a_key_that_was_withdrawn_verifies_nothing_from_the_next_fetch_on(
     desk.clock.now += LIFETIME + 1
 
     assert await desk.verdict(token) == "grace"  # who has a known key does not wait
-    await desk.refetched()
+    await desk.await_fetch()
 
     assert await desk.verdict(token) == "InvalidToken"
     assert await desk.verdict(issuer.token("heidi", "second")) == "heidi"
@@ -139,7 +139,7 @@ async def test_a_key_of_the_same_name_replaces_the_one_before(issuer: Issuer, de
     issuer.keys = {"first": Ed25519PrivateKey.generate()}
     desk.clock.now += LIFETIME + 1
     await desk.verdict(old)
-    await desk.refetched()
+    await desk.await_fetch()
 
     assert [await desk.verdict(old), await desk.verdict(issuer.token("grace"))] == ["InvalidToken", "grace"]
 
@@ -172,7 +172,7 @@ async def test_the_keys_go_on_through_an_outage(issuer: Issuer, desk: Desk, repl
     for _ in range(3):
         desk.clock.now += LIFETIME + 1
         assert await desk.verdict(issuer.token("heidi")) == "heidi"
-        await desk.refetched()
+        await desk.await_fetch()
         assert await desk.verdict(issuer.token("heidi", "second")) == "KeysUnavailable"
 
     issuer.reply = None

@@ -60,7 +60,7 @@ def held() -> Iterator[Held]:
     held.free.set()
 
 
-async def judged(passwords: Passwords, names: Held) -> None:
+async def judge_password(passwords: Passwords, names: Held) -> None:
     await passwords.check(PASSPHRASE, email="ada@example.com", names=names)
 
 
@@ -243,7 +243,7 @@ async def test_a_full_line_refuses_at_once_and_the_others_are_served(slow: Passw
 async def test_everything_waits_in_one_line(
     slow: Passwords, held: Held, call: Callable[[Passwords], Awaitable[Any]]
 ) -> None:
-    ahead = [asyncio.ensure_future(judged(slow, held)) for _ in range(2)]
+    ahead = [asyncio.ensure_future(judge_password(slow, held)) for _ in range(2)]
     await asyncio.sleep(0)
 
     assert slow.pending == 2
@@ -254,7 +254,7 @@ async def test_everything_waits_in_one_line(
 
 
 async def test_who_goes_away_leaves_the_line(slow: Passwords, held: Held) -> None:
-    first, second = asyncio.ensure_future(judged(slow, held)), asyncio.ensure_future(slow.hash(PASSPHRASE))
+    first, second = asyncio.ensure_future(judge_password(slow, held)), asyncio.ensure_future(slow.hash(PASSPHRASE))
     await asyncio.to_thread(held.asked.wait)
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
@@ -270,7 +270,7 @@ async def test_who_goes_away_leaves_the_line(slow: Passwords, held: Held) -> Non
 
 async def test_closing_finishes_what_is_under_way_and_cancels_the_rest(held: Held) -> None:
     passwords = Passwords(rounds=4, threads=1)
-    first = asyncio.ensure_future(judged(passwords, held))
+    first = asyncio.ensure_future(judge_password(passwords, held))
     line = [asyncio.ensure_future(passwords.hash(PASSPHRASE)) for _ in range(2)]
     await asyncio.to_thread(held.asked.wait)
 
@@ -311,14 +311,14 @@ def hasty_threads() -> Iterator[None]:
 async def test_owners_who_register_at_once_are_judged_by_their_own_words(hasty_threads: None) -> None:
     passwords = Passwords(rounds=4, threads=4, waiting=200)
 
-    async def accepted(name: str) -> bool:
+    async def is_accepted(name: str) -> bool:
         try:
             await passwords.check("zyqvornxq", email="x@y.example", names=[name])
         except PasswordRefused:
             return False
         return True
 
-    verdicts = await asyncio.gather(*[accepted(name) for name in ("Zyqvorn Kuprast", "Somebody Else") * 60])
+    verdicts = await asyncio.gather(*[is_accepted(name) for name in ("Zyqvorn Kuprast", "Somebody Else") * 60])
 
     assert verdicts == [False, True] * 60
     passwords.close()
@@ -382,10 +382,10 @@ async def test_a_place_is_given_up_when_its_client_has_gone(line: tuple[Password
     passwords, held = line
     gone = asyncio.Event()
 
-    async def left() -> None:
+    async def leave() -> None:
         await gone.wait()
 
-    leaving = [asyncio.create_task(passwords.asked_by("192.0.2.1", left).hash(PASSPHRASE)) for _ in range(4)]
+    leaving = [asyncio.create_task(passwords.asked_by("192.0.2.1", leave).hash(PASSPHRASE)) for _ in range(4)]
     await asyncio.sleep(0)
     gone.set()
     outcomes = await asyncio.gather(*leaving, return_exceptions=True)

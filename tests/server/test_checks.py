@@ -14,7 +14,7 @@ from server.settings.loading import load
 from server.settings.mail_server import mail_server_of
 from server.settings.settings import Settings, SettingsError
 from server.settings.sources import SECRETS
-from tests.server.test_command_line import typed
+from tests.server.test_command_line import type_command
 
 KEY = "3f9c1b7a5e2d8046aa17c0de9b5f4e213f9c1b7a5e2d8046"
 PUBLIC, PRIVATE = "93.184.216.34", "10.1.2.3"
@@ -204,8 +204,8 @@ class TestFiles:
 def test_check_tells_them_and_serve_refuses_them(tmp_path: Path, fresh_url: str) -> None:
     given = {"DATABASE_URL": fresh_url, "SECRET_KEY": KEY, "METRICS_TOKEN": "short", "WORKERS": "2", "PORT": "0"}
 
-    checked = typed(tmp_path, "check", ENVIRONMENT="staging", **given)
-    served = typed(tmp_path, "serve", ENVIRONMENT="production", **given)
+    checked = type_command(tmp_path, "check", ENVIRONMENT="staging", **given)
+    served = type_command(tmp_path, "serve", ENVIRONMENT="production", **given)
 
     assert [line.split()[:2] for line in checked.stdout.splitlines() if line.startswith("warning")] == [
         ["warning", "METRICS_TOKEN"],

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 CANARY = "do-not-tell"
 
 
-def typed(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def type_command(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What happens to an operator who types it in a folder of his own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder / "data")}
     return subprocess.run(
@@ -86,7 +86,7 @@ def test_what_cannot_be_understood_ends_with_2(
     ],
 )
 def test_what_cannot_be_done_is_one_line_each(tmp_path: Path, variables: dict[str, str], lines: list[str]) -> None:
-    done = typed(tmp_path, "serve", **variables)
+    done = type_command(tmp_path, "serve", **variables)
 
     assert (done.returncode, done.stdout) == (1, "")
     said = done.stderr.splitlines()

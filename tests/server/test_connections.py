@@ -68,13 +68,13 @@ async def test_who_reads_late_gets_every_answer_in_turn() -> None:
         await scope["extensions"][SEND_WHOLE](200, headers, number * LARGE, closing=number == b"3")
         sent.append(number)
 
-    async def begun() -> bool:
+    async def has_begun() -> bool:
         return sent != []
 
     async with serving(application) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"".join(ASKED % number for number in (b"1", b"2", b"3")))
-        await until(begun, answer=True)
+        await until(has_begun, answer=True)
         await asyncio.sleep(0.2)
         assert b"3" not in sent  # for the others have not been read
         received = await reader.read()

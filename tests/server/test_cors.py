@@ -32,7 +32,7 @@ async def http(settings: Settings, db: Bench, still_window: None) -> AsyncIterat
         yield api.http
 
 
-def asked(origin: str) -> dict[str, str]:
+def preflight_headers(origin: str) -> dict[str, str]:
     return {"Origin": origin, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "if-match"}
 
 
@@ -71,7 +71,7 @@ async def test_a_page_of_ours_reads_that_it_asked_too_often(http: httpx.AsyncCli
 
 @pytest.mark.parametrize("path", ["/api/v1/tasks/1", "/openapi.json", "/docs", "/nothing"])
 async def test_asking_for_leave_is_never_counted(http: httpx.AsyncClient, path: str) -> None:
-    answers = [await http.options(path, headers=asked(OURS)) for _ in range(3)]
+    answers = [await http.options(path, headers=preflight_headers(OURS)) for _ in range(3)]
 
     for answer in answers:
         assert (answer.status_code, answer.content) == (204, b"")
@@ -85,7 +85,7 @@ async def test_asking_for_leave_is_never_counted(http: httpx.AsyncClient, path: 
 async def test_what_traces_requests_gets_leave_and_what_the_operator_adds(settings: Settings, db: Bench) -> None:
     changed = {"backend_cors_origins": frozenset({OURS}), "backend_cors_headers": frozenset({"x-trace", "x-batch"})}
     async with serving(settings.model_copy(update=changed), db) as api:
-        answer = await api.http.options("/api/v1/tasks", headers=asked(OURS))
+        answer = await api.http.options("/api/v1/tasks", headers=preflight_headers(OURS))
 
     allowed = answer.headers["access-control-allow-headers"].split(", ")
     assert {"baggage", "sentry-trace", "traceparent", "tracestate"} <= set(allowed)
@@ -93,7 +93,7 @@ async def test_what_traces_requests_gets_leave_and_what_the_operator_adds(settin
 
 
 async def test_a_foreign_page_gets_no_leave(http: httpx.AsyncClient) -> None:
-    answer = await http.options("/api/v1/tasks/1", headers=asked(FOREIGN))
+    answer = await http.options("/api/v1/tasks/1", headers=preflight_headers(FOREIGN))
 
     assert answer.status_code == 204
     assert not [name for name in answer.headers if name.startswith("access-control-")]

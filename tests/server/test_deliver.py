@@ -14,8 +14,8 @@ from persistence.queries import outbox
 from tests.api.test_real_server import running
 from tests.conftest import ROOT
 from tests.mail import Mailbox, new_mailbox
-from tests.server.test_check import KEY, told
-from tests.server.test_command_line import typed
+from tests.server.test_check import KEY, run_check
+from tests.server.test_command_line import type_command
 from tests.waiting import until
 
 HERE = "https://app.example.com"
@@ -49,7 +49,7 @@ async def test_it_sends_what_a_server_that_does_not_send_leaves(
     tmp_path: Path, fresh: Pool, fresh_url: str, mailbox: Mailbox
 ) -> None:
     given = {"SMTP_URL": mailbox.url, "PUBLIC_URL": HERE}
-    put = typed(tmp_path, "deliver", "--test", "ada@example.com", DATABASE_URL=fresh_url, **given)
+    put = type_command(tmp_path, "deliver", "--test", "ada@example.com", DATABASE_URL=fresh_url, **given)
     async with mailbox.open(), running(tmp_path, fresh_url, 1, **given, DELIVERY="off") as server:
         async with delivering(tmp_path, fresh_url, **given) as process:
             await mailbox.wait()
@@ -68,7 +68,7 @@ async def test_the_workers_of_a_server_send_and_tell(
 ) -> None:
     given = {"SMTP_URL": mailbox.url, "PUBLIC_URL": HERE, "METRICS_TOKEN": KEY}
     async with mailbox.open(), running(tmp_path, fresh_url, 2, **given) as server, server.client() as http:
-        typed(tmp_path, "deliver", "--test", "ada@example.com", DATABASE_URL=fresh_url, **given)
+        type_command(tmp_path, "deliver", "--test", "ada@example.com", DATABASE_URL=fresh_url, **given)
         await mailbox.wait()
 
         async def count() -> bool:
@@ -83,14 +83,14 @@ async def test_the_workers_of_a_server_send_and_tell(
 
 
 def test_without_a_mail_server_there_is_nothing_to_run(tmp_path: Path, fresh_url: str) -> None:
-    ended = typed(tmp_path, "deliver", DATABASE_URL=fresh_url, ENVIRONMENT="staging", SECRET_KEY=KEY)
+    ended = type_command(tmp_path, "deliver", DATABASE_URL=fresh_url, ENVIRONMENT="staging", SECRET_KEY=KEY)
 
     assert (ended.returncode, ended.stderr) == (1, "docket: SMTP_URL is not set: there is no mail\n")
 
 
 @pytest.mark.parametrize("address", ["ada", "ada@", "ada @example.com", "ada@example.com\udcff"])
 def test_an_address_that_is_none_is_not_understood(tmp_path: Path, address: str) -> None:
-    ended = typed(tmp_path, "deliver", "--test", address)
+    ended = type_command(tmp_path, "deliver", "--test", address)
 
     assert (ended.returncode, "no address" in ended.stderr) == (2, True)
 
@@ -100,11 +100,11 @@ async def test_check_tells_of_the_mail_server_and_of_what_waits(
 ) -> None:
     given = {"SMTP_URL": mailbox.url, "PUBLIC_URL": HERE}
     async with mailbox.open():
-        _, well = await asyncio.to_thread(told, tmp_path, fresh_url, **given)
-    typed(tmp_path, "deliver", "--test", "ada@example.com", DATABASE_URL=fresh_url, **given)
+        _, well = await asyncio.to_thread(run_check, tmp_path, fresh_url, **given)
+    type_command(tmp_path, "deliver", "--test", "ada@example.com", DATABASE_URL=fresh_url, **given)
     aged = "UPDATE outbox SET created_at = now() - interval '1 hour', problem = 'SMTPConnectError'"
     await fresh.fetch(aged, [])
-    status, ill = await asyncio.to_thread(told, tmp_path, fresh_url, **given)
+    status, ill = await asyncio.to_thread(run_check, tmp_path, fresh_url, **given)
 
     assert (well["SMTP_URL"], well["outbox"]) == (["ok", "answers"], ["ok", "0 mails wait"])
     assert (status, ill["SMTP_URL"][0], ill["outbox"][0]) == (0, "warning", "warning")

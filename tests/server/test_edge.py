@@ -19,7 +19,7 @@ from server.middleware import edge
 from server.observability import outages
 from server.settings.settings import Settings
 from tests.api.conftest import serving
-from tests.binding.conftest import Logged, Modules, answering, written
+from tests.binding.conftest import Logged, Modules, answering, capture_log
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW
@@ -41,12 +41,12 @@ async def http(settings: Settings, db: Bench) -> AsyncIterator[httpx.AsyncClient
 
 
 @asynccontextmanager
-async def bound() -> AsyncIterator[ApiClient]:
+async def answer_bound() -> AsyncIterator[ApiClient]:
     async with answering(Modules()) as api:
         yield api
 
 
-async def sent(api: ApiClient, **scope: Any) -> list[Message]:
+async def send_raw(api: ApiClient, **scope: Any) -> list[Message]:
     """What is sent for a request that httpx would not make."""
     messages: list[Message] = []
 
@@ -130,7 +130,7 @@ class TestAccessLog:
     @pytest.mark.proves("ASVS 5.0 16.2.1", "A request is one line with moment, caller, address and outcome")
     async def test_a_request_is_one_line(self, logged: Logged) -> None:
         ada = Caller(uuid4(), uuid4(), NOW)
-        async with bound() as api:
+        async with answer_bound() as api:
             headers = {"X_Request_ID": "the-request", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
             signed_in = api.as_(ada).with_headers(**headers)
             await signed_in.get("//problems/no%20such", expect=404, token="do-not-tell")
@@ -152,7 +152,7 @@ class TestAccessLog:
         }
 
     async def test_a_request_of_no_operation_has_a_line_too(self, logged: Logged) -> None:
-        async with bound() as api:
+        async with answer_bound() as api:
             await api.http.get("/absent")
 
         [line] = logged()
@@ -182,8 +182,8 @@ class TestAccessLog:
         }
 
     async def test_a_client_without_an_address_is_answered(self, logged: Logged) -> None:
-        async with bound() as api:
-            start, _ = await sent(api, client=None, path="/absent")
+        async with answer_bound() as api:
+            start, _ = await send_raw(api, client=None, path="/absent")
 
         [line] = logged()
         assert start["status"] == 404
@@ -194,9 +194,9 @@ class TestAccessLog:
     @pytest.mark.parametrize("form", ["json", "console"])
     async def test_nothing_sent_can_make_a_second_line(self, form: Any) -> None:
         forged = b"/livez\r\n2026-01-01T00:00:00Z [error] forged"
-        with written(form) as text:
-            async with bound() as api:
-                await sent(
+        with capture_log(form) as text:
+            async with answer_bound() as api:
+                await send_raw(
                     api,
                     path=forged.decode(),
                     raw_path=forged,

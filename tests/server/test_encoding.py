@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 
 @asynccontextmanager
-async def made(server: Server, how: str) -> AsyncIterator[str]:
+async def make_database(server: Server, how: str) -> AsyncIterator[str]:
     admin = await asyncpg.connect(server.admin)
     name = f"test_{os.getpid()}_{uuid4().hex[:12]}"
     await server.create(admin, name, f"template0 {how}")
@@ -37,7 +37,7 @@ async def made(server: Server, how: str) -> AsyncIterator[str]:
 async def test_what_is_not_utf8_is_refused_with_the_line_that_makes_one(
     server: Server, command: Command, encoding: str
 ) -> None:
-    async with made(server, f"ENCODING '{encoding}' LOCALE 'C' LOCALE_PROVIDER libc") as url:
+    async with make_database(server, f"ENCODING '{encoding}' LOCALE 'C' LOCALE_PROVIDER libc") as url:
         for action in ("apply", "check", "list"):
             with pytest.raises(CommandError, match=rf"the encoding {encoding}, .*: make one by `createdb .*=UTF8 .*`$"):
                 await command(url, action)
@@ -50,7 +50,7 @@ async def test_a_server_that_started_before_its_database_says_it_in_words_and_an
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     tell.cache_clear()
-    async with made(server, "ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc") as url:
+    async with make_database(server, "ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc") as url:
         pool = Pool(url, size=2)
         with pytest.raises(WrongEncoding) as met:
             await pool.fetch("SELECT 1", [])
@@ -70,7 +70,7 @@ async def test_a_server_that_started_before_its_database_says_it_in_words_and_an
 async def test_a_locale_that_folds_no_case_is_told(
     server: Server, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with made(server, "ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER libc") as url:
+    async with make_database(server, "ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER libc") as url:
         await command(url, "apply")
         findings = await looked_at(load())
 

@@ -50,7 +50,7 @@ async def refused_with(database: Database, state: str) -> Exception:
     return error
 
 
-def told(problem: Problem | None) -> tuple[int, str, dict[str, str]] | None:
+def describe_problem(problem: Problem | None) -> tuple[int, str, dict[str, str]] | None:
     return (problem.status, problem.code, dict(problem.headers)) if problem else None
 
 
@@ -83,11 +83,11 @@ class TestProblems:
     async def test_a_database_that_cannot_is_unavailable_for_so_many_seconds(
         self, db: Bench, state: str, seconds: int
     ) -> None:
-        assert told(problem_of(await refused_with(db, state))) == away(seconds)
+        assert describe_problem(problem_of(await refused_with(db, state))) == away(seconds)
 
     @pytest.mark.parametrize("state", ["22000", "22003", "22021", "22P02", "23514", "54000", "54001"])
     async def test_a_value_that_does_not_fit_breaks_the_contract(self, db: Bench, state: str) -> None:
-        assert told(problem_of(await refused_with(db, state))) == (422, "validation_error", {})
+        assert describe_problem(problem_of(await refused_with(db, state))) == (422, "validation_error", {})
 
     @pytest.mark.parametrize("state", ["23502", "23503", "23505", "42P01", "42601", "0A000", "P0001"])
     async def test_anything_else_is_a_mistake_of_ours(self, db: Bench, state: str) -> None:
@@ -96,7 +96,7 @@ class TestProblems:
     async def test_a_value_that_the_driver_cannot_send_breaks_the_contract(self, db: Bench) -> None:
         for value, cast in (("x", "int"), (2**63, "bigint"), ("\0", "uuid")):
             error = await error_of(db, f"SELECT $1::{cast}", [value])
-            assert told(problem_of(error)) == (422, "validation_error", {})
+            assert describe_problem(problem_of(error)) == (422, "validation_error", {})
 
     async def test_a_connection_that_is_closed_is_unavailable(self, fresh_url: str) -> None:
         connection = await asyncpg.connect(fresh_url)
@@ -104,7 +104,7 @@ class TestProblems:
         with pytest.raises(asyncpg.InterfaceError) as closed:
             await connection.execute("SELECT 1")
 
-        assert told(problem_of(closed.value)) == away(2)
+        assert describe_problem(problem_of(closed.value)) == away(2)
 
     @pytest.mark.parametrize(
         ("error", "expected"),
@@ -129,9 +129,9 @@ class TestProblems:
         assert (problem.status, problem.code) == expected
 
     def test_what_is_said_besides(self) -> None:
-        assert told(problem_of(Stale(7))) == (412, "precondition_failed", {"ETag": '"7"'})
-        assert told(problem_of(HashingBusy())) == told(problem_of(PoolExhausted())) == away(1)
-        assert told(problem_of(TimeoutError())) == told(problem_of(OSError())) == away(2)
+        assert describe_problem(problem_of(Stale(7))) == (412, "precondition_failed", {"ETag": '"7"'})
+        assert describe_problem(problem_of(HashingBusy())) == describe_problem(problem_of(PoolExhausted())) == away(1)
+        assert describe_problem(problem_of(TimeoutError())) == describe_problem(problem_of(OSError())) == away(2)
         assert problem_of(KeyError()) is None
 
 
@@ -152,7 +152,7 @@ class TestConstraints:
         ):
             with pytest.raises(asyncpg.UniqueViolationError) as refused:
                 await make.user(**taken)
-            assert told(problem_of(refused.value)) == (409, code, {})
+            assert describe_problem(problem_of(refused.value)) == (409, code, {})
 
     async def test_an_organization_that_has_gone_is_not_found(self, make: Factory) -> None:
         ada = await make.user()
@@ -160,7 +160,7 @@ class TestConstraints:
         with pytest.raises(asyncpg.ForeignKeyViolationError) as refused:
             await make.task(uuid4(), ada)
 
-        assert told(problem_of(refused.value)) == (404, "not_found", {})
+        assert describe_problem(problem_of(refused.value)) == (404, "not_found", {})
 
     async def test_an_account_that_has_gone_has_no_session(self, make: Factory) -> None:
         ada = await make.user()
@@ -253,7 +253,7 @@ class Runner:
     async def refusal(self, attempt: Attempt, method: str = "POST") -> tuple[int, str, dict[str, str]] | None:
         with pytest.raises(ServiceUnavailable) as refused:
             await self.run(attempt, method)
-        return told(refused.value)
+        return describe_problem(refused.value)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from tests.binding.conftest import written
+from tests.binding.conftest import capture_log
 from tests.conftest import Bench
 
 FORMS: tuple[Literal["json", "console"], ...] = ("json", "console")
@@ -23,7 +23,7 @@ def fail(password: str) -> None:
 
 class TestJson:
     def test_an_event_is_one_line_with_its_level_and_moment(self) -> None:
-        with written("json") as text:
+        with capture_log("json") as text:
             structlog.get_logger("test").warning("happened", count=2, path="/a b", nothing=None)
 
         line = json.loads(text())
@@ -31,7 +31,7 @@ class TestJson:
         assert line == {"event": "happened", "level": "warning", "count": 2, "path": "/a b", "nothing": None}
 
     def test_a_line_of_a_library_has_the_same_form(self) -> None:
-        with written("json") as text:
+        with capture_log("json") as text:
             logging.getLogger("library").warning("lost %s of %d", "one", 3)
 
         line = json.loads(text())
@@ -39,7 +39,7 @@ class TestJson:
         assert line["timestamp"].endswith("Z")
 
     def test_an_exception_is_a_structure_without_the_values_of_variables(self) -> None:
-        with written("json") as text:
+        with capture_log("json") as text:
             try:
                 fail(CANARY)
             except ValueError:
@@ -57,7 +57,7 @@ class TestJson:
     @pytest.mark.proves("ASVS 5.0 16.2.5", "A logged exception quotes neither rows nor input")
     async def test_an_exception_does_not_quote_rows_or_input(self, db: Bench) -> None:
         statement = "INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)"
-        with written("json") as text:
+        with capture_log("json") as text:
             try:
                 await db.fetch(statement, [CANARY])
             except asyncpg.NotNullViolationError:
@@ -73,7 +73,7 @@ class TestJson:
         assert CANARY not in text()
 
     def test_what_is_no_json_is_logged_all_the_same(self) -> None:
-        with written("json") as text:
+        with capture_log("json") as text:
             structlog.get_logger("test").info("odd", surrogate="\ud800", raw=b"\xff", thing=object, number=float("nan"))
 
         line = json.loads(text())
@@ -83,7 +83,7 @@ class TestJson:
 
 class TestConsole:
     def test_an_event_is_one_line_for_people(self) -> None:
-        with written("console") as text:
+        with capture_log("console") as text:
             structlog.get_logger("test").warning("happened", count=2)
             logging.getLogger("library").warning("lost %s", "one")
 
@@ -93,7 +93,7 @@ class TestConsole:
         assert "[warning  ] lost one" in second
 
     def test_an_exception_has_no_values_of_variables(self) -> None:
-        with written("console") as text:
+        with capture_log("console") as text:
             try:
                 fail(CANARY)
             except ValueError:
@@ -105,7 +105,7 @@ class TestConsole:
 
     @pytest.mark.proves("ASVS 5.0 16.2.5", "An exception written for people quotes no rows either")
     async def test_an_exception_names_its_place_and_cause_and_quotes_no_row(self, db: Bench) -> None:
-        with written("console") as text:
+        with capture_log("console") as text:
             try:
                 await db.fetch("INSERT INTO users (id, email, email_key) VALUES (gen_random_uuid(), $1, $1)", [CANARY])
             except asyncpg.NotNullViolationError as error:
@@ -122,7 +122,7 @@ class TestConsole:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_line_break_in_a_value_makes_no_second_line(form: Literal["json", "console"]) -> None:
-    with written(form) as text:
+    with capture_log(form) as text:
         structlog.get_logger("test").info("request", path=FORGED)
 
     assert len(text().splitlines()) == 1
@@ -130,7 +130,7 @@ def test_a_line_break_in_a_value_makes_no_second_line(form: Literal["json", "con
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_matters_less_than_the_level_is_not_logged(form: Literal["json", "console"]) -> None:
-    with written(form, "error") as text:
+    with capture_log(form, "error") as text:
         structlog.get_logger("test").warning("seen")
         logging.getLogger("library").warning("seen")
         structlog.get_logger("test").error("failed")
@@ -140,7 +140,7 @@ def test_what_matters_less_than_the_level_is_not_logged(form: Literal["json", "c
 
 
 def test_libraries_that_tell_much_tell_only_of_trouble() -> None:
-    with written("json") as text:
+    with capture_log("json") as text:
         for name in ("uvicorn.error", "alembic.runtime.migration", "asyncio"):
             logging.getLogger(name).info("chatter")
             logging.getLogger(name).warning("trouble")

@@ -10,7 +10,7 @@ from asyncpg import DeadlockDetectedError, DiskFullError, LockNotAvailableError
 from persistence.engine.pool import Pool, PoolExhausted
 from server.observability import outages
 from server.observability.outages import Outages, describe_error
-from tests.binding.conftest import written
+from tests.binding.conftest import capture_log
 
 
 async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(
@@ -18,7 +18,7 @@ async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(
 ) -> None:
     monkeypatch.setattr(outages, "log", structlog.get_logger("database"))  # the one there may write elsewhere
     these = Outages()
-    with written("json", "info") as text:
+    with capture_log("json", "info") as text:
         these.refuse(DeadlockDetectedError("no outage"), fresh)
         these.refuse(PoolExhausted(), fresh)
         these.refuse(ConnectionRefusedError(), fresh)
@@ -35,7 +35,7 @@ async def test_an_outage_has_a_line_when_it_begins_and_one_when_it_ends(
 async def test_a_full_disk_is_one_outage_however_often_it_is_met(fresh: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outages, "log", structlog.get_logger("database"))
     these = Outages()
-    with written("json", "info") as text:
+    with capture_log("json", "info") as text:
         for _ in range(5):  # it answers all the time
             these.refuse(DiskFullError("no place"), fresh)
             await asyncio.sleep(outages.PAUSE)

@@ -35,7 +35,7 @@ def today() -> datetime:
     return datetime.now(UTC)
 
 
-async def pruned(url: str, *, audit_retention_days: int = 365) -> dict[str, int]:
+async def prune_rows(url: str, *, audit_retention_days: int = 365) -> dict[str, int]:
     """How many rows went, of each table that lost any."""
     settings = load(database_url=url, audit_retention_days=audit_retention_days)
     return {table: rows async for table, rows in prune(url, kept(settings)) if rows}
@@ -49,7 +49,7 @@ async def test_sessions_go_30_days_after_they_expired(fresh: Pool, fresh_url: st
     young = await make.session(ada.id, expires_at=today - month + minute)
     revoked = await make.session(ada.id, expires_at=today, revoked_at=today - 2 * month, revoke_reason="logout")
 
-    assert await pruned(fresh_url) == {"sessions": 1}
+    assert await prune_rows(fresh_url) == {"sessions": 1}
 
     left = {row["id"] for row in await fresh.fetch("SELECT id FROM sessions", [])}
     assert left == {ada.session_id, young, revoked}
@@ -61,7 +61,7 @@ async def test_wrong_passwords_are_forgotten_after_a_day(fresh: Pool, fresh_url:
     await make.row(LoginThrottle, {"key": b"old", "attempts": 4, "updated_at": today - day - minute})
     await make.row(LoginThrottle, {"key": b"young", "attempts": 4, "updated_at": today - day + minute})
 
-    assert await pruned(fresh_url) == {"login_throttle": 1}
+    assert await prune_rows(fresh_url) == {"login_throttle": 1}
 
     assert [row["key"] for row in await fresh.fetch("SELECT key FROM login_throttle", [])] == [b"young"]
 
@@ -74,7 +74,7 @@ async def test_audit_logs_go_when_their_time_is_over(fresh: Pool, fresh_url: str
     await make.audit_log(occurred_at=today - time - minute)
     young = await make.audit_log(occurred_at=today - time + minute)
 
-    assert await pruned(fresh_url, audit_retention_days=days) == {"audit_logs": 1}
+    assert await prune_rows(fresh_url, audit_retention_days=days) == {"audit_logs": 1}
 
     assert [row["id"] for row in await fresh.fetch("SELECT id FROM audit_logs", [])] == [young]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -87,7 +87,7 @@ async def test_it_takes_a_thousand_in_a_transaction(fresh: Pool, fresh_url: str)
     connection = await asyncpg.connect(fresh_url)
     await connection.execute(BATCHES)
 
-    assert await pruned(fresh_url) == {"sessions": 2500}
+    assert await prune_rows(fresh_url) == {"sessions": 2500}
 
     batches = await connection.fetch("SELECT transaction, rows FROM batches ORDER BY transaction")
     assert [batch["rows"] for batch in batches] == [1000, 1000, 500]
@@ -101,9 +101,9 @@ async def test_it_waits_for_nobody(fresh: Pool, fresh_url: str) -> None:
     async with fresh.transaction() as other:
         [held] = await other.fetch("SELECT id FROM sessions WHERE expires_at < now() LIMIT 1 FOR UPDATE", [])
 
-        assert await pruned(fresh_url) == {"sessions": 2}
+        assert await prune_rows(fresh_url) == {"sessions": 2}
 
-    assert await pruned(fresh_url) == {"sessions": 1}
+    assert await prune_rows(fresh_url) == {"sessions": 1}
     assert await fresh.fetch("SELECT FROM sessions WHERE id = $1", [held["id"]]) == []
 
 
@@ -114,7 +114,7 @@ async def test_links_are_forgotten_a_day_after_their_time(fresh: Pool, fresh_url
     await make.one_time_token(ada.id, token="old", expires_at=today - day - minute)
     young = await make.one_time_token(ada.id, expires_at=today - day + minute)
 
-    assert await pruned(fresh_url) == {"one_time_tokens": 1}
+    assert await prune_rows(fresh_url) == {"one_time_tokens": 1}
 
     assert [row["key"] for row in await fresh.fetch("SELECT key FROM one_time_tokens", [])] == [hash_token(young)]
 
@@ -164,6 +164,6 @@ async def test_the_mark_of_a_deletion_goes_with_the_audit_logs_of_its_time(
     await make.row(DeletedIdentity, {"key": b"old", "deleted_at": today - time - minute})
     await make.row(DeletedIdentity, {"key": b"young", "deleted_at": today - time + minute})
 
-    assert await pruned(fresh_url) == {"deleted_identities": 1}
+    assert await prune_rows(fresh_url) == {"deleted_identities": 1}
 
     assert [row["key"] for row in await fresh.fetch("SELECT key FROM deleted_identities", [])] == [b"young"]

@@ -19,8 +19,8 @@ from server.database.kept_secrets import KEPT
 from tests.api.test_real_server import Running, running
 from tests.conftest import ROOT
 from tests.factories import PASSWORD, SEED, Factory
-from tests.server.test_check import told
-from tests.server.test_command_line import typed
+from tests.server.test_check import run_check
+from tests.server.test_command_line import type_command
 
 OLD, NEW = "the-key-of-before-0123456789abcdef", "the-key-of-today-0123456789abcdefgh"
 BOTH = {"SECRET_KEY": NEW, "SECRET_KEY_PREVIOUS": OLD}
@@ -34,7 +34,7 @@ FROM unnest($1::uuid[], $2::bytea[]) AS made (id, seed)
 
 def reencrypt(folder: Path, url: str, **keys: str) -> str:
     """What the command tells its operator."""
-    ended = typed(folder, "reencrypt", DATABASE_URL=url, ENVIRONMENT="staging", **keys)
+    ended = type_command(folder, "reencrypt", DATABASE_URL=url, ENVIRONMENT="staging", **keys)
     assert (ended.returncode, ended.stderr) == (0, "")
     return " ".join(ended.stdout.split())
 
@@ -56,7 +56,7 @@ async def test_the_key_before_can_go(tmp_path: Path, fresh: Pool, fresh_url: str
     await make_factors(fresh, NEW, 2)
     kept = await seeds(fresh)
 
-    status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **BOTH))
+    status, found = await asyncio.to_thread(lambda: run_check(tmp_path, fresh_url, **BOTH))
     need = f"{MANY} of {MANY + 2} in second_factors need SECRET_KEY_PREVIOUS: run `python -m server reencrypt`"
     assert (status, found["secrets"]) == (0, ["warning", need])
 
@@ -69,7 +69,7 @@ async def test_the_key_before_can_go(tmp_path: Path, fresh: Pool, fresh_url: str
     again = await asyncio.to_thread(lambda: reencrypt(tmp_path, fresh_url, **BOTH))
     assert again == f"second_factors {MANY + 2} secrets, 0 encrypted anew, 0 that no key reads"
     assert await seeds(fresh) == now
-    status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, SECRET_KEY=NEW))
+    status, found = await asyncio.to_thread(lambda: run_check(tmp_path, fresh_url, SECRET_KEY=NEW))
     assert (status, found["secrets"]) == (0, ["ok", f"SECRET_KEY reads all {MANY + 2} in second_factors"])
 
 
@@ -84,7 +84,7 @@ async def test_what_no_key_reads_is_told_and_left(tmp_path: Path, fresh: Pool, f
 
     said = await asyncio.to_thread(lambda: reencrypt(tmp_path, fresh_url, **BOTH))
     assert said == "second_factors 2 secrets, 1 encrypted anew, 1 that no key reads"
-    status, found = await asyncio.to_thread(lambda: told(tmp_path, fresh_url, **BOTH))
+    status, found = await asyncio.to_thread(lambda: run_check(tmp_path, fresh_url, **BOTH))
     lost = "1 of 2 in second_factors are read by no key: is SECRET_KEY_PREVIOUS the one of before?"
     assert (status, found["secrets"]) == (0, ["warning", lost])
 

@@ -13,7 +13,7 @@ from server.middleware import edge
 from server.protocol import streams
 from server.settings.settings import Settings
 from tests.api.conftest import serving
-from tests.binding.conftest import written
+from tests.binding.conftest import capture_log
 from tests.client import ApiClient
 from tests.conftest import Bench
 from tests.factories import NOW, Factory, SignedIn
@@ -32,7 +32,7 @@ def told(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     """What its application logs: the events, each with its status or its reason."""
     for module in (edge, streams):
         monkeypatch.setattr(module, "log", structlog.get_logger())  # the one there may write elsewhere by now
-    with written("json") as text:
+    with capture_log("json") as text:
         yield lambda: [
             (event["event"], event.get("status", event.get("reason"))) for event in map(json.loads, text().splitlines())
         ]
@@ -42,7 +42,7 @@ async def test_a_session_that_ends_meanwhile_cuts_it(api: ApiClient, make: Facto
     async def revoke() -> None:
         await db.fetch("UPDATE sessions SET revoked_at = $1, revoke_reason = 'logout'", [NOW])
 
-    start, *body = await asked(api, await make.user(), happens=revoke)
+    start, *body = await ask_for_export(api, await make.user(), happens=revoke)
 
     assert start["status"] == 200
     assert all(message["more_body"] for message in body)
@@ -53,7 +53,7 @@ async def test_a_statement_that_fails_meanwhile_cuts_it(api: ApiClient, make: Fa
     async def spoil() -> None:
         await db.fetch("ALTER TABLE external_identities RENAME TO elsewhere", [])
 
-    start, *body = await asked(api, await make.user(), happens=spoil)
+    start, *body = await ask_for_export(api, await make.user(), happens=spoil)
 
     assert start["status"] == 200
     assert all(message["more_body"] for message in body)
@@ -65,7 +65,7 @@ async def test_a_reader_that_takes_nothing_for_long_cuts_it(
 ) -> None:
     monkeypatch.setattr(streams, "PATIENCE", 0.01)
 
-    await asked(api, await make.user(), happens=asyncio.Event().wait)
+    await ask_for_export(api, await make.user(), happens=asyncio.Event().wait)
 
     assert told() == [("cut", "TimeoutError"), ("request", 200)]
 
@@ -76,19 +76,19 @@ async def test_a_reader_that_takes_little_for_very_long_cuts_it(
     monkeypatch.setattr(streams, "LONGEST", 0.01)
 
     async with asyncio.timeout(streams.PATIENCE / 3):
-        await asked(api, await make.user(), happens=asyncio.Event().wait)
+        await ask_for_export(api, await make.user(), happens=asyncio.Event().wait)
 
     assert told() == [("cut", "TimeoutError"), ("request", 200)]
 
 
 async def test_a_client_that_leaves_stops_it(api: ApiClient, make: Factory, told: Told) -> None:
-    messages = await asked(api, await make.user(), leaves=True)
+    messages = await ask_for_export(api, await make.user(), leaves=True)
 
     assert b'"audit_logs"' not in b"".join(message.get("body", b"") for message in messages)
     assert told() == [("request", 499)]
 
 
-async def asked(
+async def ask_for_export(
     api: ApiClient,
     caller: SignedIn,
     *,

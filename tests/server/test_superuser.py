@@ -44,13 +44,13 @@ def command(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", "server", "create-superuser"], environment
 
 
-async def typed(url: str, folder: Path, lines: str, *arguments: str) -> tuple[int, str]:
+async def pipe_lines(url: str, folder: Path, lines: str, *arguments: str) -> tuple[int, str]:
     """The exit status and what is said when these lines are piped into the command."""
     program, environment = command(url, folder)
-    return await ended([*program, *arguments], environment, folder, lines)
+    return await run_program([*program, *arguments], environment, folder, lines)
 
 
-async def ended(program: list[str], environment: dict[str, str], folder: Path, lines: str) -> tuple[int, str]:
+async def run_program(program: list[str], environment: dict[str, str], folder: Path, lines: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *program,
         cwd=folder,
@@ -68,7 +68,7 @@ async def accounts(fresh: Pool) -> list[tuple[str, bool]]:
     return [(record["email"], record["is_superuser"]) for record in records]
 
 
-async def noted(fresh: Pool) -> list[tuple[str, str]]:
+async def list_makers(fresh: Pool) -> list[tuple[str, str]]:
     """Who made superusers, by the audit log."""
     records = await fresh.fetch("SELECT actor_type, action FROM audit_logs ORDER BY id", [])
     return [(record["actor_type"], record["action"]) for record in records]
@@ -87,28 +87,28 @@ class TestExternal:
         }.items():
             monkeypatch.setenv(name, value)
 
-    async def ordered(self, *who: str) -> int:
+    async def order(self, *who: str) -> int:
         return await asyncio.to_thread(main, ["create-superuser", "--external", *who])
 
     async def test_it_makes_one_of_somebody_who_never_came(
         self, fresh: Pool, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert [await self.ordered("better-auth", "grace") for _ in range(2)] == [0, 0]
+        assert [await self.order("better-auth", "grace") for _ in range(2)] == [0, 0]
 
         said = "grace of better-auth is now a superuser\ngrace of better-auth is a superuser already\n"
         assert capsys.readouterr().out == said
-        assert await noted(fresh) == [("system", "user.created_superuser")]
+        assert await list_makers(fresh) == [("system", "user.created_superuser")]
         async with serving(load(response_check_rate=1, log_level="error"), fresh) as api:
-            me = await api.with_headers(Authorization=f"Bearer {issuer.shared('grace')}").get("/auth/me")
-            await api.with_headers(Authorization=f"Bearer {issuer.shared('grace')}").get("/audit-logs")
+            me = await api.with_headers(Authorization=f"Bearer {issuer.sign_shared('grace')}").get("/auth/me")
+            await api.with_headers(Authorization=f"Bearer {issuer.sign_shared('grace')}").get("/audit-logs")
         assert (me["is_superuser"], me["email"]) == (True, None)
 
     async def test_it_promotes_one_who_came_before(self, fresh: Pool) -> None:
         async with serving(load(response_check_rate=1, log_level="error"), fresh) as api:
-            grace = api.with_headers(Authorization=f"Bearer {issuer.shared('grace')}")
+            grace = api.with_headers(Authorization=f"Bearer {issuer.sign_shared('grace')}")
             before = await grace.get("/auth/me")
 
-            assert await self.ordered("better-auth", "grace") == 0
+            assert await self.order("better-auth", "grace") == 0
 
             after = await grace.get("/auth/me")
         assert (before["is_superuser"], after["is_superuser"], after["version"]) == (False, True, 2)
@@ -119,7 +119,7 @@ class TestExternal:
     ) -> None:
         monkeypatch.setenv("AUTH_MODE", "local")
 
-        assert await self.ordered("better-auth", "grace") == 1
+        assert await self.order("better-auth", "grace") == 1
 
         assert capsys.readouterr().err.endswith("no issuer whose namespace is better-auth: set AUTH_MODE first\n")
         assert await accounts(fresh) == []
@@ -135,7 +135,7 @@ class TestExternal:
     async def test_nobody_is_made_of_what_no_token_says(
         self, fresh: Pool, *, capsys: pytest.CaptureFixture[str], who: tuple[str, str], said: str
     ) -> None:
-        assert await self.ordered(*who) == 1
+        assert await self.order(*who) == 1
 
         assert capsys.readouterr().err == f"docket: {said}\n"
         assert await accounts(fresh) == []
@@ -148,7 +148,7 @@ async def test_a_database_that_was_never_migrated_is_told_of(
     async with server.copy("template0") as url:
         program, environment = command(url, tmp_path)
         environment |= {"AUTH_MODE": "hybrid", "BETTER_AUTH_SECRET": issuer.SECRET}
-        status, said = await ended([*program, *who], environment, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+        status, said = await run_program([*program, *who], environment, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
 
     assert status == 1
     assert said == "docket: The database is not migrated: run `python -m server migrate apply`\n"
@@ -158,7 +158,7 @@ class TestCommand:
     async def test_it_makes_one_who_can_sign_in(
         self, fresh_url: str, fresh: Pool, tmp_path: Path, settings: Settings
     ) -> None:
-        status, said = await typed(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+        status, said = await pipe_lines(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
 
         assert (status, said) == (0, f"{EMAIL} is now a superuser\n")
         async with serving(settings, fresh) as api:
@@ -172,16 +172,16 @@ class TestCommand:
         await Factory(fresh).user(email=EMAIL)
         before = await fresh.fetch("SELECT hashed_password FROM users", [])
 
-        refused = await typed(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
-        promoted = await typed(fresh_url, tmp_path, f"{EMAIL.lower()}\n{PASSWORD}\n", "--promote")
-        again = await typed(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+        refused = await pipe_lines(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
+        promoted = await pipe_lines(fresh_url, tmp_path, f"{EMAIL.lower()}\n{PASSWORD}\n", "--promote")
+        again = await pipe_lines(fresh_url, tmp_path, f"{EMAIL}\n{PASSWORD}\n")
 
         assert refused == (1, f"docket: {EMAIL} has an account already: make a superuser of it with --promote\n")
         assert promoted == (0, f"{EMAIL.lower()} is now a superuser and keeps its password\n")
         assert again == (0, f"{EMAIL} is a superuser already\n")
         assert await fresh.fetch("SELECT hashed_password FROM users", []) == before
         assert await accounts(fresh) == [(EMAIL, True)]
-        assert await noted(fresh) == [("system", "user.created_superuser")]
+        assert await list_makers(fresh) == [("system", "user.created_superuser")]
 
     @pytest.mark.parametrize(
         ("lines", "said"),
@@ -199,7 +199,7 @@ class TestCommand:
     async def test_what_the_api_would_refuse_is_refused(
         self, fresh_url: str, fresh: Pool, *, tmp_path: Path, lines: str, said: str
     ) -> None:
-        status, line = await typed(fresh_url, tmp_path, lines)
+        status, line = await pipe_lines(fresh_url, tmp_path, lines)
 
         assert (status, line.startswith(said), line.count("\n")) == (1, True, 1)
         assert await accounts(fresh) == []
@@ -208,7 +208,7 @@ class TestCommand:
     async def test_a_terminal_is_asked_and_shows_no_password(
         self, fresh_url: str, fresh: Pool, tmp_path: Path, again: str
     ) -> None:
-        status, said = await asyncio.to_thread(answered, fresh_url, tmp_path, [EMAIL, PASSWORD, again])
+        status, said = await asyncio.to_thread(answer_questions, fresh_url, tmp_path, [EMAIL, PASSWORD, again])
 
         assert PASSWORD not in said
         assert (status, await accounts(fresh)) == ((0, [(EMAIL, True)]) if again == PASSWORD else (1, []))
@@ -218,13 +218,13 @@ class TestCommand:
     async def test_who_ends_the_input_at_a_question_reads_no_traceback(
         self, fresh_url: str, tmp_path: Path, answers: list[str]
     ) -> None:
-        status, said = await asyncio.to_thread(answered, fresh_url, tmp_path, answers)
+        status, said = await asyncio.to_thread(answer_questions, fresh_url, tmp_path, answers)
 
         assert status == 130
         assert "Traceback" not in said
 
 
-def answered(url: str, folder: Path, answers: list[str]) -> tuple[int, str]:
+def answer_questions(url: str, folder: Path, answers: list[str]) -> tuple[int, str]:
     """The exit status and what the terminal shows when its questions are answered."""
     program, environment = command(url, folder)
     ours, theirs = pty.openpty()
@@ -266,7 +266,7 @@ class TestStart:
         await asyncio.gather(*[asyncio.to_thread(make_first_superuser, fresh_url, settings) for _ in range(4)])
 
         assert await accounts(fresh) == [(EMAIL, True)]
-        assert await noted(fresh) == [("system", "user.created_superuser")]
+        assert await list_makers(fresh) == [("system", "user.created_superuser")]
         [organizations] = await fresh.fetch("SELECT count(*) FROM organizations", [])
         assert organizations[0] == 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from server.protocol.client_address import Proxies
 from server.settings.loading import load
-from tests.api.conftest import SECRET, client_of, started
+from tests.api.conftest import SECRET, client_of, start_app
 from tests.binding.conftest import request
 from tests.conftest import Bench
 
@@ -24,12 +24,12 @@ async def start(db: Bench) -> AsyncIterator[Started]:
     """A server with other settings, and who calls it: `http = await start(peer=PROXY, allowed_hosts=...)`."""
     async with AsyncExitStack() as stack:
 
-        async def started_(peer: str = PROXY, environment: str = "staging", **changed: str) -> httpx.AsyncClient:
+        async def start_behind(peer: str = PROXY, environment: str = "staging", **changed: str) -> httpx.AsyncClient:
             chosen = load(environment=environment, secret_key=SECRET, **{"rate_limits_enabled": "false", **changed})
-            app = await stack.enter_async_context(started(chosen, db))
+            app = await stack.enter_async_context(start_app(chosen, db))
             return (await stack.enter_async_context(client_of(app, chosen, peer))).http
 
-        yield started_
+        yield start_behind
 
 
 class TestHosts:

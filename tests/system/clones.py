@@ -61,7 +61,7 @@ class Clone:
         )
 
     def run(self, script: str | Path, /, *arguments: str, **changes: str | None) -> Ended:
-        return ended(self.start(script, *arguments, **changes))
+        return wait_for_end(self.start(script, *arguments, **changes))
 
     @contextmanager
     def serving(self, script: str | Path = "run.sh", /, **changes: str | None) -> Iterator[str]:
@@ -79,7 +79,7 @@ class Clone:
         assert process.returncode == 0, left
 
 
-def ended(process: subprocess.Popen[str]) -> Ended:
+def wait_for_end(process: subprocess.Popen[str]) -> Ended:
     with alarm(process):
         output, errors = process.communicate()
     return Ended(process.returncode, output.splitlines(), errors.splitlines())

@@ -84,8 +84,8 @@ async def fleet(database: str, **settings: str) -> AsyncIterator[Fleet]:
 @contextmanager
 def nginx(ports: Sequence[int]) -> Iterator[str]:
     """The URL of Debian's nginx before these ports, with the file of compose.yaml."""
-    with certified() as folder:
-        file, listens = placed("nginx.conf", folder, ports)
+    with make_certificate() as folder:
+        file, listens = place_file("nginx.conf", folder, ports)
         command = [program("nginx"), "-p", str(folder), "-c", str(file), "-g", "daemon off;"]
         with process(command, folder / "log", listens=(PROXY, listens)):
             yield f"https://{PROXY}:{listens}"
@@ -94,9 +94,9 @@ def nginx(ports: Sequence[int]) -> Iterator[str]:
 @contextmanager
 def haproxy(ports: Sequence[int]) -> Iterator[str]:
     """The URL of Debian's haproxy before these ports, with the files of ours."""
-    with certified() as folder:
-        file, listens = placed("haproxy.cfg", folder, ports)
-        placed("haproxy.lua", folder, ports)
+    with make_certificate() as folder:
+        file, listens = place_file("haproxy.cfg", folder, ports)
+        place_file("haproxy.lua", folder, ports)
         with process([program("haproxy"), "-db", "-f", str(file)], folder / "log", listens=(PROXY, listens)):
             yield f"https://{PROXY}:{listens}"
 
@@ -104,8 +104,8 @@ def haproxy(ports: Sequence[int]) -> Iterator[str]:
 @contextmanager
 def caddy(ports: Sequence[int]) -> Iterator[str]:
     """The URL of Debian's Caddy before the first of these ports, with the file of ours."""
-    with certified() as folder:
-        file, listens = placed("Caddyfile", folder, ports)
+    with make_certificate() as folder:
+        file, listens = place_file("Caddyfile", folder, ports)
         told = file.read_text(encoding="utf-8").replace("127.0.0.1:8000", f"{PROXY}:{ports[0]}")
         mine = f"https://{PROXY}:{listens} {{\n\tbind {PROXY}\n\ttls {folder}/tls_certificate {folder}/tls_key\n"
         told = told.replace("api.example.com {\n", mine)
@@ -128,7 +128,7 @@ def wait_for_certificate(port: int) -> None:
     pytest.fail("Caddy has no certificate")
 
 
-def placed(name: str, folder: Path, ports: Sequence[int]) -> tuple[Path, int]:
+def place_file(name: str, folder: Path, ports: Sequence[int]) -> tuple[Path, int]:
     """A file of deploy/ with our addresses and paths in the place of its own, and the port where it has TLS."""
     listens = free_port()
     ours = {f"172.28.0.{number}:8000": f"{PROXY}:{port}" for number, port in enumerate(ports, 11)}
@@ -145,7 +145,7 @@ def placed(name: str, folder: Path, ports: Sequence[int]) -> tuple[Path, int]:
 
 
 @contextmanager
-def certified() -> Iterator[Path]:
+def make_certificate() -> Iterator[Path]:
     """A folder with a key and a certificate that no authority has signed."""
     with tempfile.TemporaryDirectory(prefix="docket-") as name:
         folder = Path(name)
@@ -193,15 +193,15 @@ async def work(client: httpx.AsyncClient, seen: Seen, over: asyncio.Event) -> No
     path = ""
     while not over.is_set():
         if not path:
-            body = await told(seen, client, "POST", "/api/v1/tasks", {"title": "Feed the pelican"})
+            body = await send_and_note(seen, client, "POST", "/api/v1/tasks", {"title": "Feed the pelican"})
             path = f"/api/v1/tasks/{body['id']}" if body else ""
         else:
-            await told(seen, client, "GET", path, None)
-            await told(seen, client, "PUT", path, {"title": "Feed both pelicans"})
+            await send_and_note(seen, client, "GET", path, None)
+            await send_and_note(seen, client, "PUT", path, {"title": "Feed both pelicans"})
             path = ""
 
 
-async def told(
+async def send_and_note(
     seen: Seen, client: httpx.AsyncClient, method: str, path: str, body: dict[str, str] | None
 ) -> dict[str, str] | None:
     """Send a request and note what becomes of it. What comes back is the body of a good answer."""

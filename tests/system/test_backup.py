@@ -78,7 +78,7 @@ async def test_a_backup_over_tls_from_the_second_host_is_restored(secured: Secur
         assert (written.status, written.errors) == (0, "")
         assert (restored.status, restored.errors) == (0, "")
         assert await rows_of(secured.direct("new")) == await rows_of(secured.direct("old"))
-        assert "over TLSv1" in asked.done
+        assert "over TLSv1" in asked.output_of_success
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def rename(docket: str, token: str, name: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "reauthentication_required")
 
 
-def registered(server_url: str, name: str) -> dict[str, str]:
+def register_person(server_url: str, name: str) -> dict[str, str]:
     """The environment of a snippet: the server, and somebody who has an account there."""
     person = {"email": f"{name}@example.com", "password": PERSON["password"]}
     httpx.post(f"{server_url}/api/v1/auth/register", json=person, timeout=60).raise_for_status()
@@ -130,7 +130,7 @@ def test_the_snippet_in_python(server_url: str) -> None:
     call("POST", "/tasks", json={"title": "", "due_date": "tomorrow"})
     """
     program = SNIPPETS["python"] + textwrap.dedent(steps)
-    environment = registered(server_url, "python")
+    environment = register_person(server_url, "python")
 
     done = subprocess.run(
         [sys.executable, "-"], input=program, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -164,7 +164,7 @@ def test_the_copy_that_follows(server_url: str) -> None:
     """
     program = SNIPPETS["python"] + SNIPPETS["follow"] + textwrap.dedent(steps)
 
-    said = run([sys.executable, "-"], program, registered(server_url, "follower"))
+    said = run([sys.executable, "-"], program, register_person(server_url, "follower"))
 
     assert len(SNIPPETS["follow"].splitlines()) <= 60
     assert said.endswith("the same\n")
@@ -188,19 +188,19 @@ def test_the_copy_that_a_stream_keeps(server_url: str) -> None:
     """
     program = SNIPPETS["python"] + SNIPPETS["follow"] + SNIPPETS["stream"] + textwrap.dedent(steps)
 
-    said = run([sys.executable, "-"], program, registered(server_url, "streaming"))
+    said = run([sys.executable, "-"], program, register_person(server_url, "streaming"))
 
     assert said.endswith("4 the same\n")
 
 
 def test_the_snippet_for_a_shell(server_url: str) -> None:
-    said = run(["/bin/sh", "-eu"], SNIPPETS["shell"], registered(server_url, "shell"))
+    said = run(["/bin/sh", "-eu"], SNIPPETS["shell"], register_person(server_url, "shell"))
 
     assert json.loads(said)["title"] == "Find the moth"
 
 
 async def test_the_snippet_of_a_page(server_url: str, chromium: Browser) -> None:
-    person = registered(server_url, "page")
+    person = register_person(server_url, "page")
     context = await chromium.new_context()
     page = await context.new_page()
     await page.goto(f"{server_url}/docs")

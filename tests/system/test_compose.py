@@ -48,7 +48,7 @@ class Composed:
         self.folder = folder
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.stack = ExitStack()
-        self.network = claimed(self.stack)
+        self.network = claim_network(self.stack)
 
     def address(self, service: str) -> str:
         networks = self.services[service].get("networks")
@@ -100,7 +100,7 @@ class Composed:
         wait_until_ready(f"http://{self.address(service)}:8000", started, log)
 
 
-def claimed(stack: ExitStack) -> str:
+def claim_network(stack: ExitStack) -> str:
     """How the addresses of a network begin that is ours as long as the stack lasts, and we do."""
     for number in range(28, 256):
         with suppress(OSError):  # another run listens there
@@ -110,7 +110,7 @@ def claimed(stack: ExitStack) -> str:
 
 
 @contextmanager
-def composed(name: str) -> Iterator[Composed]:
+def compose(name: str) -> Iterator[Composed]:
     with folder_for("postgres") as folder:
         these = Composed(name, folder)
         with these.stack:
@@ -119,7 +119,7 @@ def composed(name: str) -> Iterator[Composed]:
 
 @pytest.fixture(scope="module")
 def production() -> Iterator[Composed]:
-    with composed("compose.yaml") as these:
+    with compose("compose.yaml") as these:
         make_secrets(these)
         these.start_postgresql()
         these.start("redis", "--bind", these.address("redis"), port=6379)
@@ -178,23 +178,23 @@ def test_every_secret_that_is_named_is_made_and_no_other(production: Composed) -
 async def test_the_journey_passes_through_nginx_and_all_three_instances(
     client: httpx.Client, production: Composed
 ) -> None:
-    async def passed() -> list[str]:
+    async def list_passed() -> list[str]:
         logs = {service: production.folder / f"{service}.log" for service in INSTANCES}
         return [service for service, log in logs.items() if b"/api/v1/" in log.read_bytes()]
 
     await asyncio.to_thread(journey, client)
 
-    await until(passed, list(INSTANCES))  # an instance writes its lines after its answers
+    await until(list_passed, list(INSTANCES))  # an instance writes its lines after its answers
 
 
 async def test_prometheus_asks_each_instance_by_itself_and_knows_the_alerts(production: Composed) -> None:
     async with httpx.AsyncClient(base_url=f"http://{production.address('prometheus')}:9090/api/v1") as client:
 
-        async def answered() -> dict[str, str]:
+        async def read_targets() -> dict[str, str]:
             targets = (await client.get("/targets")).json()["data"]["activeTargets"]
             return {target["labels"]["instance"]: target["health"] for target in targets}
 
-        await until(answered, {f"{production.address(service)}:8000": "up" for service in INSTANCES}, seconds=60)
+        await until(read_targets, {f"{production.address(service)}:8000": "up" for service in INSTANCES}, seconds=60)
         groups = (await client.get("/rules")).json()["data"]["groups"]
 
     known = {rule["name"] for group in groups for rule in group["rules"]}
@@ -253,13 +253,13 @@ def test_reads_go_on_while_an_instance_stops_and_another_is_killed(client: httpx
 async def test_the_instances_count_requests_together(production: Composed) -> None:
     places = (f"127.0.1.{number}" for number in count(1))
 
-    async def told() -> Counter[int]:
+    async def ask_first() -> Counter[int]:
         """What one is told who was never here before; a busy machine may need a second."""
         with client_from(next(places), production) as client, ThreadPoolExecutor(8) as people:
             asked = people.map(lambda _: client.get("/").status_code, range(2 * LIMIT))
             return await asyncio.to_thread(Counter, asked)
 
-    await until(told, {httpx.codes.OK: LIMIT, httpx.codes.TOO_MANY_REQUESTS: LIMIT})
+    await until(ask_first, {httpx.codes.OK: LIMIT, httpx.codes.TOO_MANY_REQUESTS: LIMIT})
 
 
 def test_in_development_a_changed_file_is_served_at_once() -> None:
@@ -267,7 +267,7 @@ def test_in_development_a_changed_file_is_served_at_once() -> None:
     source.chmod(0o755)
     try:
         checkout = clone(source / "docket").folder
-        with composed("compose.dev.yaml") as these:
+        with compose("compose.dev.yaml") as these:
             these.start_postgresql()
             these.start_docket("api", checkout)
             url = f"http://{these.address('api')}:8000/livez"
@@ -293,4 +293,4 @@ def version_at(url: str) -> str | None:
 
 def test_two_runs_at_once_have_networks_of_their_own() -> None:
     with ExitStack() as one, ExitStack() as other:
-        assert claimed(one) != claimed(other)
+        assert claim_network(one) != claim_network(other)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.outages import served
+from tests.outages import serve
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<!doctype html><title>A page</title>"
 PASSWORD = "nine lives of a lighthouse"
@@ -48,7 +48,7 @@ async def web(folder: Path) -> AsyncIterator[Web]:
     async with await asyncio.start_server(show, "127.0.0.1", 0) as pages:
         port = pages.sockets[0].getsockname()[1]
         ours, foreign = f"http://docket.test:{port}", f"http://localhost:{port}"
-        async with served(folder, BACKEND_CORS_ORIGINS=ours, **limits) as server:
+        async with serve(folder, BACKEND_CORS_ORIGINS=ours, **limits) as server:
             yield Web(server.url, ours, foreign)
 
 
@@ -67,7 +67,7 @@ async def page_at(chromium: Browser, origin: str) -> Page:
     return page
 
 
-async def fetched(page: Page, url: str, method: str = "GET", body: Any = None, **headers: str) -> Any:
+async def fetch(page: Page, url: str, method: str = "GET", body: Any = None, **headers: str) -> Any:
     """What the page reads; the text of an error where the browser keeps it from reading."""
     options: dict[str, Any] = {"method": method, "headers": {name.replace("_", "-"): v for name, v in headers.items()}}
     if body is not None:
@@ -80,16 +80,16 @@ async def test_a_page_of_ours_reads_bodies_headers_and_errors(chromium: Browser,
     page, api = await page_at(chromium, web.ours), f"{web.api}/api/v1"
     account = {"email": "ada@example.com", "password": PASSWORD}
 
-    registered = await fetched(page, f"{api}/auth/register", "POST", account)
-    token = (await fetched(page, f"{api}/auth/login", "POST", account))["body"]["access_token"]
+    registered = await fetch(page, f"{api}/auth/register", "POST", account)
+    token = (await fetch(page, f"{api}/auth/login", "POST", account))["body"]["access_token"]
     signed = {"Authorization": f"Bearer {token}"}
-    made = await fetched(page, f"{api}/tasks", "POST", {"title": "Read me"}, **signed)
+    made = await fetch(page, f"{api}/tasks", "POST", {"title": "Read me"}, **signed)
     path = f"{web.api}{made['headers']['location']}"
     patch = {"Content-Type": "application/merge-patch+json", "If-Match": '"9"'}
-    stale = await fetched(page, path, "PATCH", {"title": "Changed"}, **signed, **patch)
-    deleted = await fetched(page, path, "DELETE", **signed)
+    stale = await fetch(page, path, "PATCH", {"title": "Changed"}, **signed, **patch)
+    deleted = await fetch(page, path, "DELETE", **signed)
     async with asyncio.timeout(30):
-        while (refused := await fetched(page, f"{web.api}/"))["status"] == 200:  # the first, or after a window's end
+        while (refused := await fetch(page, f"{web.api}/"))["status"] == 200:  # the first, or after a window's end
             pass
 
     assert (registered["status"], made["status"], made["body"]["title"]) == (201, 201, "Read me")
@@ -105,4 +105,4 @@ async def test_a_foreign_page_reads_nothing(chromium: Browser, web: Web, method:
     page = await page_at(chromium, web.foreign)
 
     for path in ("/", "/api/v1/auth/login", "/api/v1/tasks", "/absent", "/openapi.json"):
-        assert await fetched(page, web.api + path, method, body) == "TypeError: Failed to fetch"
+        assert await fetch(page, web.api + path, method, body) == "TypeError: Failed to fetch"

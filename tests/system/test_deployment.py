@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def judged(*command: str | Path) -> None:
+def run_judge(*command: str | Path) -> None:
     """Fails with what the program says."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALLATION)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,7 +41,7 @@ def test_systemd_takes_the_units(folder: Path) -> None:
         text = (ROOT / "deploy" / name).read_text(encoding="utf-8")
         (folder / name).write_text(text.replace("/opt/docket/.venv/bin/python", sys.executable), encoding="utf-8")
 
-    judged(program("systemd-analyze"), "verify", *(folder / name for name in UNITS))
+    run_judge(program("systemd-analyze"), "verify", *(folder / name for name in UNITS))
 
 
 @pytest.mark.parametrize("name", ["docket.service", "docket-daily.service"])
@@ -73,7 +73,7 @@ def test_neither_of_the_daily_jobs_stops_the_other_and_each_failure_is_told(fold
 
 
 def test_caddy_takes_its_file() -> None:
-    judged(program("caddy"), "validate", "--adapter", "caddyfile", "--config", ROOT / "deploy/Caddyfile")
+    run_judge(program("caddy"), "validate", "--adapter", "caddyfile", "--config", ROOT / "deploy/Caddyfile")
 
 
 @pytest.mark.parametrize(
@@ -89,16 +89,16 @@ def test_a_proxy_hangs_up_before_the_server_does(name: str, pattern: str) -> Non
 def test_the_workflow_is_one_and_runs_what_we_run() -> None:
     workflow = ROOT / ".github/workflows/ci.yaml"
 
-    judged(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", workflow)
+    run_judge(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", workflow)
     named = re.findall(r"^ +- run: (\.ci/\w+)$", workflow.read_text(encoding="utf-8"), re.MULTILINE)
     assert named == [".ci/run"]
 
 
 def test_an_editable_install_gives_the_command(folder: Path) -> None:
     checkout = clone(folder / "docket").folder
-    judged(sys.executable, "-m", "venv", checkout / ".venv")
+    run_judge(sys.executable, "-m", "venv", checkout / ".venv")
     python = checkout / ".venv/bin/python"
-    judged(python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", checkout)
+    run_judge(python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", checkout)
     [packages] = (checkout / ".venv/lib").glob("python*/site-packages")
     (packages / "ours.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")  # what requirements.txt has
 
@@ -107,4 +107,4 @@ def test_an_editable_install_gives_the_command(folder: Path) -> None:
     ).stdout
 
     assert all(command in told for command in COMMANDS)
-    judged(python, "-I", "-c", f"import importlib.metadata as m; assert m.version('docket') == '{VERSION}'")
+    run_judge(python, "-I", "-c", f"import importlib.metadata as m; assert m.version('docket') == '{VERSION}'")

@@ -131,7 +131,7 @@ def resize(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
 
 
-def owned(folder: Path, person: Person) -> Path:
+def own(folder: Path, person: Person) -> Path:
     folder.mkdir()
     os.chown(folder, person.uid, -1)
     return folder
@@ -148,7 +148,7 @@ def rows_in(person: Person, folder: Path) -> bool:
 
 def test_an_ordinary_user_has_a_server_of_his_own(place: Path, people: list[Person]) -> None:
     ada, bob = people
-    folder = owned(place / "hers", ada)
+    folder = own(place / "hers", ada)
 
     url = ada.does(folder, "database", "start")
     ada.does(folder, "migrate", "apply")
@@ -170,7 +170,7 @@ def test_the_server_of_somebody_else_is_refused_and_not_touched(
     place: Path, people: list[Person], root: Person
 ) -> None:
     ada, bob = people
-    folder = owned(place / "hers", ada)
+    folder = own(place / "hers", ada)
     ada.does(folder, "migrate", "apply")
 
     for command in (("migrate", "current"), ("database", "start"), ("database", "stop"), ("database", "status")):

@@ -15,7 +15,7 @@ from tests.system.services import program
 MONITORING = ROOT / "docs" / "monitoring"
 
 
-def checked(*arguments: str | Path, given: str = "") -> str:
+def run_promtool(*arguments: str | Path, given: str = "") -> str:
     """What promtool says of these files, or of what it is given."""
     command = [program("promtool"), "check", *arguments]
     ended = subprocess.run(command, input=given, check=False, capture_output=True, text=True)
@@ -26,7 +26,7 @@ def checked(*arguments: str | Path, given: str = "") -> str:
 def test_the_alerts_are_rules() -> None:
     alerts = (MONITORING / "alerts.yaml").read_text(encoding="utf-8").count("- alert:")
 
-    assert f"SUCCESS: {alerts} rules found" in checked("rules", MONITORING / "alerts.yaml")
+    assert f"SUCCESS: {alerts} rules found" in run_promtool("rules", MONITORING / "alerts.yaml")
 
 
 FAULTS = {
@@ -87,7 +87,7 @@ def test_the_configuration_is_one_of_prometheus(tmp_path: Path) -> None:
     (tmp_path / "token").touch()
     (tmp_path / "prometheus.yaml").write_text(text.replace("/run/secrets/metrics_token", str(tmp_path / "token")))
 
-    assert "SUCCESS" in checked("config", tmp_path / "prometheus.yaml")
+    assert "SUCCESS" in run_promtool("config", tmp_path / "prometheus.yaml")
 
 
 def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
@@ -96,14 +96,14 @@ def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
     rules = [{"record": f"docket:query{number}", "expr": query} for number, query in enumerate(queries)]
     (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
 
-    assert f"SUCCESS: {len(queries)} rules found" in checked("rules", tmp_path / "rules.json")
+    assert f"SUCCESS: {len(queries)} rules found" in run_promtool("rules", tmp_path / "rules.json")
 
 
 def test_a_scrape_has_what_they_name_in_the_form_of_prometheus(server_url: str) -> None:
     httpx.get(f"{server_url}/livez")
     scrape = httpx.get(f"{server_url}/metrics").text
 
-    checked("metrics", given=scrape)
+    run_promtool("metrics", given=scrape)
     text = "".join(file.read_text(encoding="utf-8") for file in MONITORING.iterdir())
     measured = set(re.findall(r"^# TYPE (\w+)", scrape, re.MULTILINE))
     assert {name.removesuffix("_bucket") for name in re.findall(r"docket_\w+", text)} <= measured

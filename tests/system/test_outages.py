@@ -15,7 +15,7 @@ import pytest
 
 from persistence.embedded.server import Embedded
 from tests.faults.people import AMID, sign_in, working
-from tests.outages import ROOT, postmaster_of, served
+from tests.outages import ROOT, postmaster_of, serve
 from tests.waiting import until
 
 pytestmark = pytest.mark.alone
@@ -30,7 +30,7 @@ def folder() -> Iterator[Path]:
 
 
 async def test_without_its_database_the_application_is_alive_and_not_ready(folder: Path) -> None:
-    async with served(folder) as server, httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+    async with serve(folder) as server, httpx.AsyncClient(base_url=server.url, timeout=20) as client:
 
         async def status_of(path: str) -> int:
             return (await client.get(path)).status_code
@@ -46,9 +46,9 @@ async def test_without_its_database_the_application_is_alive_and_not_ready(folde
 
 
 async def test_servers_share_a_database_that_outlives_the_one_that_started_it(folder: Path) -> None:
-    async with served(folder) as first:
+    async with serve(folder) as first:
         postmaster = postmaster_of(folder)
-        async with served(folder) as second:
+        async with serve(folder) as second:
             assert first.url != second.url
             assert postmaster_of(folder) == postmaster
             async with working(second.url, await sign_in(second.url)) as people:
@@ -63,7 +63,7 @@ async def test_servers_share_a_database_that_outlives_the_one_that_started_it(fo
 
 
 async def test_a_command_beside_a_server_uses_its_database_and_leaves_it_running(folder: Path) -> None:
-    async with served(folder, WORKERS="2") as server:
+    async with serve(folder, WORKERS="2") as server:
         postmaster = postmaster_of(folder)
         command = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "server", "migrate", "apply"),
@@ -105,17 +105,17 @@ async def test_a_server_that_waits_for_another_process_ends_when_it_is_told_to(
             sys.executable, "-m", "server", "serve", cwd="/", env=os.environ | settings, stdout=output, stderr=output
         )
 
-    async def said(text: str) -> bool:
+    async def has_said(text: str) -> bool:
         return text in log.read_text()
 
-    async def reached() -> bool:
+    async def has_reached() -> bool:
         return gate.with_name("gate.reached").exists()
 
-    await until(reached, answer=True, seconds=60)
+    await until(has_reached, answer=True, seconds=60)
     turn = os.open(folder / "locks/turn.lock", os.O_RDONLY)
     fcntl.flock(turn, fcntl.LOCK_EX)  # a process that is frozen while it has it, for one
     await asyncio.to_thread(gate.write_text, "")
-    await until(lambda: said("Waiting for at most 60 s"), answer=True, seconds=60)
+    await until(lambda: has_said("Waiting for at most 60 s"), answer=True, seconds=60)
 
     server.terminate()
 

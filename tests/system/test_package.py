@@ -110,7 +110,7 @@ def reader(empty: Path, installed: Path) -> Reader:
     return Reader(empty, installed)
 
 
-def named(told: str) -> list[str]:
+def list_named(told: str) -> list[str]:
     """The functions that mypy names."""
     return sorted(re.findall(r'In function "(\w+)"', told))
 
@@ -119,7 +119,7 @@ def test_a_document_of_ones_own_becomes_a_server(reader: Reader) -> None:
     (reader.folder / "ferries.yaml").write_text(SMALL, encoding="utf-8")
 
     told = reader.run("contract", "new", "ferries", "--from", "ferries.yaml")
-    missing = named(reader.run("mypy", cwd="ferries", code=1))
+    missing = list_named(reader.run("mypy", cwd="ferries", code=1))
     with reader.serving("ferries") as url:
         answers = [
             httpx.get(f"{url}/v1/ferries/ada"),
@@ -143,7 +143,7 @@ def test_what_is_written_is_served_and_what_is_generated_again_leaves_it(reader:
     handlers.write_text(text, encoding="utf-8")
 
     reader.run("contract", "generate", "openapi.yaml", "--out", "generated/", cwd="ferries")
-    missing = named(reader.run("mypy", cwd="ferries", code=1))
+    missing = list_named(reader.run("mypy", cwd="ferries", code=1))
     with reader.serving("ferries") as url:
         answer = httpx.get(f"{url}/v1/ferries/ada")
 
@@ -169,7 +169,7 @@ def test_a_public_document_becomes_a_server_in_five_minutes(empty: Path) -> None
     reader.install(sys.executable)
 
     told = reader.run("contract", "new", "museum", "--from", "museum.yaml")
-    missing = named(reader.run("mypy", cwd="museum", code=1))
+    missing = list_named(reader.run("mypy", cwd="museum", code=1))
     found = re.search(r"curl http://127\.0\.0\.1:8000(/\S+)", told)
     assert found is not None
     with reader.serving("museum") as url:

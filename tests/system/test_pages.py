@@ -42,10 +42,10 @@ FILLED = """rows => rows.map((row) => {
 def parameters_of(operation: dict[str, Any]) -> list[dict[str, Any]]:
     """The parameters of an operation, those of its path too, with their schemas."""
     shared = CONTRACT["paths"][operation["path"]].get("parameters", [])
-    return [resolved(one) for one in (*shared, *operation.get("parameters", []))]
+    return [resolve_reference(one) for one in (*shared, *operation.get("parameters", []))]
 
 
-def resolved(node: dict[str, Any]) -> dict[str, Any]:
+def resolve_reference(node: dict[str, Any]) -> dict[str, Any]:
     """What a reference leads to."""
     found: dict[str, Any] = CONTRACT
     for step in node["$ref"].split("/")[1:] if "$ref" in node else ():
@@ -56,7 +56,7 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 def parameters_in(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The names of the parameters of an operation, and their schemas."""
     found = [(one["name"], one["schema"]) for one in parameters_of(operation)]
-    return [(name, resolved(schema) | schema) for name, schema in found]
+    return [(name, resolve_reference(schema) | schema) for name, schema in found]
 
 
 SCHEMAS_OF_PARAMETERS = dict(pair for operation in OPERATIONS for pair in parameters_in(operation))
@@ -161,7 +161,7 @@ async def test_no_parameter_is_filled_in_but_with_its_default(window: Window) ->
     filled: list[tuple[str, str]] = []
     for operation in OPERATIONS:
         if any(parameter["name"] in unseen for parameter in parameters_of(operation)):
-            rows = (await opened(window.page, operation["operationId"])).locator("tr[data-param-name]")
+            rows = (await open_operation(window.page, operation["operationId"])).locator("tr[data-param-name]")
             await expect(rows).to_have_count(len(parameters_of(operation)))
             filled += [(name, value) for name, value in await rows.evaluate_all(FILLED) if value]
             unseen = {name: schema for name, schema in unseen.items() if name not in dict(parameters_in(operation))}
@@ -306,7 +306,7 @@ async def open_all_tags(page: Page) -> None:
     await expect(page.locator(".opblock")).to_have_count(len(OPERATIONS))
 
 
-async def opened(page: Page, operation_id: str) -> Locator:
+async def open_operation(page: Page, operation_id: str) -> Locator:
     """An operation, with what can be sent."""
     operation = page.locator(f"[id$='-{operation_id}']")
     tag = next(one["tags"][0] for one in OPERATIONS if one["operationId"] == operation_id)
@@ -320,7 +320,7 @@ async def opened(page: Page, operation_id: str) -> Locator:
 
 async def execute(page: Page, operation_id: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Try an operation out as a reader does. What comes back is what the page shows."""
-    operation = await opened(page, operation_id)
+    operation = await open_operation(page, operation_id)
     answer = operation.locator(".live-responses-table")
     if await answer.count():  # of the time before
         await operation.get_by_role("button", name="Clear", exact=True).click()

@@ -45,7 +45,7 @@ async def test_nobody_notices_that_three_instances_are_restarted_one_by_one(fres
 
 
 @contextmanager
-def stopped(instance: Running) -> Iterator[None]:
+def stop_time(instance: Running) -> Iterator[None]:
     """The time of an instance stands still: its system accepts connections, and it answers none."""
     os.killpg(instance.process.pid, signal.SIGSTOP)
     try:
@@ -61,12 +61,12 @@ async def test_of_three_instances_one_hangs(fresh_url: str, proxy: Proxy, capsys
     async with fleet(fresh_url, **BEHIND) as three:
         with proxy(three.ports) as url:
             async with working(url) as seen:
-                await until(answered(seen, 100), True)
-                with stopped(three.instances[0]):
+                await until(has_answered(seen, 100), True)
+                with stop_time(three.instances[0]):
                     before = seen.statuses.total()
                     await asyncio.sleep(HANGING)
                 during = seen.statuses.total() - before
-                await until(answered(seen, seen.statuses.total() + 100), True)
+                await until(has_answered(seen, seen.statuses.total() + 100), True)
 
     with capsys.disabled():
         print(f"\n{proxy.__name__}: {len(seen.failures)} of {during} failed in {HANGING} s")  # noqa: T201
@@ -75,7 +75,7 @@ async def test_of_three_instances_one_hangs(fresh_url: str, proxy: Proxy, capsys
     assert {failure[:9] for failure in seen.failures} <= {"POST: 504", "PUT: 504 "}
 
 
-def answered(seen: Seen, number: int) -> Callable[[], Awaitable[bool]]:
+def has_answered(seen: Seen, number: int) -> Callable[[], Awaitable[bool]]:
     async def enough() -> bool:
         return seen.statuses.total() >= number
 
@@ -92,12 +92,12 @@ async def test_a_slow_database_takes_no_instance_away(proxy: Proxy) -> None:
         async with fleet(postgres.url("ours"), **BEHIND) as three:
             with proxy(three.ports) as url:
                 async with working(url) as seen:
-                    await until(answered(seen, 100), True)
+                    await until(has_answered(seen, 100), True)
                     postgres.freeze()
                     await asyncio.sleep(SLOW)
                     postgres.thaw()
                     served = seen.statuses[200]
-                    await until(answered(seen, seen.statuses.total() + 10), True)
+                    await until(has_answered(seen, seen.statuses.total() + 10), True)
 
     assert seen.statuses.keys() <= {200, 201, 503}
     assert all("database" in failure for failure in seen.failures), seen.failures

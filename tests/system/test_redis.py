@@ -21,7 +21,7 @@ from server.dispatch.dispatcher import Calls
 from server.middleware.edge import Edge
 from server.rate_limiting import counters
 from server.settings.loading import load
-from tests.api.conftest import SECRET, client_of, started
+from tests.api.conftest import SECRET, client_of, start_app
 from tests.conftest import Bench
 from tests.ports import free_port
 from tests.system.services import program
@@ -95,7 +95,7 @@ def redis() -> Iterator[Redis]:
 async def three(redis: Redis, db: Bench) -> AsyncIterator[Instances]:
     chosen = load(environment="staging", secret_key=SECRET, redis_url=redis.url, trusted_proxies="127.0.0.1")
     async with AsyncExitStack() as stack:
-        apps = [await stack.enter_async_context(started(chosen, db)) for _ in range(3)]
+        apps = [await stack.enter_async_context(start_app(chosen, db)) for _ in range(3)]
         clients = [(await stack.enter_async_context(client_of(app, chosen))).http for app in apps]
         instances = Instances(clients, [counters_of(app) for app in apps])
         await until(lambda: instances.is_shared("192.0.2.254"), answer=True)
@@ -160,24 +160,24 @@ async def test_what_one_of_two_counters_refuses_uses_up_nothing_of_the_other_in_
 
 
 async def test_health_says_how_redis_is(three: Instances, redis: Redis) -> None:
-    async def seen() -> tuple[int, str, str]:
+    async def read_health() -> tuple[int, str, str]:
         answer = await three.clients[0].get("/health")
         return answer.status_code, answer.json()["status"], answer.json()["checks"]["redis"]["status"]
 
-    await until(seen, (200, "pass", "pass"))  # a busy machine may need a second
+    await until(read_health, (200, "pass", "pass"))  # a busy machine may need a second
     redis.kill()
-    await until(seen, (200, "warn", "warn"))  # it was looked at within the last second
+    await until(read_health, (200, "warn", "warn"))  # it was looked at within the last second
     redis.start()
-    await until(seen, (200, "pass", "pass"))
+    await until(read_health, (200, "pass", "pass"))
 
 
 async def test_a_check_finds_redis(redis: Redis) -> None:
-    async def found() -> str:
+    async def find_level() -> str:
         return (await check.redis(redis.url)).level
 
-    await until(found, "ok")
+    await until(find_level, "ok")
     redis.kill()
-    assert await found() == "warning"
+    assert await find_level() == "warning"
 
 
 async def test_without_redis_each_counts_alone_until_it_is_back(three: Instances, redis: Redis) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.locks import holding
 from tests.scripts.test_seed import read
-from tests.system.clones import ROOT, Clone, Ended, Environment, as_stranger, ended, lock, python, python_without
+from tests.system.clones import ROOT, Clone, Ended, Environment, as_stranger, lock, python, python_without, wait_for_end
 
 OTHER = "3.12" if sys.version_info[:2] == (3, 11) else "3.11"
 OFFLINE: Environment = {
@@ -194,7 +194,7 @@ def test_from_another_directory_and_through_links_it_is_the_same_environment(who
 
 def test_two_starts_at_once_take_turns(project: Clone) -> None:
     both = [project.start("setup.sh", "requirements.txt") for _ in range(2)]
-    one, other = map(ended, both)
+    one, other = map(wait_for_end, both)
 
     assert has(one, "annotated_types")
     assert has(other, "annotated_types")
@@ -223,7 +223,7 @@ def test_interrupted_while_it_installs_it_says_so_and_the_next_start_mends_it(pr
     process.stderr.readline()
     os.killpg(process.pid, signal.SIGINT)
 
-    stopped = ended(process)
+    stopped = wait_for_end(process)
 
     assert (stopped.status, stopped.errors[-1]) == (
         -signal.SIGINT,

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.system.clones import Clone, Environment, as_stranger, clone, ended, python_for_all
+from tests.system.clones import Clone, Environment, as_stranger, clone, python_for_all, wait_for_end
 
 WRONG_PASSWORD = 'DATABASE_URL="${DATABASE_URL/:a-secret@/:wrong@}" exec "$0"'
 
@@ -113,7 +113,7 @@ def test_a_signal_ends_it_cleanly_and_the_database_with_it(docket: Clone, number
 
     process.send_signal(number)
 
-    assert ended(process).status == 0
+    assert wait_for_end(process).status == 0
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not (docket.folder / ".data/data/postmaster.pid").exists()
 

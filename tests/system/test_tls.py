@@ -32,7 +32,7 @@ def context(version: ssl.TLSVersion, ciphers: str = "ALL:@SECLEVEL=0") -> ssl.SS
 
 
 @contextmanager
-def greeted(url: str, client: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+def shake_hands(url: str, client: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
     """A connection whose handshake is done. Raises SSLError, or ConnectionError, when the proxy does not want it."""
     address = (PROXY, httpx.URL(url).port or 0)
     with socket.create_connection(address, timeout=30) as plain, client.wrap_socket(plain) as secured:
@@ -42,7 +42,7 @@ def greeted(url: str, client: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
 def takes(url: str, cipher: str) -> bool:
     """Whether a client that has this one cipher of TLS 1.2 is spoken to."""
     try:
-        with greeted(url, context(ssl.TLSVersion.TLSv1_2, f"{cipher}:@SECLEVEL=0")) as secured:
+        with shake_hands(url, context(ssl.TLSVersion.TLSv1_2, f"{cipher}:@SECLEVEL=0")) as secured:
             return secured.cipher() is not None
     except (ssl.SSLError, ConnectionError):
         return False
@@ -66,9 +66,9 @@ def standing(proxy: Proxy) -> Iterator[str]:
 @pytest.mark.parametrize("proxy", [nginx, haproxy, caddy])
 def test_the_newest_version_is_chosen_and_nothing_older_than_1_2_is_spoken(proxy: Proxy) -> None:
     with standing(proxy) as url:
-        with greeted(url, context(ssl.TLSVersion.TLSv1_3)) as secured:
+        with shake_hands(url, context(ssl.TLSVersion.TLSv1_3)) as secured:
             assert secured.version() == "TLSv1.3"
-        with greeted(url, context(ssl.TLSVersion.TLSv1_2)) as secured:
+        with shake_hands(url, context(ssl.TLSVersion.TLSv1_2)) as secured:
             assert secured.version() == "TLSv1.2"
         assert says(url, "-tls1_2").returncode == 0
         assert [option for option in OUTDATED if says(url, option).returncode == 0] == []
@@ -88,7 +88,7 @@ def test_only_ciphers_with_forward_secrecy_are_taken(proxy: Proxy) -> None:
 @pytest.mark.parametrize("proxy", [nginx, haproxy])
 def test_the_strongest_cipher_is_chosen_and_no_ticket_is_given(proxy: Proxy) -> None:
     weakest_first = ":".join(reversed(STRONGEST_FIRST))
-    with standing(proxy) as url, greeted(url, context(ssl.TLSVersion.TLSv1_2, weakest_first)) as secured:
+    with standing(proxy) as url, shake_hands(url, context(ssl.TLSVersion.TLSv1_2, weakest_first)) as secured:
         assert (secured.cipher() or [""])[0] == STRONGEST_FIRST[0]
         assert secured.session is not None
         assert not secured.session.has_ticket
@@ -108,6 +108,6 @@ async def test_what_a_proxy_answers_itself_is_for_tls_only_too(proxy: Proxy) -> 
 @pytest.mark.parametrize("proxy", [nginx, haproxy])
 def test_so_is_what_it_says_of_no_request(proxy: Proxy) -> None:
     [(name, value)] = TLS_ONLY
-    with standing(proxy) as url, greeted(url, context(ssl.TLSVersion.TLSv1_3)) as secured:
+    with standing(proxy) as url, shake_hands(url, context(ssl.TLSVersion.TLSv1_3)) as secured:
         secured.sendall(b"rubbish\r\n\r\n")
         assert f"\r\n{name}: {value}\r\n".encode() in secured.recv(4096)

@@ -26,7 +26,7 @@ DAY = date(2030, 1, 31)
 CONFIGURATION = Configuration(host=os.environ["DOCKET"])
 
 
-def refused(call: Callable[[], object]) -> object:
+def refusal_of(call: Callable[[], object]) -> object:
     """What a refusal says, which comes as an exception."""
     try:
         call()
@@ -48,7 +48,7 @@ def main(client: ApiClient) -> None:
     email, password = f"{uuid4()}@example.com", "nine lives of a lighthouse"
     account = UserRegister(email=email, password=password)
     assert auth.register_user(account).email == email
-    again = refused(lambda: auth.register_user(account))
+    again = refusal_of(lambda: auth.register_user(account))
     assert isinstance(again, AccountConflictProblem)
     assert again.code == "email_already_registered"
 
@@ -70,7 +70,7 @@ def main(client: ApiClient) -> None:
     assert moved.headers is not None
     etag = moved.headers["etag"]  # as the server writes it
     assert api.update_task(three.id, TaskPatch(title="First"), if_match=etag).title == "First"
-    second = refused(lambda: api.update_task(three.id, TaskPatch(title="Second"), if_match=etag))
+    second = refusal_of(lambda: api.update_task(three.id, TaskPatch(title="Second"), if_match=etag))
     assert isinstance(second, PreconditionFailedProblem)
     assert second.code == "precondition_failed"
 
@@ -78,7 +78,7 @@ def main(client: ApiClient) -> None:
     assert following is not None
     CONFIGURATION.access_token = following.access_token
     assert auth.logout_with_http_info().status_code == HTTPStatus.NO_CONTENT
-    gone = refused(auth.get_current_user)
+    gone = refusal_of(auth.get_current_user)
     assert isinstance(gone, UnauthorizedProblem)
     assert gone.code == "token_revoked"
     print("The journey ended well.")  # noqa: T201 - the test waits for it

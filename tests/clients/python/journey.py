@@ -27,7 +27,7 @@ from docket_client.models import (
 DOCKET = os.environ["DOCKET"]
 
 
-def told(problem: object) -> str:
+def describe_problem(problem: object) -> str:
     """What is told of a problem: its code is for programs."""
     assert isinstance(problem, AccountConflictProblem | PreconditionFailedProblem | UnauthorizedProblem)
     return {
@@ -53,7 +53,7 @@ def main() -> None:
     assert registered.email == email
     again = register_user.sync_detailed(client=anybody, body=account)
     assert again.status_code is HTTPStatus.CONFLICT
-    assert told(again.parsed) == "somebody has this address"
+    assert describe_problem(again.parsed) == "somebody has this address"
 
     session = login.sync(client=anybody, body=LoginRequest(email=email, password=password))
     assert isinstance(session, TokenPair)
@@ -75,7 +75,7 @@ def main() -> None:
     assert isinstance(first, Task)
     second = update_task.sync_detailed(three.id, client=client, body=TaskPatch(title="Second"), if_match=etag)
     assert second.status_code is HTTPStatus.PRECONDITION_FAILED
-    assert told(second.parsed) == "somebody was faster"
+    assert describe_problem(second.parsed) == "somebody was faster"
 
     following = refresh_tokens.sync(client=client, body=RefreshRequest(refresh_token=session.refresh_token))
     assert isinstance(following, TokenPair)
@@ -83,7 +83,7 @@ def main() -> None:
     assert logout.sync_detailed(client=client).status_code is HTTPStatus.NO_CONTENT
     gone = get_current_user.sync_detailed(client=client)
     assert gone.status_code is HTTPStatus.UNAUTHORIZED
-    assert told(gone.parsed) == "signed out"
+    assert describe_problem(gone.parsed) == "signed out"
     print("The journey ended well.")  # noqa: T201 - the test waits for it
 
 

@@ -15,7 +15,7 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
-def taken(schema: dict[str, Any], **operation: Any) -> int:
+def measure_body(schema: dict[str, Any], **operation: Any) -> int:
     size, beyond = most_bytes({"s": SCHEMAS}, operation, schema, "#/it", "#/body")
     assert not beyond
     return size
@@ -38,8 +38,8 @@ def taken(schema: dict[str, Any], **operation: Any) -> int:
     ],
 )
 def test_an_operation_takes_what_its_schema_can_need(schema: dict[str, Any], size: int) -> None:
-    assert taken(schema) == size
-    assert taken(schema, **{"x-max-body": 2**20}) == 2**20
+    assert measure_body(schema) == size
+    assert measure_body(schema, **{"x-max-body": 2**20}) == 2**20
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_an_operation_takes_what_its_schema_can_need(schema: dict[str, Any], siz
 )
 def test_a_bound_that_cannot_be_meant_is_refused(schema: dict[str, Any], operation: dict[str, Any], said: str) -> None:
     with pytest.raises(Refused, match=said):
-        taken(schema, **operation)
+        measure_body(schema, **operation)
 
 
-def nested(levels: int) -> dict[str, Any]:
+def nest_schema(levels: int) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "null"}
     for _ in range(levels):
         schema = {"type": "array", "maxItems": 1, "items": schema}
@@ -67,7 +67,7 @@ def nested(levels: int) -> dict[str, Any]:
     [
         ({"type": "string", "maxLength": 100_000}, 2**20, "1048576 bytes, which `x-max-body` of the operation could"),
         ({"type": "array", "maxItems": 10_000, "items": {"type": "null"}}, USUAL, "10000 values"),
-        (nested(33), USUAL, "32 levels of lists and objects"),
+        (nest_schema(33), USUAL, "32 levels of lists and objects"),
     ],
 )
 def test_what_the_schema_allows_beyond_what_is_read_is_told(schema: dict[str, Any], size: int, beyond: str) -> None:

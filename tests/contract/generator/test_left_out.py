@@ -32,7 +32,7 @@ def contract(body: Node, answer: Node, **schemas: Node) -> Node:
     return document(paths, components={"schemas": {"Thing": THING, **schemas}})
 
 
-def generated(whole: Node, folder: Path) -> tuple[list[str], Node]:
+def generate_both(whole: Node, folder: Path) -> tuple[list[str], Node]:
     source = folder / "openapi.yaml"
     source.write_text(json.dumps(whole), encoding="utf-8")
     told = generate(source, folder / "out", skip_media_types=True).unusual
@@ -42,7 +42,7 @@ def generated(whole: Node, folder: Path) -> tuple[list[str], Node]:
 
 def test_they_are_left_out_and_told(tmp_path: Path) -> None:
     events = {"text/event-stream": {"schema": THING}}
-    told, served = generated(contract({**XML, **JSON}, {**JSON, **XML, **events}), tmp_path)
+    told, served = generate_both(contract({**XML, **JSON}, {**JSON, **XML, **events}), tmp_path)
 
     assert list(served["requestBody"]["content"]) == list(served["responses"]["200"]["content"]) == [*JSON]
     assert [line for line in told if "left out" in line] == [
@@ -56,7 +56,7 @@ def test_what_is_read_or_written_as_it_is_stays(tmp_path: Path) -> None:
     text = {"application/xml": {"schema": {"type": "string"}}, "text/csv": {}, "image/png": {}}
     lines = {"application/x-ndjson": {"x-itemSchema": {"$ref": "#/components/schemas/Thing"}}}
     form = {"application/x-www-form-urlencoded": {"schema": THING}}
-    _, served = generated(contract({**text, **lines, **form}, {**text, **lines}), tmp_path)
+    _, served = generate_both(contract({**text, **lines, **form}, {**text, **lines}), tmp_path)
 
     assert list(served["requestBody"]["content"]) == [*text, *lines, *form]
     assert list(served["responses"]["200"]["content"]) == [*text, *lines]
@@ -84,6 +84,6 @@ def test_what_is_read_or_written_as_it_is_stays(tmp_path: Path) -> None:
 )
 def test_what_would_leave_nothing_behind_is_refused(tmp_path: Path, whole: Node, place: str, reason: str) -> None:
     with pytest.raises(InvalidContract) as invalid:
-        generated(whole, tmp_path)
+        generate_both(whole, tmp_path)
 
     assert [(one.place, one.reason) for one in invalid.value.found] == [(place, reason)]

@@ -59,7 +59,7 @@ def at(document: Any, way: tuple[Any, ...]) -> Any:
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> Document:
+def mutate_document(draw: st.DrawFn) -> Document:
     """The document with some members deleted, retyped, misspelt or swapped."""
     document = copy.deepcopy(DOCUMENT)
     for _ in range(draw(st.integers(1, 3))):
@@ -85,7 +85,7 @@ def mutated(draw: st.DrawFn) -> Document:
     return document
 
 
-def refused(source: Path, out: Path) -> Sequence[Refused]:
+def refusals_of(source: Path, out: Path) -> Sequence[Refused]:
     try:
         generate(source, out)
     except InvalidContract as invalid:
@@ -107,11 +107,11 @@ def test_a_document_becomes_code_or_is_refused_by_place(tmp_path: Path) -> None:
         database=None,
         derandomize=SEED is None,
     )
-    @given(document=mutated())
+    @given(document=mutate_document())
     def try_document(document: Document) -> None:
         source.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
-        found = refused(source, out)
+        found = refusals_of(source, out)
 
         if found:
             assert all(line.startswith("openapi.yaml:") for line in list_refusals(found, source))
@@ -130,10 +130,10 @@ def test_a_document_becomes_code_or_is_refused_by_place(tmp_path: Path) -> None:
     assert made
     if SEED is not None:  # which takes minutes
         shutil.copytree(ROOT / "contract", kept / "contract", ignore=shutil.ignore_patterns("__pycache__"))
-        assert untyped(kept) == ""
+        assert list_type_errors(kept) == ""
 
 
-def untyped(folder: Path) -> str:
+def list_type_errors(folder: Path) -> str:
     """What the strict type checker says of the packages in a folder."""
     options = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(folder / ".cache")]
     packages = [word for made in folder.glob("made_*") for word in ("--package", made.name)]

@@ -67,13 +67,13 @@ def test_requests_are_answered_as_it_says(served: Stubs) -> None:
     chosen = labels[:: max(1, len(labels) // MOST)][:MOST]
     schema = schema.include(lambda context: context.operation.label in chosen)
 
-    told = list(executed(schema, served))
+    told = list(execute_scenario(schema, served))
 
     assert sum(number for number, _ in told) > 10 * len(chosen)
     assert [failure for _, failures in told for failure in failures] == []
 
 
-def executed(schema: Any, served: Stubs) -> Iterator[tuple[int, list[str]]]:
+def execute_scenario(schema: Any, served: Stubs) -> Iterator[tuple[int, list[str]]]:
     """How many requests a scenario had, and what was wrong with them."""
     for event in from_schema(schema).execute():
         if isinstance(event, events.NonFatalError | events.FatalError):

@@ -46,7 +46,7 @@ def elsewhere(reference: str) -> str:
     return f"the $ref {reference} leads to another file: bundle them into one ({BUNDLE})"
 
 
-def unchecked(name: str) -> str:
+def unchecked_reason(name: str) -> str:
     return f"demands {name}, which the server does not check: {TAKEN}"
 
 
@@ -151,12 +151,12 @@ REFUSED: dict[str, tuple[tuple[str, str], str, str]] = {
     "a bearer that is optional": (
         path("/a", "security: [{}, {bearer: [user]}]"),
         f"{AN}/security/1",
-        unchecked("bearer"),
+        unchecked_reason("bearer"),
     ),
     "scopes of a password": (
         path("/a", "security: [{bearer: [user]}, {password: [read]}]"),
         f"{AN}/security/1",
-        unchecked("password"),
+        unchecked_reason("password"),
     ),
     "bearer twice": (
         path("/a", "security: [{bearer: [user]}, {bearer: [owner]}]"),
@@ -388,7 +388,7 @@ def test_a_scheme_that_the_server_does_not_check_is_refused(golden: str, tmp_pat
     with pytest.raises(InvalidContract) as invalid:
         generate(write(tmp_path / "openapi.yaml", changed), tmp_path / "generated", *HOUSE)
 
-    assert places(invalid.value) == [(f"{AN}/security/1", unchecked("other"))]
+    assert places(invalid.value) == [(f"{AN}/security/1", unchecked_reason("other"))]
 
 
 @pytest.mark.parametrize(("change", "place", "reason"), REFUSED.values(), ids=REFUSED)
