@@ -53,10 +53,10 @@ class Server:
     def method_not_allowed(self, allow: str, /) -> Problem | None:
         """The problem for a method that a path does not have; None: as the conditions and its operations say it."""
 
-    def refused(self, exchange: Exchange, /) -> Problem | None:
+    def judge_credentials(self, exchange: Exchange, /) -> Problem | None:
         """Why the request may not go on for want of credentials, or for what they are."""
 
-    def mismatched(self, operation: Operation, error: ContractError, /) -> None:  # noqa: ARG002 - for those who count
+    def report_mismatch(self, operation: Operation, error: ContractError, /) -> None:  # noqa: ARG002 - for those who count
         """Told of a body that breaks its schema. Raises the error where the body shall not be sent."""
         raise error
 
@@ -116,7 +116,7 @@ class Binding:
             keys = keys_of(operation, schemes)
             reader = Reader(operation, requests, conditions, answers, drops_unsent=ignoring, keys=keys)
             guard = Guard(operation, authenticators, schemes, reader.refuse["credentials"])
-            writer = Writer(operation, answers, pages.get(operation.id), server.mismatched)
+            writer = Writer(operation, answers, pages.get(operation.id), server.report_mismatch)
             endpoint = Endpoint(operation, handler, reader, guard, writer)
             self.routes.add(operation.method, bases[operation.id] + operation.path, endpoint)
 
@@ -135,8 +135,8 @@ class Binding:
             raise self.server.not_found() or self.not_found("There is nothing at this path.")
         if endpoint is None:
             if method == "OPTIONS":
-                return Answer(204, (("Allow", allowed(methods)),), b"")
-            raise self.server.method_not_allowed(allowed(methods)) or refused_method(methods)
+                return Answer(204, (("Allow", allow_header(methods)),), b"")
+            raise self.server.method_not_allowed(allow_header(methods)) or refused_method(methods)
         return await self.answer_by(endpoint, exchange, segments)
 
     async def answer_by(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> Answer:
@@ -164,7 +164,7 @@ class Binding:
 
     async def arguments_of(self, endpoint: Endpoint, exchange: Exchange, segments: Mapping[str, str]) -> dict[str, Any]:
         """What the request says. One with a body is counted by that, too."""
-        if refusal := self.server.refused(exchange):
+        if refusal := self.server.judge_credentials(exchange):
             raise refusal
         if endpoint.guard is not None:
             await endpoint.guard.admit(exchange)
@@ -180,11 +180,11 @@ class Binding:
 
 def refused_method(methods: Mapping[str, Endpoint]) -> Problem:
     """The problem for a method that a path does not have, as the first of its operations says it."""
-    allow = allowed(methods)
+    allow = allow_header(methods)
     return next(iter(methods.values())).reader.refuse["method"](f"This path has {allow}.", allow=allow)
 
 
-def allowed(methods: Mapping[str, object]) -> str:
+def allow_header(methods: Mapping[str, object]) -> str:
     """The value of `Allow`."""
     implied = {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     return ", ".join(sorted(methods.keys() | implied))

@@ -42,7 +42,7 @@ async def list_audit_logs(
     }
     listing = pagination.Listing("/api/v1/audit-logs", given, call.caller.id)
     after = listing.after(cursor, call.process.cursors)
-    page = await audit.list_entries(call.db, by=call.caller, filters=chosen(given), after=after, limit=limit)
+    page = await audit.list_entries(call.db, by=call.caller, filters=parse_filters(given), after=after, limit=limit)
     following = listing.cursor(page, call.process.cursors)
     body: Json[models.AuditLogPage] = Json(pagination.body(page, following))
     return ListAuditLogs200(body=body, link=listing.link(following, limit))
@@ -76,7 +76,7 @@ async def list_organization_audit_logs(
         organization_id,
         by=call.caller,
         roles=ROLES[Action.read_organization_audit_logs],
-        filters=replace(chosen(given), organization_id=organization_id),
+        filters=replace(parse_filters(given), organization_id=organization_id),
         after=listing.after(cursor, call.process.cursors),
         limit=limit,
     )
@@ -90,7 +90,7 @@ async def get_audit_log(call: Call, /, *, audit_log_id: UUID) -> GetAuditLog200:
     return GetAuditLog200(body=body)
 
 
-def chosen(given: Mapping[str, Any]) -> Filters:
+def parse_filters(given: Mapping[str, Any]) -> Filters:
     """The filters as the contract has them: an `action` that ends in `.` is an area."""
     action = given["action"]
     if action is MISSING or not action.endswith("."):

@@ -188,9 +188,9 @@ async def refresh_tokens(
     except InvalidToken:
         if body is not MISSING and body.optional is True:
             return RefreshTokens204(set_cookie=clear)
-        raise refused("invalid_refresh_token", clear) from None
+        raise refresh_error("invalid_refresh_token", clear) from None
     except RefreshReused:
-        raise refused("refresh_token_reused", clear) from None
+        raise refresh_error("refresh_token_reused", clear) from None
     pair, set_cookie = tokens_of(call, session, by_cookie=given is MISSING)
     return RefreshTokens200(body=pair, set_cookie=set_cookie)
 
@@ -318,7 +318,7 @@ async def begin_session(
     for _ in range(2):  # another login may have upgraded the hash meanwhile
         found = await find(call.db, identifier, origin=lockout.origin_of(call))
         account = None if found is None else audit_trail.user(found.id)
-        hashed = await verified(call, found, identifier, password)
+        hashed = await check_credentials(call, found, identifier, password)
         if found is None or hashed is None:
             await record(call.db, call, AuditAction.auth_login, FAILURE, target=account, reason="wrong_password")
             raise WrongPassword
@@ -363,7 +363,7 @@ async def begin(
     return user
 
 
-async def verified(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
+async def check_credentials(call: PublicCall, found: Credentials | None, identifier: str, password: str) -> str | None:
     """The hash of the account, upgraded where that is due, if the password is right."""
     hashed = found.hashed_password if found else None
     of, is_known = (identifier, False) if found is None else (found.id, found.is_known)
@@ -419,5 +419,7 @@ def tokens_of(call: PublicCall, session: Standing, *, by_cookie: bool) -> tuple[
     return pair, refresh_cookie.set_refresh(refresh, left) if by_cookie else None
 
 
-def refused(code: Literal["invalid_refresh_token", "refresh_token_reused"], set_cookie: str | None) -> RefreshRefused:
+def refresh_error(
+    code: Literal["invalid_refresh_token", "refresh_token_reused"], set_cookie: str | None
+) -> RefreshRefused:
     return RefreshRefused(code, www_authenticate='Bearer error="invalid_token"', set_cookie=set_cookie)

@@ -45,9 +45,9 @@ async def list_changes(
     if cursor is MISSING:
         feed = await beginning(call, organization_id)
     else:
-        position = opened(call, listing, cursor)
+        position = parse_cursor(call, listing, cursor)
         feed = await following(call, organization_id, *position, limit=limit, wait=wait)
-    following_cursor = sealed(call, listing, feed.epoch, feed.position)
+    following_cursor = write_cursor(call, listing, feed.epoch, feed.position)
     body = {"items": feed.items, "next_cursor": following_cursor, "has_more": feed.has_more}
     link = listing.link(following_cursor, limit, wait=wait or MISSING) if feed.has_more else None
     page: Json[models.ChangePage] = Json(to_json(body))
@@ -62,7 +62,7 @@ async def stream_changes(
     if given is MISSING:
         feed = await beginning(call, organization_id)
     else:
-        feed = await following(call, organization_id, *opened(call, listing, given), limit=PAGE, wait=0)
+        feed = await following(call, organization_id, *parse_cursor(call, listing, given), limit=PAGE, wait=0)
     return StreamChanges200(body=Telling(call, listing, organization_id, feed).events())
 
 
@@ -120,16 +120,16 @@ class Telling:
             try:
                 feed: Feed | None = self.feed
                 retry = random.randint(*PAUSES)  # noqa: S311 - so that not all come back at once
-                yield self.said(Event(retry=retry, comment="changes"), None if self.feed.items else self.position)
+                yield self.say(Event(retry=retry, comment="changes"), None if self.feed.items else self.position)
                 while stream.end is None and not left.done():
                     if feed is not None:
                         for item, place in zip(feed.items, feed.places, strict=True):
-                            yield self.said(Event(data=Json(to_json(item))), place)
+                            yield self.say(Event(data=Json(to_json(item))), place)
                         self.position = feed.position
                         joined = not feed.has_more and streams.join(stream, feed.position)
                         feed = None if joined else await self.read_on(stream)
                     elif told := stream.take():
-                        yield self.said(Event(data=told.text), told.place)
+                        yield self.say(Event(data=told.text), told.place)
                     elif stream.is_slow:
                         raise TimeoutError
                     elif stream.is_behind:
@@ -137,7 +137,7 @@ class Telling:
                     elif self.silence() >= LONGEST_SILENCE:
                         told_all = streams.position
                         is_further = told_all is not None and self.position.is_before(told_all)
-                        yield self.said(Event(comment="here"), told_all if is_further else None)
+                        yield self.say(Event(comment="here"), told_all if is_further else None)
                     else:
                         await self.wait(stream)
                 if stream.end is not None:
@@ -148,12 +148,12 @@ class Telling:
             finally:
                 left.cancel()
 
-    def said(self, event: Event[models.StreamedChange], place: Position | None) -> Event[models.StreamedChange]:
+    def say(self, event: Event[models.StreamedChange], place: Position | None) -> Event[models.StreamedChange]:
         """The event, behind which a reader who comes back is at this place."""
         self.spoken_at = monotonic()
         if place is not None:
             self.position = place
-            event.id = sealed(self.call, self.listing, self.feed.epoch, place)
+            event.id = write_cursor(self.call, self.listing, self.feed.epoch, place)
         return event
 
     def silence(self) -> float:
@@ -207,7 +207,7 @@ async def has_left(call: Call, waiting: Coroutine[Any, Any, None]) -> bool:
         await asyncio.gather(left, waits, return_exceptions=True)
 
 
-def opened(call: Call, listing: Listing, cursor: str) -> tuple[str, Position]:
+def parse_cursor(call: Call, listing: Listing, cursor: str) -> tuple[str, Position]:
     """The epoch and the position of a cursor. Raises InvalidCursor when it belongs to another list."""
     try:
         epoch, since, xid, seq = call.process.cursors.open(cursor, listing.scope)
@@ -216,5 +216,5 @@ def opened(call: Call, listing: Listing, cursor: str) -> tuple[str, Position]:
     return epoch, Position(date.fromisoformat(since), int(xid), int(seq))
 
 
-def sealed(call: Call, listing: Listing, epoch: UUID, at: Position) -> str:
+def write_cursor(call: Call, listing: Listing, epoch: UUID, at: Position) -> str:
     return call.process.cursors.seal((str(epoch), str(at.since), str(at.xid), str(at.seq)), listing.scope)

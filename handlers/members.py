@@ -74,7 +74,7 @@ async def update_member(
         after = await members.set_role(db, organization_id, user_id, body.role)
         if body.role == OrganizationRole.member:
             await invitations.revoke_of(db, organization_id, user_id)
-        await noted(db, call, AuditAction.organization_member_updated, organization_id, after)
+        await audit_change(db, call, AuditAction.organization_member_updated, organization_id, after)
     return UpdateMember200(body=after.member, etag=etag(after))
 
 
@@ -92,7 +92,7 @@ async def remove_member(
         keep_an_owner(before)
         removed = await members.delete(db, organization_id, user_id)
         await invitations.revoke_of(db, organization_id, user_id)
-        await noted(db, call, AuditAction.organization_member_removed, organization_id, removed)
+        await audit_change(db, call, AuditAction.organization_member_removed, organization_id, removed)
     return RemoveMember204()
 
 
@@ -120,7 +120,7 @@ def keep_an_owner(standing: Standing) -> None:
         raise MemberConflict("last_owner")
 
 
-async def noted(db: Database, call: Call, action: AuditAction, organization_id: UUID, found: Found) -> None:
+async def audit_change(db: Database, call: Call, action: AuditAction, organization_id: UUID, found: Found) -> None:
     target = audit_trail.user(found.member.user.id)
     changes = [] if action == AuditAction.organization_member_removed else ["role"]
     await record(

@@ -42,13 +42,13 @@ async def list_organizations(call: Call, /, *, limit: int, cursor: str | MISSING
 async def create_organization(call: Call, /, *, body: models.OrganizationCreate) -> CreateOrganization201:
     await call.count_changes(body.model_fields_set)
     async with call.db.transaction() as db:
-        made = await founded(db, call, body)
+        made = await insert_organization(db, call, body)
         target = audit_trail.organization(made.id)
         await record(db, call, AuditAction.organization_created, SUCCESS, target=target, organization_id=made.id)
     return CreateOrganization201(body=made, location=f"/api/v1/organizations/{made.id}", etag=etag(made))
 
 
-async def founded(db: Database, call: Call, body: models.OrganizationCreate) -> models.Organization:
+async def insert_organization(db: Database, call: Call, body: models.OrganizationCreate) -> models.Organization:
     """The organization that the caller makes. Raises QuotaExceeded when that would be one too many."""
     most = call.process.quotas.organizations
     try:
@@ -68,8 +68,8 @@ async def update_organization(
 ) -> UpdateOrganization200:
     only_name = (body.slug, body.description) == (MISSING, MISSING)
     async with call.db.transaction() as db:
-        before = await managed(db, call, organization_id, if_match, personal=only_name)
-        changes = changed(before, body)
+        before = await lock_managed(db, call, organization_id, if_match, personal=only_name)
+        changes = changed_members(before, body)
         if not changes:
             return UpdateOrganization200(body=before, etag=etag(before))
         await call.count_changes(changes)
@@ -83,7 +83,7 @@ async def delete_organization(
     call: Call, /, *, organization_id: UUID, if_match: EntityTags | MISSING
 ) -> DeleteOrganization204:
     async with call.db.transaction() as db:
-        await managed(db, call, organization_id, if_match, personal=False)
+        await lock_managed(db, call, organization_id, if_match, personal=False)
         await event_log.end_feed(db, organization_id)
         await members.delete_all(db, organization_id)
         allow_long(db)
@@ -96,7 +96,7 @@ async def delete_organization(
     return DeleteOrganization204()
 
 
-async def managed(
+async def lock_managed(
     db: Database, call: Call, organization_id: UUID, if_match: EntityTags | MISSING, *, personal: bool
 ) -> models.Organization:
     """The organization, locked, that the caller may change. `personal`: even if it is a personal one."""
@@ -109,7 +109,7 @@ async def managed(
     return place.organization
 
 
-def changed(before: models.Organization, patch: models.OrganizationPatch) -> list[str]:
+def changed_members(before: models.Organization, patch: models.OrganizationPatch) -> list[str]:
     """The members of which the patch says something new."""
     names = [name for name in models.OrganizationPatch.model_fields if getattr(patch, name) is not MISSING]
     return [name for name in names if getattr(patch, name) != getattr(before, name)]

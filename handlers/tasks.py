@@ -173,13 +173,15 @@ async def create_task(call: Call, /, *, body: models.TaskCreate) -> CreateTask20
     left_out = {name: value for name, value in USUAL.items() if getattr(body, name) is MISSING}
     whole = body.model_copy(update=left_out) if left_out else body
     insert = partial(tasks.insert, call.db, uuid7(), whole, organization_id=where, by=call.caller, roles=WRITERS)
-    task = await placed(call, where, partial(insert, vector=write_vector(whole), title_key=write_sort_key(body.title)))
-    return CreateTask201(body=written(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))
+    task = await place_task(
+        call, where, partial(insert, vector=write_vector(whole), title_key=write_sort_key(body.title))
+    )
+    return CreateTask201(body=task_json(task), location=f"/api/v1/tasks/{task.id}", etag=etag(task))
 
 
 async def get_task(call: Call, /, *, task_id: UUID) -> GetTask200:
     task = await tasks.find(call.db, task_id, by=call.caller)
-    return GetTask200(body=written(task), etag=etag(task))
+    return GetTask200(body=task_json(task), etag=etag(task))
 
 
 async def replace_task(
@@ -193,8 +195,8 @@ async def replace_task(
         due_date=None if body.due_date is MISSING else body.due_date,
         due_on=None if body.due_on is MISSING else body.due_on,
     )
-    task = await changed(call, task_id, whole, if_match, body.organization_id)
-    return ReplaceTask200(body=written(task), etag=etag(task))
+    task = await apply_patch(call, task_id, whole, if_match, body.organization_id)
+    return ReplaceTask200(body=task_json(task), etag=etag(task))
 
 
 async def update_task(
@@ -202,11 +204,11 @@ async def update_task(
 ) -> UpdateTask200:
     destination = body.organization_id
     patch = body if destination is MISSING else body.model_copy(update={"organization_id": MISSING})
-    task = await changed(call, task_id, patch, if_match, destination)
-    return UpdateTask200(body=written(task), etag=etag(task))
+    task = await apply_patch(call, task_id, patch, if_match, destination)
+    return UpdateTask200(body=task_json(task), etag=etag(task))
 
 
-async def changed(
+async def apply_patch(
     call: Call, task_id: UUID, patch: models.TaskPatch, if_match: EntityTags | MISSING, destination: UUID | MISSING
 ) -> Item:
     """The task with the patch, in the organization that it shall be in."""
@@ -222,16 +224,16 @@ async def changed(
         "roles": WRITERS,
     }
     if destination is MISSING:
-        return await found(call.db, task_id, by, partial(tasks.update, **given))
+        return await retry_if_moved(call.db, task_id, by, partial(tasks.update, **given))
     async with call.db.transaction() as db:
-        task = await found(db, task_id, by, partial(tasks.update_to_move, destination=destination, **given))
+        task = await retry_if_moved(db, task_id, by, partial(tasks.update_to_move, destination=destination, **given))
         if task.organization_id == destination:
             return task
         source, target, moved = task.organization_id, audit_trail.task(task_id), AuditAction.task_moved
         left = entry_of(db, call, moved, SUCCESS, target=target, organization_id=source)
         arrived = entry_of(db, call, moved, SUCCESS, target=target, organization_id=destination)
         move = partial(tasks.move, db, task_id, source=source, destination=destination, by=by, roles=WRITERS)
-        return await placed(call, destination, partial(move, version=task.version + 1, left=left, arrived=arrived))
+        return await place_task(call, destination, partial(move, version=task.version + 1, left=left, arrived=arrived))
 
 
 async def toggle_task_completion(
@@ -240,18 +242,20 @@ async def toggle_task_completion(
     completed = MISSING if body is MISSING else body.completed
     wanted, by = versions(if_match), call.caller
     write = partial(tasks.set_completed, completed=completed, versions=wanted, by=by, roles=WRITERS)
-    task = await found(call.db, task_id, by, write)
-    return ToggleTaskCompletion200(body=written(task), etag=etag(task))
+    task = await retry_if_moved(call.db, task_id, by, write)
+    return ToggleTaskCompletion200(body=task_json(task), etag=etag(task))
 
 
 async def delete_task(call: Call, /, *, task_id: UUID, if_match: EntityTags | MISSING) -> DeleteTask204:
     wanted, by = versions(if_match), call.caller
     entry = entry_of(call.db, call, AuditAction.task_deleted, SUCCESS, target=audit_trail.task(task_id))
-    await found(call.db, task_id, by, partial(tasks.delete, versions=wanted, by=by, roles=WRITERS, entry=entry))
+    await retry_if_moved(
+        call.db, task_id, by, partial(tasks.delete, versions=wanted, by=by, roles=WRITERS, entry=entry)
+    )
     return DeleteTask204()
 
 
-async def found(
+async def retry_if_moved(
     db: Database, task_id: UUID, by: Caller, write: Callable[[Database, UUID], Awaitable[Written]]
 ) -> Written:
     """What the write tells of the task. Who waited for it while somebody moved it tries again where it is now.
@@ -265,7 +269,7 @@ async def found(
             await tasks.find(db, task_id, by=by)
 
 
-async def placed(call: Call, organization_id: UUID, write: Place) -> Item:
+async def place_task(call: Call, organization_id: UUID, write: Place) -> Item:
     """The task that the write puts into the organization. Raises QuotaExceeded when it is full."""
     counts = call.process.quotas.tasks
     try:
@@ -276,7 +280,7 @@ async def placed(call: Call, organization_id: UUID, write: Place) -> Item:
     return task
 
 
-def written(task: Item) -> Json[models.Task]:
+def task_json(task: Item) -> Json[models.Task]:
     return Json(task.text)
 
 

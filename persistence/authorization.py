@@ -44,7 +44,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from persistence.engine import keyset
 from persistence.engine.causes import tell_cause
 from persistence.engine.keyset import After, Item, Order, Page
-from persistence.engine.statements import PgType, Rows, Sql, typed, when
+from persistence.engine.statements import PgType, Rows, Sql, column_values, when
 from persistence.tables import AccessToken, Event, Member, Organization, Row, Session, User
 
 M = TypeVar("M")
@@ -174,7 +174,7 @@ def in_reach(organization_id: ColumnElement[UUID] | InstrumentedAttribute[UUID],
     return or_(only.is_(None), organization_id == only)
 
 
-def followed(by: Caller, caller: CTE, organization_id: UUID | MISSING) -> CTE:
+def followed_feeds(by: Caller, caller: CTE, organization_id: UUID | MISSING) -> CTE:
     """The feeds that the caller may read, and since when: those where it is a member, or one of them."""
     mine = select(Member.organization_id.label("feed_id"), Member.joined_after, Member.joined_seq)
     mine = mine.select_from(caller.join(Member, Member.user_id == caller.c.id))
@@ -233,7 +233,7 @@ def concerns_alone(by: Caller) -> ColumnElement[bool]:
     return in_reach(type_coerce(null(), Member.organization_id.type), by)
 
 
-def heard(event: type[Event], feeds: FromClause, first_seq: ColumnElement[int]) -> ColumnElement[bool]:
+def is_heard(event: type[Event], feeds: FromClause, first_seq: ColumnElement[int]) -> ColumnElement[bool]:
     """True for the events of this epoch that were not committed when the reader of the feed joined."""
     transaction = cast(cast(event.transaction, Text), PgType("xid8"))
     before = func.pg_visible_in_snapshot(transaction, cast(feeds.c.joined_after, PgType("pg_snapshot")))
@@ -311,7 +311,7 @@ def mine(by: Caller, change: Callable[[ColumnElement[UUID]], Update | Delete]) -
     return select(*changed.c).select_from(caller.outerjoin(changed, true()))
 
 
-def seen(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
+def read_visible(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
     """What is made of the row of `seen_by`. Raises SessionOver, NotVisible."""
 
     def read(records: list[Record]) -> M:
@@ -344,7 +344,7 @@ def listed_in(
     role = role_in(organization_id, by, caller)
     told = authority(by, caller, type_coerce(organization_id, Member.organization_id.type))
     count = None if counted is None else select(func.count()).select_from(counted.subquery())
-    return paged(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count, told=told)
+    return answer_page(role, roles, caller, order.slice(rows, tie, after, limit), limit=limit, count=count, told=told)
 
 
 def listed_everywhere(
@@ -365,7 +365,9 @@ def listed_everywhere(
     if counted is not None:
         each = counted.where(here).correlate(own).lateral("counted")
         count = select(func.count()).select_from(own.join(each, true()))
-    return paged(literal("owner"), None, me(by), order.merged(own, theirs, tie, after, limit), limit=limit, count=count)
+    return answer_page(
+        literal("owner"), None, me(by), order.merge_pages(own, theirs, tie, after, limit), limit=limit, count=count
+    )
 
 
 def of_the_caller(organization_id: InstrumentedAttribute[UUID], by: Caller) -> ColumnElement[bool]:
@@ -389,11 +391,11 @@ def listed_mine(
     each: FromClause | None = None,
 ) -> Sql:
     """A page of the rows, which are the caller's own, or those that there are for `each`. Read it with `listed`."""
-    page = order.slice(rows, tie, after, limit) if each is None else order.merged(each, rows, tie, after, limit)
-    return paged(literal("owner"), None, me(by), page, limit=limit)
+    page = order.slice(rows, tie, after, limit) if each is None else order.merge_pages(each, rows, tie, after, limit)
+    return answer_page(literal("owner"), None, me(by), page, limit=limit)
 
 
-def paged(
+def answer_page(
     role: ColumnElement[Any],
     roles: Roles | None,
     caller: CTE,
@@ -406,13 +408,13 @@ def paged(
     scope = select(role.label("role"), *told).select_from(caller).cte("scope")
     scope = scope.prefix_with("MATERIALIZED")  # else once for each row
     allowed = scope.c.role.is_not(None) if roles is None else scope.c.role.in_(roles)
-    answer = keyset.answered(page, limit).where(allowed).lateral("answer")  # else rows are read that are not shown
+    answer = keyset.page_row(page, limit).where(allowed).lateral("answer")  # else rows are read that are not shown
     total = [] if count is None else [case((allowed, count.scalar_subquery())).label("total")]
     shown = select(*scope.c, allowed.label("allowed"), *answer.c, *total)
     return shown.select_from(scope.outerjoin(answer, allowed))
 
 
-def listed(records: list[Record]) -> Page:
+def read_page(records: list[Record]) -> Page:
     """The page of `listed_in`. Raises SessionOver, NotVisible, NotAllowed."""
     if not records:
         raise SessionOver
@@ -454,7 +456,7 @@ class Target:
     def insert(self, table: type[Row], **values: Any) -> Insert:
         """A row of `table`, if the caller may add it."""
         place = self.found if self.counted is None else self.found.join(self.counted, true())
-        rows = select(*typed(table, values).values()).select_from(place).where(self.allowed, self.has_room)
+        rows = select(*column_values(table, values).values()).select_from(place).where(self.allowed, self.has_room)
         return insert(table).from_select(list(values), rows)
 
     def after(self, change: Insert | Update | Delete, log: Callable[[CTE], Sequence[Insert]] = lambda _: ()) -> Sql:
@@ -474,7 +476,7 @@ class Target:
         return answer.add_cte(*[entry.cte(f"log_{number}") for number, entry in enumerate(log(changed))])
 
 
-def changed(records: list[Record]) -> Item:
+def read_changed(records: list[Record]) -> Item:
     """The row of `Target.after`. Raises SessionOver, NotVisible, NotAllowed, Full, Stale."""
     if not records:
         raise SessionOver
@@ -491,9 +493,9 @@ def changed(records: list[Record]) -> Item:
     return keyset.read_item(records[0])
 
 
-def placed(records: list[Record]) -> Item:
+def read_placed(records: list[Record]) -> Item:
     """As `changed`, with how many there were where that was asked."""
-    item, counted = changed(records), records[0].get("counted")
+    item, counted = read_changed(records), records[0].get("counted")
     return item if counted is None else item._replace(counted=counted)
 
 
@@ -504,7 +506,7 @@ def for_superusers(by: Caller, rows: Rows) -> Sql:
     return select(*shown.c, caller.c.is_superuser.label("allowed")).select_from(caller.outerjoin(shown, true()))
 
 
-def permitted(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
+def read_permitted(make: Callable[[Record], M]) -> Callable[[list[Record]], M]:
     """What is made of the row of `for_superusers`. Raises SessionOver, NotAllowed, NotVisible."""
 
     def read(records: list[Record]) -> M:

@@ -38,14 +38,14 @@ class AccessTokens:
     def issue(self, token_id: UUID, user_id: UUID) -> tuple[str, bytes]:
         """A new token, and the hash of its secret, which is what may be kept of it."""
         named, secret = token_id.bytes + user_id.bytes, token_bytes(RANDOM)
-        return written(named, secret, self._subkeys[0]), sha256(secret).digest()
+        return write_token(named, secret, self._subkeys[0]), sha256(secret).digest()
 
     def verify(self, token: str) -> Program:
         """What the token says, if one of our keys has made it. Raises InvalidToken."""
         if (known := self._verified.get(token)) is not None:
             return known
         named, secret = parts_of(token)
-        if not any(hmac.compare_digest(written(named, secret, subkey), token) for subkey in self._subkeys):
+        if not any(hmac.compare_digest(write_token(named, secret, subkey), token) for subkey in self._subkeys):
             raise InvalidToken
         program = Program(UUID(bytes=named[:16]), UUID(bytes=named[16:]), sha256(secret).digest())
         if len(self._verified) >= self._remembered:
@@ -54,7 +54,7 @@ class AccessTokens:
         return program
 
 
-def written(named: bytes, secret: bytes, subkey: bytes) -> str:
+def write_token(named: bytes, secret: bytes, subkey: bytes) -> str:
     """The token, which is written in one way only."""
     return f"{PREFIX}{text(named)}_{text(secret + hmac.digest(subkey, named + secret, 'sha256'))}"
 
@@ -72,7 +72,7 @@ def parts_of(token: str) -> tuple[bytes, bytes]:
     return named, sealed[:RANDOM]
 
 
-def hidden(path: str) -> str:
+def hide_tokens(path: str) -> str:
     """The path of a request without the access tokens that somebody has put there, in place of their ids."""
     return TOKEN.sub(f"{PREFIX}...", path) if PREFIX in path else path
 

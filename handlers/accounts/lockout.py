@@ -102,12 +102,12 @@ async def reserve(call: PublicCall, keys: Sequence[bytes]) -> int:
         )
         if attempt is None:
             await give_back(call, keys[:number])
-            raise refused(call, await login_attempts.find(call.db, key))
+            raise refuse_login(call, await login_attempts.find(call.db, key))
         latest = max(latest, attempt)
     return latest
 
 
-def refused(call: PublicCall, standing: Standing | None) -> TooManyAttempts:
+def refuse_login(call: PublicCall, standing: Standing | None) -> TooManyAttempts:
     """The problem for an attempt too many, by what forbids it for longest."""
     most, seconds = call.process.sign_ins
     bars: list[tuple[datetime, Literal["account_locked", "rate_limit_exceeded"]]] = [(call.now, "account_locked")]

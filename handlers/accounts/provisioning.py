@@ -52,9 +52,9 @@ async def account_of(call: PublicCall, outsider: Outsider) -> UUID:
         organization_name=full_name or (NAMELESS if email is None else email.partition("@")[0]),
     )
     try:
-        return await made(call, arrival, outsider)
+        return await create_account(call, arrival, outsider)
     except UniqueViolationError:  # somebody else took the e-mail meanwhile
-        return await made(
+        return await create_account(
             call, replace(arrival, email=None, email_key=None, words=arrival.words_without_email), outsider
         )
 
@@ -68,7 +68,7 @@ async def look(db: Database, call: PublicCall, outsider: Outsider) -> UUID | Non
     return standing.user_id
 
 
-async def made(call: PublicCall, arrival: Arrival, outsider: Outsider) -> UUID:
+async def create_account(call: PublicCall, arrival: Arrival, outsider: Outsider) -> UUID:
     """The id of the account: this one, or the one that another request made first. Raises SessionOver."""
     async with call.db.transaction() as db:
         is_first = await identities.insert(db, arrival)

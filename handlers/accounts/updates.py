@@ -43,7 +43,7 @@ async def change(
     async with call.db.transaction() as db:
         superusers = await users.hold_superusers(db, [user_id], by=call.caller) if takes_away else frozenset()
         held = await hold(call, db, user_id)
-        changed = [name for name, value in given(patch).items() if getattr(held.user, name) != value]
+        changed = [name for name, value in present_members(patch).items() if getattr(held.user, name) != value]
         demand_right(call, held, patch, changed)
         demand_version(held.user, if_match)
         if not changed:
@@ -78,7 +78,7 @@ def is_mailed(call: Call, user_id: UUID, patch: models.UserPatch) -> bool:
 async def change_rest(call: Call, db: Database, user: models.User, patch: models.UserPatch) -> None:
     """Change what else the patch says of the own account, which is held."""
     rest = patch.model_copy(update={"email": MISSING})
-    changed = [name for name, value in given(rest).items() if getattr(user, name) != value]
+    changed = [name for name, value in present_members(rest).items() if getattr(user, name) != value]
     if changed:
         await users.update(db, user.id, changes(user, rest))
         target = audit_trail.user(user.id)
@@ -104,7 +104,7 @@ def demand_version(user: models.User, if_match: EntityTags | MISSING) -> None:
 
 def demand_right(call: Call, held: Held, patch: models.UserPatch, changed: Collection[str]) -> None:
     """Raises NotAllowed, RecentLoginNeeded, UserConflict."""
-    administers = any(name in ADMINISTERED for name in given(patch))
+    administers = any(name in ADMINISTERED for name in present_members(patch))
     if administers and not held.by_superuser:
         raise NotAllowed
     if held.user.id != call.caller.id:
@@ -136,7 +136,7 @@ async def is_last_superuser(call: Call, db: Database, user: models.User, superus
     return not superusers - {user.id}
 
 
-def given(patch: models.UserPatch) -> dict[str, object]:
+def present_members(patch: models.UserPatch) -> dict[str, object]:
     return {name: value for name, value in patch.__dict__.items() if value is not MISSING}
 
 

@@ -204,7 +204,7 @@ class Client(NamedTuple):
     """When the token that it has is over, where that is told by the token."""
 
 
-async def uncounted(_members: Collection[str], /) -> None:
+async def count_nothing(_members: Collection[str], /) -> None:
     """The operation is counted in one way alone."""
 
 
@@ -228,7 +228,7 @@ class PublicCall:
     """Whether `db` is a connection, in a transaction that was begun before the handler."""
     done: object = field(default=MISSING, kw_only=True)
     """What the work came to that was done aside."""
-    count_changes: Callable[[Collection[str]], Awaitable[None]] = field(default=uncounted, kw_only=True)
+    count_changes: Callable[[Collection[str]], Awaitable[None]] = field(default=count_nothing, kw_only=True)
     """Counts the call by the members of its body that change something. Raises TooManyRequests."""
 
     @property

@@ -48,7 +48,9 @@ class Listing:
             return None
         again = [f"cursor={cursor}&limit={limit}"]
         for name, value in (*self.given.items(), *present(more).items()):
-            again += [f"{name}={quote_plus(written(one))}" for one in (value if isinstance(value, list) else [value])]
+            again += [
+                f"{name}={quote_plus(format_parameter(one))}" for one in (value if isinstance(value, list) else [value])
+            ]
         return f'<{self.path}?{"&".join(again)}>; rel="next"'
 
 
@@ -64,7 +66,7 @@ def present(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not MISSING}
 
 
-def written(value: Any) -> str:
+def format_parameter(value: Any) -> str:
     """The value of a parameter as the contract takes it."""
     if isinstance(value, bool):
         return "true" if value else "false"

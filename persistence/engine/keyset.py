@@ -59,46 +59,46 @@ class Order:
 
     def slice(self, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
         """The rows in this order, those after `after`, and one more than `limit`, numbered from 1, with key and id."""
-        return self.numbered(self.beginning(rows, tie, after), self.column, tie, limit)
+        return self.number_rows(self.beginning(rows, tie, after), self.column, tie, limit)
 
-    def merged(self, each: FromClause, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
+    def merge_pages(self, each: FromClause, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Subquery:
         """The same of the rows that there are for `each`: from every one of them the first, merged."""
         key = self.column.label("key")
         part = self.first(rows.add_columns(key), tie, after, limit).lateral("part")
         columns = [column for column in part.c if column.name != key.name]
         merged = select(*columns).select_from(each.join(part, true()))
-        return self.numbered(merged, part.c[key.name], part.c[tie.name], limit)
+        return self.number_rows(merged, part.c[key.name], part.c[tie.name], limit)
 
     def first(self, rows: Rows, tie: Any, after: After | MISSING, limit: Any) -> Rows:
         """The rows in this order, those after `after`, and one more than `limit`."""
-        return self.beginning(rows, tie, after).order_by(*self.ordered(self.column, tie)).limit(limit + 1)
+        return self.beginning(rows, tie, after).order_by(*self.order_by(self.column, tie)).limit(limit + 1)
 
     def beginning(self, rows: Rows, tie: Any, after: After | MISSING) -> Rows:
         if after is MISSING:
             return rows
         here = tuple_(self.column, tie)
-        there = tuple_(valued(after.key, self.column), valued(after.id, tie))
+        there = tuple_(cast_value(after.key, self.column), cast_value(after.id, tie))
         return rows.where(here < there if self.descending else here > there)
 
-    def ordered(self, *parts: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    def order_by(self, *parts: ColumnElement[Any]) -> list[ColumnElement[Any]]:
         return [part.desc() if self.descending else part.asc() for part in (*self.within, *parts)]
 
-    def numbered(self, rows: Rows, key: ColumnElement[Any], tie: Any, limit: Any) -> Subquery:
-        ordered = self.ordered(key, tie)
+    def number_rows(self, rows: Rows, key: ColumnElement[Any], tie: Any, limit: Any) -> Subquery:
+        ordered = self.order_by(key, tie)
         number = func.row_number().over(order_by=ordered).label("number")
         numbered = rows.add_columns(cast(key, Text).label("sort_key"), cast(tie, Text).label("sort_id"), number)
         return numbered.order_by(*ordered).limit(limit + 1).subquery("page")
 
 
-def valued(text: Any, column: Any) -> ColumnElement[Any]:
+def cast_value(text: Any, column: Any) -> ColumnElement[Any]:
     """The value of the column that a text stands for; as a subquery it is read once, and not once for each row."""
     return select(cast(cast(text, Text), column.type)).scalar_subquery()
 
 
-def answered(page: Subquery, limit: Any) -> Rows:
+def page_row(page: Subquery, limit: Any) -> Rows:
     """One row about a numbered slice: its items as JSON, whether more follow, and the key and id of the last item."""
     shown, last = page.c.number <= limit, page.c.number == limit
-    columns = [written(column) for column in page.c if column.name not in {"sort_key", "sort_id", "number"}]
+    columns = [contract_text(column) for column in page.c if column.name not in {"sort_key", "sort_id", "number"}]
     item = select(*columns).correlate(page).lateral("item")
     items = func.json_agg(aggregate_order_by(item.table_valued(), page.c.number)).filter(shown)
     return select(
@@ -109,7 +109,7 @@ def answered(page: Subquery, limit: Any) -> Rows:
     ).select_from(page.join(item, true()))
 
 
-def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def contract_text(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The column as the contract writes it: an instant in UTC with `Z`, its fraction left out when there is none."""
     if not isinstance(column.type, DateTime):
         return column
@@ -119,7 +119,11 @@ def written(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def item(row: FromClause) -> list[ColumnElement[Any]]:
     """What `Item` has of the row, whose column `shown_version` is no part of its text."""
-    own = select(*[written(column) for column in row.c if column.key != "shown_version"]).correlate(row).subquery("own")
+    own = (
+        select(*[contract_text(column) for column in row.c if column.key != "shown_version"])
+        .correlate(row)
+        .subquery("own")
+    )
     text = select(func.row_to_json(own.table_valued())).scalar_subquery()
     return [row.c.id, row.c.organization_id, row.c.version, row.c.shown_version, text.label("text")]
 
@@ -131,7 +135,7 @@ def read_item(record: Record) -> Item:
 
 def one(rows: Rows) -> Rows:
     """The rows, each as JSON."""
-    item = select(*[written(column) for column in rows.subquery().c]).subquery("item")
+    item = select(*[contract_text(column) for column in rows.subquery().c]).subquery("item")
     return select(func.row_to_json(item.table_valued()).label("item"))
 
 

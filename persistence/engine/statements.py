@@ -74,7 +74,7 @@ class Parameter:
     may_miss: bool
 
     @classmethod
-    def declared(cls, name: str, hint: Any, default: object) -> "Parameter":
+    def from_hint(cls, name: str, hint: Any, default: object) -> "Parameter":
         shape = "shape" in getattr(hint, "__metadata__", ())
         spread = [
             t for t in (hint, *get_args(hint)) if isinstance(t, type) and (is_dataclass(t) or issubclass(t, BaseModel))
@@ -113,7 +113,7 @@ class Query(Generic[P, T]):
         hints = get_type_hints(write, include_extras=True)
         self.write, self.read = write, read
         self.parameters = [
-            Parameter.declared(p.name, hints[p.name], p.default) for p in signature(write).parameters.values()
+            Parameter.from_hint(p.name, hints[p.name], p.default) for p in signature(write).parameters.values()
         ]
         self.places = {p.name: place for place, p in enumerate(self.parameters)}
         self.spread: list[tuple[int, Pick, tuple[Any, ...]]] = []
@@ -168,7 +168,7 @@ def when(value: T | MISSING, condition: Callable[[T], ColumnElement[bool]]) -> C
     return true() if value is MISSING else condition(value)
 
 
-def unindexed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def fence_planner(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """The condition, in a CASE: PostgreSQL sees no index for it there, and guesses that it keeps one half."""
     return case((condition, true()), else_=false())
 
@@ -179,17 +179,17 @@ def one_of(column: InstrumentedAttribute[T], values: Sequence[T]) -> ColumnEleme
     return column == any_(placeholder)
 
 
-def given(values: BaseModel) -> dict[str, Any]:
+def present_members(values: BaseModel) -> dict[str, Any]:
     """The members of a model that are there."""
     return {name: value for name, value in values.__dict__.items() if value is not MISSING}
 
 
-def typed(table: Any, values: Mapping[str, Any]) -> dict[str, ColumnElement[Any]]:
+def column_values(table: Any, values: Mapping[str, Any]) -> dict[str, ColumnElement[Any]]:
     """Values for columns of the table, each as the type of its column."""
     return {name: type_coerce(value, getattr(table, name).type).label(name) for name, value in values.items()}
 
 
-def trusted(model: type[M]) -> Callable[[Record], M]:
+def construct_model(model: type[M]) -> Callable[[Record], M]:
     """Makes a contract model of a record that starts with its fields; the database's constraints have validated it."""
     names = tuple(model.model_fields)
     everything = set(names)

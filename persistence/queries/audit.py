@@ -12,10 +12,10 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.postgresql import array
 
 from generated.models import AuditAction, AuditActorType, AuditOutcome, AuditTargetType
-from persistence.authorization import Caller, Roles, for_superusers, listed, listed_in, permitted
+from persistence.authorization import Caller, Roles, for_superusers, listed_in, read_page, read_permitted
 from persistence.engine import keyset
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Shape, Sql, query, typed, when
+from persistence.engine.statements import Shape, Sql, column_values, query, when
 from persistence.tables import AuditLog
 
 
@@ -91,19 +91,19 @@ class Filters:
     occurred_before: datetime | MISSING = MISSING
 
     @property
-    def compared(self) -> dict[str, ColumnElement[Any]]:
+    def compared_columns(self) -> dict[str, ColumnElement[Any]]:
         return {name: column for name, column in COLUMNS.items() if getattr(self, name) is not MISSING}
 
     def match(self) -> list[ColumnElement[bool]]:
         return [
-            *[among(column, getattr(self, name)) for name, column in self.compared.items()],
+            *[among(column, getattr(self, name)) for name, column in self.compared_columns.items()],
             when(self.occurred_after, lambda moment: AuditLog.occurred_at >= moment),
             when(self.occurred_before, lambda moment: AuditLog.occurred_at < moment),
         ]
 
     def order(self) -> Order:
         """Newest first."""
-        return Order(AuditLog.occurred_at.expression, descending=True, within=tuple(self.compared.values())[:1])
+        return Order(AuditLog.occurred_at.expression, descending=True, within=tuple(self.compared_columns.values())[:1])
 
 
 def among(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
@@ -118,17 +118,17 @@ def insert(entry: Entry) -> Sql:
 
 def insert_after(changed: CTE, entry: Entry, **given: Any) -> Insert:
     """The entry, once for each row that a change returned; `given` are values that the row has."""
-    values = typed(AuditLog, {field.name: getattr(entry, field.name) for field in fields(entry)} | given)
+    values = column_values(AuditLog, {field.name: getattr(entry, field.name) for field in fields(entry)} | given)
     return insert_into(AuditLog).from_select([*values], select(*values.values()).select_from(changed))
 
 
-@query(permitted(keyset.read))
+@query(read_permitted(keyset.read))
 def list_entries(*, by: Caller, filters: Filters, after: After | MISSING, limit: int) -> Sql:
     rows = select(*AUDIT_LOG).where(*filters.match())
-    return for_superusers(by, keyset.answered(filters.order().slice(rows, AuditLog.id, after, limit), limit))
+    return for_superusers(by, keyset.page_row(filters.order().slice(rows, AuditLog.id, after, limit), limit))
 
 
-@query(listed)
+@query(read_page)
 def list_in(
     organization_id: UUID, *, by: Caller, roles: Shape[Roles], filters: Filters, after: After | MISSING, limit: int
 ) -> Sql:
@@ -139,6 +139,6 @@ def list_in(
     )
 
 
-@query(permitted(keyset.read_one))
+@query(read_permitted(keyset.read_one))
 def find(audit_log_id: UUID, *, by: Caller) -> Sql:
     return for_superusers(by, keyset.one(select(*AUDIT_LOG).where(AuditLog.id == audit_log_id)))

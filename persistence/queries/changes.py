@@ -34,8 +34,8 @@ from persistence.authorization import (
     SessionOver,
     authority,
     concerns_alone,
-    followed,
-    heard,
+    followed_feeds,
+    is_heard,
     me,
     refusal,
     role_in,
@@ -97,10 +97,10 @@ def find(organization_id: UUID | MISSING, *, by: Caller, after: Position | MISSI
     MISSING: those that are still to be told to anybody. With each row comes what there is to say of the log.
     """
     caller = me(by)
-    feeds = followed(by, caller, organization_id)
+    feeds = followed_feeds(by, caller, organization_id)
     same: ColumnElement[bool] = literal_column(f"identity = {IDENTITY}").label("is_current")
     log = select(EventLog.epoch, EventLog.first_seq, EventLog.first_day, same).cte("log")
-    here = [Event.feed_id == feeds.c.feed_id, heard(Event, feeds, log.c.first_seq)]
+    here = [Event.feed_id == feeds.c.feed_id, is_heard(Event, feeds, log.c.first_seq)]
     if organization_id is not MISSING:
         here.append(Event.type.not_in(ALONE))
     elif by.token_id is not MISSING:
@@ -114,14 +114,14 @@ def find(organization_id: UUID | MISSING, *, by: Caller, after: Position | MISSI
     each = some.correlate(feeds, log).lateral("each")
     merged = select(*each.c).select_from(feeds.join(log, true()).join(each, true()))
     page = merged.order_by(each.c.xid, each.c.seq).limit(limit + 1).cte("page")
-    told = select(*page.c, moved(page, feeds, log.c.first_seq)).cte("told")
+    told = select(*page.c, is_move(page, feeds, log.c.first_seq)).cte("told")
     followed_ones = func.array(select(feeds.c.feed_id).scalar_subquery(), type_=ARRAY(Member.user_id.type))
     about = log.c.epoch, log.c.first_day, log.c.is_current, followed_ones.label("feeds"), HORIZON.label("horizon")
     rows = caller.join(log, true()).outerjoin(told, true())
     return select(*about, TODAY.label("today"), *told.c).select_from(rows).order_by(told.c.xid, told.c.seq)
 
 
-def moved(page: Any, feeds: Any, first_seq: Any) -> Any:
+def is_move(page: Any, feeds: Any, first_seq: Any) -> Any:
     """Whether an event is half of a move of which the caller reads the other half, too."""
     other, theirs = aliased(Event, name="other"), feeds.alias("theirs")
     half = case((page.c.type == "task.deleted", "task.created"), else_="task.deleted")
@@ -132,7 +132,7 @@ def moved(page: Any, feeds: Any, first_seq: Any) -> Any:
         other.day >= page.c.day - literal_column("1", Integer()),
         other.type == half,
         other.feed_id == theirs.c.feed_id,
-        heard(other, theirs, first_seq),
+        is_heard(other, theirs, first_seq),
     )
     may_be = or_(page.c.type == "task.deleted", (page.c.type == "task.created") & (page.c.version > 1))
     return case((may_be, both), else_=false()).label("moved")
@@ -188,7 +188,7 @@ def find_of_task(task_id: UUID, *, by: Caller, before: int | MISSING, limit: int
     shown = select(Event, false().label("moved")).where(
         Event.feed_id == here.c.feed_id,
         Event.subject_id == task_id,
-        heard(Event, here, log.c.first_seq),
+        is_heard(Event, here, log.c.first_seq),
         Event.seq >= func.coalesce(since.correlate(here).scalar_subquery(), 0),
         when(before, lambda seq: Event.seq < type_coerce(seq, Event.seq.type)),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import update as update_of
 from sqlalchemy.dialects.postgresql import insert
 
 from persistence.authorization import Caller, SessionOver, me
-from persistence.engine.statements import Sql, query, typed
+from persistence.engine.statements import Sql, column_values, query
 from persistence.tables import IdempotencyKey, User
 
 LIFE = timedelta(hours=24)
@@ -26,21 +26,23 @@ class Kept:
     body: bytes | None
 
 
-def kept(records: list[Record]) -> Kept:
+def read_kept(records: list[Record]) -> Kept:
     """What is kept. Raises SessionOver."""
     if not records:
         raise SessionOver
     return Kept(*records[0])
 
 
-@query(kept)
+@query(read_kept)
 def reserve(key: str, *, fingerprint: bytes, old: datetime, by: Caller) -> Sql:
     """The caller's request, new unless it was made later than `old`. Another transaction with the key is waited for.
 
     So is one that deletes the user, before anything is locked for which that may wait. Whose session is over waits for
     nothing.
     """
-    values = typed(IdempotencyKey, {"user_id": User.id, "key": key, "fingerprint": fingerprint, "created_at": by.now})
+    values = column_values(
+        IdempotencyKey, {"user_id": User.id, "key": key, "fingerprint": fingerprint, "created_at": by.now}
+    )
     caller = me(by)
     account = select(*values.values()).select_from(caller.join(User, User.id == caller.c.id))
     account = account.with_for_update(of=User, read=True)

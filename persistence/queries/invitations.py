@@ -13,9 +13,9 @@ from sqlalchemy import update as update_of
 
 from generated import models
 from generated.models import InvitationRole
-from persistence.authorization import Caller, NotVisible, SessionOver, in_reach, listed, listed_in, listed_mine, me
+from persistence.authorization import Caller, NotVisible, SessionOver, in_reach, listed_in, listed_mine, me, read_page
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Rows, Sql, one, query, typed
+from persistence.engine.statements import Rows, Sql, column_values, one, query
 from persistence.tables import Invitation, Member, Organization, User
 
 NEWEST_FIRST = Order(Invitation.created_at.expression, descending=True)
@@ -62,7 +62,9 @@ class Standing:
 @query(lambda _: None)
 def insert(invitation: NewInvitation) -> Sql:
     names = NewInvitation.__dataclass_fields__
-    return insert_into(Invitation).values(typed(Invitation, {name: getattr(invitation, name) for name in names}))
+    return insert_into(Invitation).values(
+        column_values(Invitation, {name: getattr(invitation, name) for name in names})
+    )
 
 
 @query(lambda records: Standing(*records[0]))
@@ -85,7 +87,7 @@ def delete_expired(organization_id: UUID, *, now: datetime) -> Sql:
     return delete_from(Invitation).where(Invitation.organization_id == organization_id, Invitation.expires_at <= now)
 
 
-@query(listed)
+@query(read_page)
 def list_in(organization_id: UUID, *, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of the open invitations of an organization, newest first."""
     names = [name for name in models.Invitation.model_fields if name != "invited_by"]
@@ -98,7 +100,7 @@ def list_in(organization_id: UUID, *, by: Caller, after: After | MISSING, limit:
     )
 
 
-@query(listed)
+@query(read_page)
 def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of the open invitations that the caller may answer, newest first."""
     place = func.json_build_object("id", Organization.id, "name", Organization.name).label("organization")
@@ -159,17 +161,17 @@ def find_place_of_mine(invitation_id: UUID, *, by: Caller) -> Sql:
     return select(found).select_from(caller)
 
 
-def taken(record: Record) -> Taken:
+def read_taken(record: Record) -> Taken:
     return Taken(*record)
 
 
-@query(one(taken))
+@query(one(read_taken))
 def redeem(key: bytes, *, by: Caller) -> Sql:
     """Take the invitation of a token, which is gone with the transaction: of two who take it at once one finds it."""
     return take(redeemable(key, by), func.coalesce(Invitation.mailed_key == key, type_coerce(False, IS.type)))
 
 
-@query(one(taken))
+@query(one(read_taken))
 def answer(invitation_id: UUID, *, by: Caller) -> Sql:
     """Take an invitation of the caller, which is gone with the transaction."""
     return take(and_(Invitation.id == invitation_id, to(by)), type_coerce(False, IS.type))

@@ -12,10 +12,10 @@ from sqlalchemy import update as update_of
 
 from generated import models
 from generated.models import OrganizationRole
-from persistence.authorization import Caller, NotVisible, listed, listed_in, seen, seen_with_role
+from persistence.authorization import Caller, NotVisible, listed_in, read_page, read_visible, seen_with_role
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Sql, query, typed
-from persistence.queries.organizations import grown
+from persistence.engine.statements import Sql, column_values, query
+from persistence.queries.organizations import bump_version
 from persistence.tables import Member, Organization, User
 
 BY_AGE = Order(Member.created_at.expression)
@@ -45,7 +45,7 @@ def member(record: Record) -> models.Member:
     return models.Member.model_validate({**record, "user": dict(record)})
 
 
-def found(records: list[Record]) -> Found:
+def read_found(records: list[Record]) -> Found:
     """The member that `changing` tells of. Raises NotVisible."""
     if not records:
         raise NotVisible
@@ -58,7 +58,7 @@ def standing(record: Record) -> Standing:
     return Standing(*found, may_imply)
 
 
-@query(seen(standing))
+@query(read_visible(standing))
 def find(organization_id: UUID, user_id: UUID, *, by: Caller) -> Sql:
     owners = select(func.count()).where(Member.organization_id == Organization.id, Member.role == "owner")
     more = [User.version.label("user_version"), Organization.kind]
@@ -69,7 +69,7 @@ def find(organization_id: UUID, user_id: UUID, *, by: Caller) -> Sql:
     )
 
 
-@query(listed)
+@query(read_page)
 def list_in(organization_id: UUID, *, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of the members, in the order in which they joined."""
     named = [part for column in USER for part in (column.key, column)]
@@ -78,7 +78,7 @@ def list_in(organization_id: UUID, *, by: Caller, after: After | MISSING, limit:
     return listed_in(organization_id, members, Member.user_id, by=by, order=BY_AGE, after=after, limit=limit)
 
 
-@query(found)
+@query(read_found)
 def insert(organization_id: UUID, user_id: UUID, role: OrganizationRole, *, by: Caller) -> Sql:
     """The active account as a member. Raises NotVisible when there is none.
 
@@ -86,7 +86,7 @@ def insert(organization_id: UUID, user_id: UUID, role: OrganizationRole, *, by: 
     """
     version = select(Organization.version + 1).where(Organization.id == organization_id).scalar_subquery()
     values = {"organization_id": organization_id, "user_id": User.id, "role": role, "version": version}
-    columns = typed(Member, values | {"created_at": by.now, "updated_at": by.now})
+    columns = column_values(Member, values | {"created_at": by.now, "updated_at": by.now})
     account = select(*columns.values()).where(User.id == user_id, User.is_active)
     account = account.with_for_update(of=User, read=True, key_share=True)  # who goes at this moment is waited for
     return changing(insert_into(Member).from_select([*columns], account), organization_id)
@@ -97,14 +97,14 @@ def count(organization_id: UUID) -> Sql:
     return select(func.count()).select_from(Member).where(Member.organization_id == organization_id)
 
 
-@query(found)
+@query(read_found)
 def set_role(organization_id: UUID, user_id: UUID, role: OrganizationRole) -> Sql:
     values = {"role": role, "version": Member.version + 1, "updated_at": func.clock_timestamp()}
     which = Member.organization_id == organization_id, Member.user_id == user_id
     return changing(update_of(Member).where(*which).values(values), organization_id)
 
 
-@query(found)
+@query(read_found)
 def delete(organization_id: UUID, user_id: UUID) -> Sql:
     which = Member.organization_id == organization_id, Member.user_id == user_id
     return changing(delete_from(Member).where(*which), organization_id)
@@ -119,7 +119,7 @@ def delete_all(organization_id: UUID) -> Sql:
 def changing(change: Insert | Update | Delete, organization_id: UUID) -> Sql:
     """The member that a change tells of; the organization is at its next version then."""
     changed = change.returning(Member.user_id, *MEMBERSHIP).cte("changed")
-    organization = grown(organization_id).where(select(changed.c.user_id).exists()).cte("organization")
+    organization = bump_version(organization_id).where(select(changed.c.user_id).exists()).cte("organization")
     user_id, *membership = changed.c
     rows = select(*USER, *membership, User.version.label("user_version")).join(User, User.id == user_id)
     return rows.add_cte(organization)

@@ -18,20 +18,20 @@ from persistence.authorization import (
     InsufficientScope,
     SessionOver,
     in_reach,
-    listed,
     listed_mine,
     me,
-    seen,
+    read_page,
+    read_visible,
     seen_with_role,
 )
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Sql, given, one, query, trusted, typed
+from persistence.engine.statements import Sql, column_values, construct_model, one, present_members, query
 from persistence.tables import Member, Organization, Task
 
 NAMES = tuple(models.Organization.model_fields)
 BATCH = 50_000  # tasks; to delete one only marks a row
 BY_NAME = Order(Organization.name.expression)
-whole = trusted(models.Organization)
+whole = construct_model(models.Organization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class Place:
     may_imply: bool
 
 
-def shown(member_count: ColumnElement[Any], my_role: ColumnElement[Any], stored: Any = Organization) -> list[Any]:
+def organization_columns(
+    member_count: ColumnElement[Any], my_role: ColumnElement[Any], stored: Any = Organization
+) -> list[Any]:
     """The columns of the contract's Organization; what is not said is `stored`."""
     said = {"member_count": member_count, "my_role": my_role}
     return [said[name].label(name) if name in said else getattr(stored, name) for name in NAMES]
@@ -53,20 +55,20 @@ def seen_by_member(by: Caller) -> list[Any]:
     """An organization with the role that the caller has as a member, if as any."""
     members = select(func.count()).where(Member.organization_id == Organization.id).correlate(Organization)
     mine = select(Member.role).where(Member.organization_id == Organization.id, Member.user_id == by.id)
-    return shown(members.scalar_subquery(), mine.correlate(Organization).scalar_subquery())
+    return organization_columns(members.scalar_subquery(), mine.correlate(Organization).scalar_subquery())
 
 
 def place(record: Record) -> Place:
     return Place(whole(record), record["caller_role"], record.get("may_imply", False))
 
 
-@query(seen(place))
+@query(read_visible(place))
 def find(organization_id: UUID, *, by: Caller) -> Sql:
     rows = select(*seen_by_member(by)).where(Organization.id == organization_id)
     return seen_with_role(by, rows, within=Organization.id)
 
 
-@query(listed)
+@query(read_page)
 def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of those that the caller is a member of, by name."""
     rows = select(*seen_by_member(by)).join(Member, Member.organization_id == Organization.id)
@@ -74,7 +76,7 @@ def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(mine, Organization.id, by=by, order=BY_NAME, after=after, limit=limit)
 
 
-def founded(records: list[Record]) -> models.Organization:
+def read_founded(records: list[Record]) -> models.Organization:
     """The row of `insert`. Raises SessionOver, InsufficientScope, Full."""
     if not records:
         raise SessionOver
@@ -85,22 +87,26 @@ def founded(records: list[Record]) -> models.Organization:
     return whole(records[0])
 
 
-@query(founded)
+@query(read_founded)
 def insert(organization_id: UUID, organization: models.OrganizationCreate, *, by: Caller, most: int) -> Sql:
     """A team whose owner is the caller, in one statement; none where `most` of those are there that the caller made."""
     caller, moments = me(by), {"created_at": by.now, "updated_at": by.now}
     made = select(Organization.id).where(Organization.created_by == by.id).limit(most).subquery()
     has_room = select(func.count()).select_from(made).scalar_subquery() < type_coerce(most, Organization.version.type)
-    team = {"id": organization_id, "kind": literal("team"), "created_by": caller.c.id} | given(organization) | moments
+    team = (
+        {"id": organization_id, "kind": literal("team"), "created_by": caller.c.id}
+        | present_members(organization)
+        | moments
+    )
     reaches_all = in_reach(type_coerce(organization_id, Organization.id.type), by)  # and no token has a new one
-    rows = select(*typed(Organization, team).values()).select_from(caller).where(has_room, reaches_all)
+    rows = select(*column_values(Organization, team).values()).select_from(caller).where(has_room, reaches_all)
     stored = [getattr(Organization, name) for name in NAMES if name in Organization.__table__.columns]
     new = insert_into(Organization).from_select([*team], rows).returning(*stored).cte("founded")
     owner = {"organization_id": new.c.id, "user_id": caller.c.id, "role": literal("owner")} | moments
-    rows = select(*typed(Member, owner).values()).select_from(new.join(caller, true()))
+    rows = select(*column_values(Member, owner).values()).select_from(new.join(caller, true()))
     joined = insert_into(Member).from_select([*owner], rows).cte("joined")
     shown_to = caller.outerjoin(new, true())
-    columns = *shown(literal(1), literal("owner"), new.c), reaches_all.label("reaches_all")
+    columns = *organization_columns(literal(1), literal("owner"), new.c), reaches_all.label("reaches_all")
     return select(*columns).select_from(shown_to).add_cte(joined)
 
 
@@ -119,7 +125,9 @@ def find_kind(organization_id: UUID) -> Sql:
 @query(lambda records: whole(records[0]))
 def update(organization_id: UUID, patch: models.OrganizationPatch, *, by: Caller) -> Sql:
     """The organization with these values. It must be locked, and the caller allowed to change it."""
-    return grown(organization_id, **typed(Organization, given(patch))).returning(*seen_by_member(by))
+    return bump_version(organization_id, **column_values(Organization, present_members(patch))).returning(
+        *seen_by_member(by)
+    )
 
 
 @query(lambda records: int(records[0][0]))
@@ -144,7 +152,7 @@ def delete(organization_id: UUID) -> Sql:
     return delete_from(Organization).where(Organization.id == organization_id)
 
 
-def grown(organization_id: UUID, **values: Any) -> Update:
+def bump_version(organization_id: UUID, **values: Any) -> Update:
     """The organization at its next version, with these values."""
     next_version = {"version": Organization.version + 1, "updated_at": func.clock_timestamp()}
     return update_of(Organization).where(Organization.id == organization_id).values(values | next_version)

@@ -11,12 +11,12 @@ from persistence.engine.statements import Shape, Sql, query
 BATCH = 1000
 
 
-def counted(records: list[Record]) -> int:
+def read_count(records: list[Record]) -> int:
     count: int = records[0][0]
     return count
 
 
-@query(counted)
+@query(read_count)
 def delete_batch(moment: Shape[InstrumentedAttribute[datetime]], *, before: datetime) -> Sql:
     """At most BATCH of the rows whose `moment`, a column of their table, is earlier. What comes back is how many."""
     table = moment.class_.__table__

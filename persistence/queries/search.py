@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 
-from persistence.authorization import Caller, listed, listed_in, listed_mine, places_of
+from persistence.authorization import Caller, listed_in, listed_mine, places_of, read_page
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Sql, query, unindexed
+from persistence.engine.statements import Sql, fence_planner, query
 from persistence.queries.task_filters import Filters
 from persistence.queries.tasks import select_tasks
 from persistence.search.folding import Run, is_unspaced, pair_units, split_runs
@@ -73,7 +73,7 @@ def write_term(term: Term[list[Run]]) -> str:
     return f"{'!' if term.negated else ''}({written}{':*' if is_beginning else ''})"
 
 
-@query(listed)
+@query(read_page)
 def search_in(
     organization_id: UUID | MISSING,
     wanted: Wanted,
@@ -119,5 +119,5 @@ def list_matching(
     return (
         select(Task.organization_id, Task.id, rank)
         .select_from(asked.join(Task, Task.search_vector.bool_op("@@")(asked.c.match)))
-        .where(unindexed(Task.organization_id == asked.c.id), *kept)
+        .where(fence_planner(Task.organization_id == asked.c.id), *kept)
     )

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, any_, case, or_, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from generated.models import TaskPriority, TaskStatus
-from persistence.engine.statements import unindexed, when
+from persistence.engine.statements import fence_planner, when
 from persistence.tables import Task
 
 LEAST, GREATEST = UUID(int=0), UUID(int=2**128 - 1)
@@ -57,15 +57,15 @@ class Filters:
         everything = and_(
             among(Task.status, self.status),
             among(Task.priority, self.priority),
-            kept(Task.completed, operator.eq, self.completed),
-            kept(Task.user_id, operator.eq, self.user_id),
-            *[kept(column.is_not(None), operator.eq, getattr(self, name)) for name, column in NULLABLE.items()],
-            *[kept(column, operator.ge, getattr(self, f"{name}_after")) for name, column in INSTANTS.items()],
-            *[kept(column, operator.lt, getattr(self, f"{name}_before")) for name, column in INSTANTS.items()],
+            keep_where(Task.completed, operator.eq, self.completed),
+            keep_where(Task.user_id, operator.eq, self.user_id),
+            *[keep_where(column.is_not(None), operator.eq, getattr(self, name)) for name, column in NULLABLE.items()],
+            *[keep_where(column, operator.ge, getattr(self, f"{name}_after")) for name, column in INSTANTS.items()],
+            *[keep_where(column, operator.lt, getattr(self, f"{name}_before")) for name, column in INSTANTS.items()],
             kept_due(operator.ge, self.due_after, self.due_after_day),
             kept_due(operator.lt, self.due_before, self.due_before_day),
         )
-        return unindexed(everything)
+        return fence_planner(everything)
 
     def ends(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
         """Where in the index that begins with this column the list begins and ends.
@@ -79,7 +79,7 @@ class Filters:
         ]
 
 
-def kept(column: Any, compare: Callable[[Any, Any], ColumnElement[bool]], value: Any) -> ColumnElement[bool]:
+def keep_where(column: Any, compare: Callable[[Any, Any], ColumnElement[bool]], value: Any) -> ColumnElement[bool]:
     typed = type_coerce(value, column.type)
     return or_(typed.is_(None), compare(column, typed))
 

@@ -33,16 +33,16 @@ from persistence.authorization import (
     Roles,
     Room,
     Target,
-    changed,
-    listed,
     listed_everywhere,
     listed_in,
-    placed,
-    seen,
+    read_changed,
+    read_page,
+    read_placed,
+    read_visible,
     seen_by,
 )
 from persistence.engine.keyset import After, Order, read_item
-from persistence.engine.statements import Shape, Sql, given, one_of, query, when
+from persistence.engine.statements import Shape, Sql, one_of, present_members, query, when
 from persistence.queries.audit import Entry, insert_after
 from persistence.queries.due import INSTANT, SHOWN, changed_due, new_due
 from persistence.queries.task_filters import Filters
@@ -56,7 +56,7 @@ ADDED = {"author": func.json_build_object(*AUTHOR_PARTS, type_=JSON), "shown_ver
 """What a task shows of its author; null when that account is gone."""
 
 
-def shown(*names: str) -> list[Any]:
+def task_columns(*names: str) -> list[Any]:
     """The columns of the contract's Task, or those of what else is told of one, by their names."""
     of_author = {
         name: select(part).where(AUTHOR.id == HERE).scalar_subquery().label(name) for name, part in ADDED.items()
@@ -69,7 +69,7 @@ def own(name: str) -> Any:
     return SHOWN if name == "due_date" else getattr(Task, name)
 
 
-TAGGED = shown(*models.Task.model_fields, "shown_version")
+TAGGED = task_columns(*models.Task.model_fields, "shown_version")
 WRITER = select(ADDED["author"].label("author")).where(AUTHOR.id == Task.user_id).limit(1).lateral("writer")
 """The author, looked up once for all tasks of a page that one wrote: PostgreSQL remembers joins, not scalar subqueries.
 
@@ -101,12 +101,12 @@ def select_tasks(*more: ColumnElement[Any]) -> Select[Any]:
     return select(*columns, *more).select_from(outerjoin(Task, WRITER, true()))
 
 
-@query(seen(read_item))
+@query(read_visible(read_item))
 def find(task_id: UUID, *, by: Caller) -> Sql:
     return seen_by(by, select(*TAGGED).where(Task.id == task_id), within=Task.organization_id)
 
 
-@query(listed)
+@query(read_page)
 def list_in(
     organization_id: UUID | MISSING,
     *,
@@ -134,7 +134,7 @@ def list_in(
     return listed_in(organization_id, rows, Task.id, by=by, order=order, after=after, limit=limit, counted=counted)
 
 
-@query(placed)
+@query(read_placed)
 def insert(
     task_id: UUID,
     task: models.TaskCreate,
@@ -152,7 +152,7 @@ def insert(
     """
     target = organization(organization_id, by, roles, room)
     now = func.statement_timestamp()  # as far as PostgreSQL can tell it for a row that does not exist yet
-    values = given(task) | {
+    values = present_members(task) | {
         "id": task_id,
         "organization_id": organization_id,
         "user_id": by.id,
@@ -166,7 +166,7 @@ def insert(
     return target.after(target.insert(Task, **values).returning(*TAGGED))
 
 
-@query(changed)
+@query(read_changed)
 def update(
     task_id: UUID,
     patch: models.TaskPatch,
@@ -178,10 +178,10 @@ def update(
     roles: Shape[Roles],
 ) -> Sql:
     """The task with what is given. `vector`, `title_key`: of the texts that are."""
-    return patched(target(task_id, by, roles), patch, vector, title_key, versions=versions)
+    return apply_patch(target(task_id, by, roles), patch, vector, title_key, versions=versions)
 
 
-@query(changed)
+@query(read_changed)
 def update_to_move(
     task_id: UUID,
     patch: models.TaskPatch,
@@ -195,10 +195,10 @@ def update_to_move(
 ) -> Sql:
     """As `update`, of a task that then moves to the destination, unless it is there: its version grows by the move."""
     mine, is_there = target(task_id, by, roles), Task.organization_id == destination
-    return patched(mine, patch, vector, title_key, versions=versions, grows=is_there)
+    return apply_patch(mine, patch, vector, title_key, versions=versions, grows=is_there)
 
 
-def patched(
+def apply_patch(
     mine: Target,
     patch: models.TaskPatch,
     vector: str | MISSING,
@@ -207,7 +207,7 @@ def patched(
     versions: Sequence[int] | MISSING,
     grows: ColumnElement[bool] | None = None,
 ) -> Sql:
-    values = given(patch)
+    values = present_members(patch)
     values |= changed_due(values)
     found_by = {"search_vector": found_by_texts(values, vector)} if values.keys() & {"title", "description"} else {}
     found_by |= {} if title_key is MISSING else {"title_key": type_coerce(title_key, Task.title_key.type)}
@@ -222,7 +222,7 @@ def found_by_texts(values: dict[str, Any], vector: str | MISSING) -> ColumnEleme
     return whole_vector(vector, Task.organization_id)
 
 
-@query(placed)
+@query(read_placed)
 def move(
     task_id: UUID,
     *,
@@ -252,7 +252,7 @@ def move(
     return target.after(moved.returning(*TAGGED), lambda gone: [insert_after(gone, each) for each in (left, arrived)])
 
 
-@query(changed)
+@query(read_changed)
 def set_completed(
     task_id: UUID,
     *,
@@ -271,11 +271,11 @@ def set_completed(
     return change(target(task_id, by, roles), versions, {"status": status})
 
 
-@query(changed)
+@query(read_changed)
 def delete(task_id: UUID, *, versions: Sequence[int] | MISSING, by: Caller, roles: Shape[Roles], entry: Entry) -> Sql:
     """The task as it was. Its organization has an audit log of it."""
     mine = target(task_id, by, roles)
-    gone = delete_from(Task).where(*selected(mine, versions)).returning(*TAGGED)
+    gone = delete_from(Task).where(*select_versions(mine, versions)).returning(*TAGGED)
     return mine.after(gone, lambda gone: [insert_after(gone, entry, organization_id=gone.c.organization_id)])
 
 
@@ -298,11 +298,11 @@ def organization(organization_id: UUID, by: Caller, roles: Roles, room: Room | M
 
 def target(task_id: UUID, by: Caller, roles: Roles) -> Target:
     """The task, locked until the statement ends."""
-    keys = select(Task.organization_id, Task.id, Task.version, *shown("shown_version")).where(Task.id == task_id)
+    keys = select(Task.organization_id, Task.id, Task.version, *task_columns("shown_version")).where(Task.id == task_id)
     return Target(keys.with_for_update(of=Task, key_share=True), within=Task.organization_id, by=by, roles=roles)
 
 
-def selected(mine: Target, versions: Sequence[int] | MISSING) -> list[ColumnElement[bool]]:
+def select_versions(mine: Target, versions: Sequence[int] | MISSING) -> list[ColumnElement[bool]]:
     return [mine.is_(Task, "organization_id", "id"), when(versions, lambda versions: one_of(Task.version, versions))]
 
 
@@ -332,7 +332,10 @@ def change(
         "updated_at": case((differs, now), else_=Task.updated_at),
     }
     return mine.after(
-        update_of(Task).where(*selected(mine, versions)).values(typed | grown | (derived or {})).returning(*TAGGED)
+        update_of(Task)
+        .where(*select_versions(mine, versions))
+        .values(typed | grown | (derived or {}))
+        .returning(*TAGGED)
     )
 
 

@@ -37,7 +37,7 @@ class Kept(NamedTuple):
     time: timedelta
 
 
-def kept(settings: Settings) -> list[Kept]:
+def retention_rules(settings: Settings) -> list[Kept]:
     return [
         Kept(Session.expires_at, timedelta(days=30)),
         Kept(AccessToken.expires_at, timedelta(days=30)),
@@ -57,7 +57,7 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace, settings: Settings) -> int:
     with open_url(settings) as url:
-        asyncio.run(report(url, kept(settings)))
+        asyncio.run(report(url, retention_rules(settings)))
         asyncio.run(prune_events(url, settings.event_retention_days))
         asyncio.run(success.note_success(url, "prune"))
     return 0

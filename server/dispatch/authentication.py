@@ -141,7 +141,7 @@ class Callers:
         claims = self.process.tokens.verify_refresh(refresh_token)
         return Principal(claims.user_id, claims.session_id)
 
-    async def arrived(self, call: PublicCall, guest: Guest) -> Call:
+    async def provision(self, call: PublicCall, guest: Guest) -> Call:
         """The call by the account of a guest, made at first sight. Raises SessionOver when it was deleted since.
 
         What is known of a token stays true: should its account be deleted, a token of the same time brings none back.

@@ -33,7 +33,7 @@ from generated.operations import (
 )
 from handlers.shared import refresh_cookie
 from handlers.shared.audit_trail import record
-from handlers.shared.call import Call, Client, Process, PublicCall, uncounted
+from handlers.shared.call import Call, Client, Process, PublicCall, count_nothing
 from persistence.authorization import Caller, InsufficientScope, NotAllowed, OwnershipImplied, SessionOver
 from persistence.engine.causes import Caused
 from persistence.engine.pool import Database
@@ -140,17 +140,17 @@ class Calls(binding.Server):
 
     @override
     async def call(self, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]) -> Result:
-        call = self.made(exchange)
+        call = self.build_call(exchange)
         if self.waits is not None and is_waiting(exchange, arguments):
             self.waits.enter(exchange)
         if self.bulkheads is None or not is_behind_bulkhead(exchange, arguments):
-            return await self.repeated(call, exchange, handler, arguments)
+            return await self.run_repeatedly(call, exchange, handler, arguments)
         compartment = self.bulkheads.enter(exchange, call.db)
-        result = await self.repeated(replace(call, db=compartment), exchange, handler, arguments)
+        result = await self.run_repeatedly(replace(call, db=compartment), exchange, handler, arguments)
         compartment.has_begun = True
         return result
 
-    async def repeated(
+    async def run_repeatedly(
         self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
     ) -> Result:
         """The handler's result, at the first try that comes to one."""
@@ -159,8 +159,8 @@ class Calls(binding.Server):
         while True:
             try:
                 if isinstance(guest := exchange.principal, Guest) and needs_caller(exchange):
-                    call = await self.callers.arrived(call, guest)
-                return await self.answered(call, exchange, handler, arguments)
+                    call = await self.callers.provision(call, guest)
+                return await self.run_noting_refusals(call, exchange, handler, arguments)
             except Problem:
                 raise
             except Exception as error:
@@ -175,12 +175,12 @@ class Calls(binding.Server):
                 attempt += not isinstance(error, InvalidCachedStatementError)  # each connection has its own plans
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, no secret
 
-    async def answered(
+    async def run_noting_refusals(
         self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
     ) -> Result:
         """The handler's result. What a caller is forbidden is written down."""
         try:
-            result = await self.granted(call, exchange, handler, arguments)
+            result = await self.run_as_role_or_owner(call, exchange, handler, arguments)
         except (Forbidden, NotAllowed, InsufficientScope) as refusal:
             operation = exchange.operation
             is_told = isinstance(refusal, InsufficientScope) or (operation and operation.declares(FORBIDDEN))
@@ -200,7 +200,7 @@ class Calls(binding.Server):
         self.note_use(call)
         return result
 
-    async def granted(
+    async def run_as_role_or_owner(
         self, call: PublicCall, exchange: Exchange, handler: Handler, arguments: Mapping[str, Any]
     ) -> Result:
         """The handler's result, with the caller's own role, or else, of a superuser, with implied ownership.
@@ -243,7 +243,7 @@ class Calls(binding.Server):
             return await handler(call, **arguments)
         return await self.once.run(call, exchange, operation, key, lambda again: handler(again, **arguments))
 
-    def made(self, exchange: Exchange) -> PublicCall:
+    def build_call(self, exchange: Exchange) -> PublicCall:
         if self.db is None:
             raise RuntimeError("the application was not started: run its lifespan")
         now = datetime.now(UTC)
@@ -270,7 +270,7 @@ class Calls(binding.Server):
         """How the handler counts a request by what it changes, once however often the handler runs."""
         limits, operation = self.limits, exchange.operation
         if limits is None or operation is None or not (counted := TERMS[operation.id].rate_class_when):
-            return uncounted
+            return count_nothing
 
         async def count_changes(members: Collection[str]) -> None:
             for member, rate_class in counted.items():
@@ -295,14 +295,14 @@ class Calls(binding.Server):
         return without_accounts or not (terms.feature is None or terms.feature in self.features)
 
     @override
-    def refused(self, exchange: Exchange) -> Problem | None:
+    def judge_credentials(self, exchange: Exchange) -> Problem | None:
         operation, principal = exchange.operation, exchange.principal
         if operation is not None and self.is_off(operation):
-            return disabled(operation)
+            return disabled_problem(operation)
         if isinstance(exchange.refusal, CrossSite):
             return exchange.refusal
         if operation is not None and isinstance(principal, Guest) and TERMS[operation.id].local == "session":
-            return disabled(operation)
+            return disabled_problem(operation)
         if operation is not None and operation.id == READ_METRICS:
             return self.metrics.refusal(exchange.header("authorization"))
         return None
@@ -336,11 +336,11 @@ class Calls(binding.Server):
         return exchange.principal if exchange.cookie else None
 
     async def by_header(self, exchange: Exchange, _scopes: Sequence[str]) -> str | None:
-        """The credentials that `refused` has looked at."""
+        """The credentials that `judge_credentials` has looked at."""
         return exchange.header("authorization")
 
     @override
-    def mismatched(self, operation: Operation, error: ContractError) -> None:
+    def report_mismatch(self, operation: Operation, error: ContractError) -> None:
         """Production would rather send the body, and tell its operator."""
         if self.process.environment is not Environment.production:
             raise error
@@ -403,7 +403,7 @@ def anonymous(exchange: Exchange) -> Problem:
     return LogoutRefused("invalid_token", www_authenticate='Bearer error="invalid_token"', set_cookie=clear)
 
 
-def disabled(operation: Operation) -> Problem:
+def disabled_problem(operation: Operation) -> Problem:
     """The problem that an operation declares for being off."""
     return FeatureDisabled() if FeatureDisabled in operation.problems else SessionNotFound("feature_disabled")
 

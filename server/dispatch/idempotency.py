@@ -43,11 +43,13 @@ class Once:
             try:
                 async with call.db.transaction() as db:
                     again = replace(call, db=db, is_held=True, done=done)
-                    return await self.answered(again, exchange, operation, key, handler)
+                    return await self.answer_once(again, exchange, operation, key, handler)
             except Aside as waiting:
                 done = await waiting.work()
 
-    async def answered(self, call: Call, exchange: Exchange, operation: Operation, key: str, handler: Again) -> Result:
+    async def answer_once(
+        self, call: Call, exchange: Exchange, operation: Operation, key: str, handler: Again
+    ) -> Result:
         """The result, in the transaction of the call."""
         fingerprints = [hmac.digest(subkey, text(exchange), "sha256") for subkey in self.subkeys]
         caller, old = call.caller, call.now - LIFE
@@ -56,12 +58,12 @@ class Once:
         except LockNotAvailableError as error:
             if not idempotency.is_in_progress(error):
                 raise
-            raise declared(operation, CONFLICT, "idempotency_in_progress", SOON) from None
+            raise declared_problem(operation, CONFLICT, "idempotency_in_progress", SOON) from None
         if found.fingerprint not in fingerprints:
-            raise declared(operation, UNPROCESSABLE, "idempotency_key_reused")
+            raise declared_problem(operation, UNPROCESSABLE, "idempotency_key_reused")
         if found.status is not None:
             await rehearse(call, handler)
-            return replayed(operation, found)
+            return replay(operation, found)
         result = await handler(call)
         await keep(call.db, caller.id, key, operation, result)
         return result
@@ -71,7 +73,7 @@ def text(exchange: Exchange) -> bytes:
     return b"\0".join([exchange.method.encode(), exchange.path.rstrip("/").encode(), exchange.content])
 
 
-def declared(operation: Operation, status: int, code: str, *headers: tuple[str, str]) -> Problem:
+def declared_problem(operation: Operation, status: int, code: str, *headers: tuple[str, str]) -> Problem:
     """The problem that the operation declares for it."""
     kind: Any = next(problem for problem in operation.problems if problem.status == status)
     problem: Problem = kind(code)
@@ -111,7 +113,7 @@ async def keep(db: Database, user_id: UUID, key: str, operation: Operation, resu
     )
 
 
-def replayed(operation: Operation, found: Kept) -> Result:
+def replay(operation: Operation, found: Kept) -> Result:
     kind: Any = next(reply.result for reply in operation.replies if reply.result.status == found.status)
     headers: dict[str, Any] = from_json(found.headers or b"{}")
     result: Result = kind(body=Json(found.body or b""), **headers | {"idempotency_replayed": "true"})

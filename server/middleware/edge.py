@@ -17,7 +17,7 @@ from contract.types import Headers, Problem, Streamed
 from generated.operations import InternalError
 from handlers.shared.call import Life
 from persistence.embedded.binaries import EmbeddedError
-from security.access_tokens import hidden
+from security.access_tokens import hide_tokens
 from security.passwords import ClientLeft
 from server.complaints import CommandError
 from server.errors import MethodNotAllowed
@@ -124,7 +124,7 @@ class Edge:
             "request",
             operation=operation.id if operation else None,
             method=exchange.method,
-            path=hidden(scope.get("raw_path", b"").decode("latin-1")),
+            path=hide_tokens(scope.get("raw_path", b"").decode("latin-1")),
             status=status,
             duration_ms=round(seconds * 1000, 3),
             user_id=str(principal.user_id) if principal and principal.user_id else None,

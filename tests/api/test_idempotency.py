@@ -8,7 +8,7 @@ import pytest
 from persistence.authorization import Caller
 from persistence.engine.pool import Pool
 from security.passwords import Passwords
-from server.commands.prune import kept, prune
+from server.commands.prune import prune, retention_rules
 from server.settings.settings import Settings
 from tests.api.conftest import serving
 from tests.client import Answer, ApiClient
@@ -277,7 +277,7 @@ async def test_what_is_kept_is_pruned_after_a_day(fresh_url: str, fresh: Pool, s
             [ada.id, key, age],
         )
 
-    async for _ in prune(fresh_url, kept(settings)):
+    async for _ in prune(fresh_url, retention_rules(settings)):
         pass
 
     assert [record["key"] for record in await fresh.fetch("SELECT key FROM idempotency_keys", [])] == ["new"]

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contract.binding import allowed, handler_of
+from contract.binding import allow_header, handler_of
 from contract.response_encoding import LARGEST_CHECKED, prefers_html
 from contract.types import ContractError, Json, Operation, Streamed
 from generated import models
@@ -267,7 +267,7 @@ class TestAnswers:
     [(["GET"], "GET, HEAD, OPTIONS"), (["POST"], "OPTIONS, POST"), (["PUT", "GET"], "GET, HEAD, OPTIONS, PUT")],
 )
 def test_allow_names_what_is_answered(methods: list[str], value: str) -> None:
-    assert allowed(dict.fromkeys(methods)) == value
+    assert allow_header(dict.fromkeys(methods)) == value
 
 
 @pytest.mark.parametrize(

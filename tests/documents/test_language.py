@@ -1,10 +1,16 @@
-from scripts.language import count_vague_lines, is_participle
+from scripts.language import count_participles, count_vague_lines, is_participle
 
 
 def test_sentences_say_who_does_what() -> None:
     vague = count_vague_lines()
 
     assert vague.per(10_000) < 3, vague.found
+
+
+def test_functions_are_named_by_what_they_do() -> None:
+    participles = count_participles()
+
+    assert participles.per(100) < 2, participles.found
 
 
 def test_an_imperative_is_no_participle() -> None:

@@ -10,7 +10,7 @@ from pydantic import MISSING, BaseModel
 from sqlalchemy import ColumnElement, Integer, String, bindparam, cast, func, literal_column, select
 from sqlalchemy.types import TypeEngine
 
-from persistence.engine.statements import Shape, Sql, given, one, one_of, query, trusted, when
+from persistence.engine.statements import Shape, Sql, construct_model, one, one_of, present_members, query, when
 from persistence.tables import Organization
 from tests.conftest import Bench
 from tests.factories import Factory
@@ -100,7 +100,9 @@ async def test_a_dataclass_is_spread_and_its_missing_fields_are_no_condition(db:
 @query(lambda records: dict(records[0]))
 def select_patch(patch: Patch) -> Sql:
     types: dict[str, TypeEngine[Any]] = {"name": String(), "size": Integer()}
-    columns: list[ColumnElement[Any]] = [cast(value, types[name]).label(name) for name, value in given(patch).items()]
+    columns: list[ColumnElement[Any]] = [
+        cast(value, types[name]).label(name) for name, value in present_members(patch).items()
+    ]
     return select(literal_column("true").label("there"), *columns)
 
 
@@ -158,7 +160,7 @@ async def test_a_value_is_passed_as_often_as_it_is_used(db: Bench) -> None:
     assert await twice(db, 4) == [8]
 
 
-@query(one(trusted(Organized)))
+@query(one(construct_model(Organized)))
 def find(slug: str) -> Sql:
     return select(Organization.kind, Organization.slug, Organization.name).where(Organization.slug == slug)
 

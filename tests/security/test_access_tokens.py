@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from security.access_tokens import AccessTokens, hidden
+from security.access_tokens import AccessTokens, hide_tokens
 from security.keys import Keys
 from security.tokens import InvalidToken
 
@@ -63,8 +63,8 @@ def test_what_has_not_the_form_is_not_ours(change: object) -> None:
 def test_a_path_is_told_without_the_tokens_in_it() -> None:
     token = make_token()
 
-    assert hidden(f"/api/v1/access-tokens/{token}/x") == "/api/v1/access-tokens/dkt_.../x"
-    assert hidden("/api/v1/tasks") == "/api/v1/tasks"
+    assert hide_tokens(f"/api/v1/access-tokens/{token}/x") == "/api/v1/access-tokens/dkt_.../x"
+    assert hide_tokens("/api/v1/tasks") == "/api/v1/tasks"
 
 
 def test_only_so_many_are_remembered() -> None:

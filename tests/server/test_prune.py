@@ -10,7 +10,7 @@ from persistence.engine.pool import Pool
 from persistence.tables import DeletedIdentity, LoginThrottle
 from security.one_time_tokens import hash_token
 from server.__main__ import main
-from server.commands.prune import kept, prune
+from server.commands.prune import prune, retention_rules
 from server.settings.loading import load
 from tests.conftest import Server
 from tests.factories import Factory
@@ -38,7 +38,7 @@ def today() -> datetime:
 async def prune_rows(url: str, *, audit_retention_days: int = 365) -> dict[str, int]:
     """How many rows went, of each table that lost any."""
     settings = load(database_url=url, audit_retention_days=audit_retention_days)
-    return {table: rows async for table, rows in prune(url, kept(settings)) if rows}
+    return {table: rows async for table, rows in prune(url, retention_rules(settings)) if rows}
 
 
 async def test_sessions_go_30_days_after_they_expired(fresh: Pool, fresh_url: str, today: datetime) -> None:

@@ -17,21 +17,21 @@ from persistence.authorization import (
     Full,
     NotVisible,
     SessionOver,
-    listed,
     listed_mine,
     me,
     mine,
     myself,
-    seen,
+    read_page,
+    read_visible,
 )
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Shape, Sql, query, trusted, typed, when
+from persistence.engine.statements import Shape, Sql, column_values, construct_model, query, when
 from persistence.queries.accounts.last_uses import note_latest
 from persistence.tables import AccessToken, Member, User
 
 SHOWN = tuple(getattr(AccessToken, name) for name in models.AccessToken.model_fields)
 NEWEST_FIRST = Order(AccessToken.created_at.expression, descending=True)
-whole = trusted(models.AccessToken)
+whole = construct_model(models.AccessToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class NewToken:
     organization_id: UUID | MISSING
 
 
-def made(records: list[Record]) -> models.AccessToken:
+def read_inserted(records: list[Record]) -> models.AccessToken:
     """The row of `insert`. Raises SessionOver, NotVisible, Full."""
     if not records:
         raise SessionOver
@@ -57,7 +57,7 @@ def made(records: list[Record]) -> models.AccessToken:
     return whole(records[0])
 
 
-@query(made)
+@query(read_inserted)
 def insert(token: NewToken, *, by: Caller, most: int) -> Sql:
     """The access token, for an organization of the caller; none where `most` of the caller's live."""
     caller = me(by)
@@ -78,19 +78,19 @@ def insert(token: NewToken, *, by: Caller, most: int) -> Sql:
         "expires_at": token.expires_at,
     }
     values |= {} if token.organization_id is MISSING else {"organization_id": token.organization_id}
-    rows = select(*typed(AccessToken, values).values()).select_from(caller).where(is_member, has_room)
+    rows = select(*column_values(AccessToken, values).values()).select_from(caller).where(is_member, has_room)
     new = insert_into(AccessToken).from_select([*values], rows).returning(*SHOWN).cte("made")
     return select(*new.c, is_member.label("is_member")).select_from(caller.outerjoin(new, true()))
 
 
-@query(listed)
+@query(read_page)
 def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of the caller's access tokens that are not over, newest first."""
     rows = select(*SHOWN).where(AccessToken.user_id == by.id, *alive(by.now))
     return listed_mine(rows, AccessToken.id, by=by, order=NEWEST_FIRST, after=after, limit=limit)
 
 
-@query(seen(whole))
+@query(read_visible(whole))
 def find(access_token_id: UUID, *, by: Caller) -> Sql:
     """One of the caller's access tokens that are not over."""
     caller = me(by)
@@ -98,17 +98,19 @@ def find(access_token_id: UUID, *, by: Caller) -> Sql:
     return select(*SHOWN).select_from(caller.outerjoin(AccessToken, and_(*own)))
 
 
-@query(seen(lambda _: None))
+@query(read_visible(lambda _: None))
 def revoke(access_token_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
     """End one of the caller's access tokens."""
     which = AccessToken.id == access_token_id, *alive(by.now)
-    return mine(by, lambda me: ended(and_(AccessToken.user_id == me, *which), by.now, reason).returning(AccessToken.id))
+    return mine(
+        by, lambda me: revoke_where(and_(AccessToken.user_id == me, *which), by.now, reason).returning(AccessToken.id)
+    )
 
 
 @query(lambda _: None)
 def end_all(user_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
     """End every access token of a user."""
-    return ended(AccessToken.user_id == user_id, now, reason)
+    return revoke_where(AccessToken.user_id == user_id, now, reason)
 
 
 @query(bool)
@@ -123,7 +125,7 @@ def note_uses(token_ids: Sequence[UUID], moments: Sequence[datetime]) -> Sql:
     return note_latest(AccessToken, token_ids, moments)
 
 
-def ended(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
+def revoke_where(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
     change = update(AccessToken).where(which, AccessToken.revoked_at.is_(None))
     return change.values(revoked_at=now, revoke_reason=literal(reason))
 

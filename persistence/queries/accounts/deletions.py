@@ -45,7 +45,7 @@ def leave_teams(user_id: UUID, teams: Sequence[UUID]) -> Sql:
     theirs = Member.user_id == user_id, one_of(Member.organization_id, teams)
     left = delete_from(Member).where(*theirs).returning(Member.organization_id).cte("left")
     here = Organization.id.in_(select(left.c.organization_id))
-    return update_of(Organization).where(here).values(changed(Organization)).returning(Organization.id)
+    return update_of(Organization).where(here).values(next_version(Organization)).returning(Organization.id)
 
 
 @query(len)
@@ -53,10 +53,10 @@ def leave_tasks(user_id: UUID) -> Sql:
     """How many tasks in teams have no author any more, which changes them: some of those that are left."""
     some = select(Task.organization_id, Task.id).where(Task.user_id == user_id, Task.organization_id != user_id)
     here = tuple_(Task.organization_id, Task.id).in_(some.limit(BATCH))
-    return update_of(Task).where(here).values(changed(Task) | {"user_id": null()}).returning(Task.id)
+    return update_of(Task).where(here).values(next_version(Task) | {"user_id": null()}).returning(Task.id)
 
 
-def changed(table: type[Organization | Task]) -> dict[str, Any]:
+def next_version(table: type[Organization | Task]) -> dict[str, Any]:
     """The next version, as of when the row is written; it never goes back."""
     return {"version": table.version + 1, "updated_at": func.greatest(table.updated_at, func.clock_timestamp())}
 

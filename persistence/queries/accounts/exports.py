@@ -3,7 +3,7 @@
 from pydantic import MISSING
 from sqlalchemy import Boolean, case, column, func, select, values
 
-from persistence.authorization import Caller, listed, listed_mine, of_the_caller
+from persistence.authorization import Caller, listed_mine, of_the_caller, read_page
 from persistence.engine.keyset import After, Order
 from persistence.engine.statements import Rows, Sql, query
 from persistence.queries.audit import AUDIT_LOG
@@ -28,7 +28,7 @@ HALVES = values(column("completed", Boolean), name="halves").data([(False,), (Tr
 """Of the tasks, as the index of their authors has them."""
 
 
-@query(listed)
+@query(read_page)
 def list_identities(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     identity = ExternalIdentity
     rows = select(identity.issuer, identity.subject, identity.created_at).where(identity.user_id == by.id)
@@ -36,14 +36,14 @@ def list_identities(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(rows, identity.subject, by=by, order=order, after=after, limit=limit)
 
 
-@query(listed)
+@query(read_page)
 def list_sessions(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those that are over, too."""
     rows, order = select(*SESSION).where(Session.user_id == by.id), Order(Session.created_at.expression)
     return listed_mine(rows, Session.id, by=by, order=order, after=after, limit=limit)
 
 
-@query(listed)
+@query(read_page)
 def list_access_tokens(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those that are over, too."""
     token = AccessToken
@@ -52,14 +52,14 @@ def list_access_tokens(*, by: Caller, after: After | MISSING, limit: int) -> Sql
     return listed_mine(rows, token.id, by=by, order=Order(token.created_at.expression), after=after, limit=limit)
 
 
-@query(listed)
+@query(read_page)
 def list_memberships(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     rows = select(*MEMBERSHIP).join(Organization, Organization.id == Member.organization_id)
     mine, order = rows.where(Member.user_id == by.id), Order(Member.created_at.expression)
     return listed_mine(mine, Member.organization_id, by=by, order=order, after=after, limit=limit)
 
 
-@query(listed)
+@query(read_page)
 def list_requests(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """What they were answered is told by what they made."""
     kept = IdempotencyKey
@@ -68,7 +68,7 @@ def list_requests(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(rows, kept.key, by=by, order=order, after=after, limit=limit)
 
 
-@query(listed)
+@query(read_page)
 def list_tasks(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those that the caller wrote, where it is a member."""
     written = Task.user_id == by.id, Task.completed == HALVES.c.completed, of_the_caller(Task.organization_id, by)
@@ -77,7 +77,7 @@ def list_tasks(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(rows, Task.id, by=by, order=order, after=after, limit=limit, each=HALVES)
 
 
-@query(listed)
+@query(read_page)
 def list_received(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """Those of others, and those without an author, in the caller's personal organization."""
     rows = select_tasks().where(Task.organization_id == by.id, Task.user_id.is_distinct_from(by.id))
@@ -85,13 +85,13 @@ def list_received(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     return listed_mine(rows, Task.id, by=by, order=order, after=after, limit=limit)
 
 
-@query(listed)
+@query(read_page)
 def list_deeds(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """What the caller did."""
     return entries(select(*AUDIT_LOG).where(AuditLog.actor_id == by.id), by, after, limit)
 
 
-@query(listed)
+@query(read_page)
 def list_suffered(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """What others did to the caller. Where users did it is theirs."""
     theirs = AuditLog.actor_type == "user"

@@ -10,7 +10,7 @@ from sqlalchemy import case, delete, exists, func, select, type_coerce
 from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects.postgresql import insert as upsert_into
 
-from persistence.engine.statements import Sql, one_of, query, typed
+from persistence.engine.statements import Sql, column_values, one_of, query
 from persistence.tables import DeletedIdentity, ExternalIdentity, Member, Organization, Row, User
 
 
@@ -62,7 +62,7 @@ def insert(arrival: Arrival) -> Sql:
     when = {"created_at": arrival.created_at, "updated_at": arrival.created_at}
 
     def also(table: type[Row], **values: Any) -> Any:
-        row = typed(table, values | when)
+        row = column_values(table, values | when)
         return insert_into(table).from_select(list(row), select(*row.values()).select_from(first)).cte()
 
     is_free = ~exists().where(User.email_key == arrival.email_key)

@@ -63,13 +63,13 @@ def find(key: bytes) -> Sql:
 @query(lambda _: None)
 def give_back(key: bytes) -> Sql:
     """Undo an attempt that was not made after all."""
-    return uncounted(key, func.greatest(LoginThrottle.attempts - 1, 0))
+    return uncount_attempts(key, func.greatest(LoginThrottle.attempts - 1, 0))
 
 
 @query(lambda _: None)
 def settle(key: bytes) -> Sql:
     """The attempt was right: it does not count, and no wrong one is in a row with the next."""
-    return uncounted(key, 0)
+    return uncount_attempts(key, 0)
 
 
 @query(lambda _: None)
@@ -78,6 +78,6 @@ def forget(first: bytes, last: bytes) -> Sql:
     return delete(LoginThrottle).where(LoginThrottle.key.between(first, last))
 
 
-def uncounted(key: bytes, attempts: Any) -> Sql:
+def uncount_attempts(key: bytes, attempts: Any) -> Sql:
     values = {"attempts": attempts, "locked_until": null(), "tried": func.greatest(LoginThrottle.tried - 1, 0)}
     return update(LoginThrottle).where(LoginThrottle.key == key).values(values)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Delete, delete, exists, func, or_, select,
 from sqlalchemy import insert as insert_into
 from sqlalchemy.orm import aliased
 
-from persistence.engine.statements import Shape, Sql, one, query, typed
+from persistence.engine.statements import Shape, Sql, column_values, one, query
 from persistence.tables import OneTimeToken, OutboxMail, User
 
 Purpose: TypeAlias = Literal["password_reset", "email_verification", "sign_in"]
@@ -45,17 +45,17 @@ class Found:
 FOUND = OneTimeToken.user_id, OneTimeToken.email, OneTimeToken.bound_to
 
 
-def found(record: Record) -> Found:
+def read_found(record: Record) -> Found:
     return Found(*record)
 
 
 @query(lambda _: None)
 def insert(token: NewToken) -> Sql:
     names = ("key", "user_id", "purpose", "email", "bound_to", "created_at", "expires_at")
-    return insert_into(OneTimeToken).values(typed(OneTimeToken, {name: getattr(token, name) for name in names}))
+    return insert_into(OneTimeToken).values(column_values(OneTimeToken, {name: getattr(token, name) for name in names}))
 
 
-@query(one(found))
+@query(one(read_found))
 def find(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
     """The token, which stays. Its account exists, active or not."""
     return select(*FOUND).join(User, User.id == OneTimeToken.user_id).where(*usable(key, purpose, now))
@@ -79,7 +79,7 @@ def count_mailed(user_id: UUID, purpose: Shape[Purpose], *, now: datetime) -> Sq
     return select(func.count()).where(OneTimeToken.user_id == user_id, *usable)
 
 
-@query(one(found))
+@query(one(read_found))
 def take(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
     """The token, which is gone with the transaction: of two that take it at once one finds it.
 
@@ -91,7 +91,7 @@ def take(key: bytes, purpose: Shape[Purpose], *, now: datetime) -> Sql:
 @query(lambda _: None)
 def end_all(user_id: UUID) -> Sql:
     """End every token of an account that was not used, whatever it is for. The account is locked."""
-    return ended(user_id, true())
+    return delete_tokens(user_id, true())
 
 
 @query(lambda _: None)
@@ -102,10 +102,10 @@ def end_ways_in(user_id: UUID) -> Sql:
     """
     leading = OneTimeToken.purpose.in_(("password_reset", "sign_in"))
     address = select(User.email).where(User.id == user_id).scalar_subquery()
-    return ended(user_id, or_(leading, OneTimeToken.email.is_distinct_from(address)))
+    return delete_tokens(user_id, or_(leading, OneTimeToken.email.is_distinct_from(address)))
 
 
-def ended(user_id: UUID, which: ColumnElement[bool]) -> Delete:
+def delete_tokens(user_id: UUID, which: ColumnElement[bool]) -> Delete:
     """No such token of the account any more, nor a mail that waits to be sent with a link to another address.
 
     Nor one that the account has made for another, as a superuser.

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_of
 
-from persistence.engine.statements import Sql, one, query, typed
+from persistence.engine.statements import Sql, column_values, one, query
 from persistence.tables import Registration, User
 
 
@@ -29,14 +29,16 @@ NAMES = tuple(Registered.__dataclass_fields__)
 REGISTERED = [getattr(Registration, name) for name in NAMES]
 
 
-def registered(record: Record) -> Registered:
+def read_registered(record: Record) -> Registered:
     return Registered(*record)
 
 
 @query(lambda _: None)
 def insert(registration: Registered, *, now: datetime, until: datetime) -> Sql:
     values = {name: getattr(registration, name) for name in NAMES}
-    return insert_into(Registration).values(typed(Registration, values | {"created_at": now, "expires_at": until}))
+    return insert_into(Registration).values(
+        column_values(Registration, values | {"created_at": now, "expires_at": until})
+    )
 
 
 @query(bool)
@@ -51,7 +53,7 @@ def open_link(registration_id: UUID, *, key: bytes, now: datetime, until: dateti
     return update_of(Registration).where(*which).values(key=key, expires_at=until).returning(Registration.id)
 
 
-@query(one(registered))
+@query(one(read_registered))
 def take(key: bytes, *, now: datetime) -> Sql:
     """The registration of a token, which is gone with the transaction: of two who take it at once one finds it."""
     usable = Registration.key == key, Registration.expires_at > now

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, LargeBinary, Update, delete, func, or_, select, type_coerce, update
 from sqlalchemy import insert as insert_into
 
-from persistence.engine.statements import Sql, one, query, typed
+from persistence.engine.statements import Sql, column_values, one, query
 from persistence.tables import RecoveryCode, SecondFactor, User
 
 
@@ -31,7 +31,7 @@ def find(user_id: UUID) -> Sql:
 def insert(factor_id: UUID, *, user_id: UUID, seed: bytes, now: datetime) -> Sql:
     """A factor that is not confirmed yet."""
     values = {"id": factor_id, "user_id": user_id, "seed": seed, "created_at": now}
-    return insert_into(SecondFactor).values(typed(SecondFactor, values))
+    return insert_into(SecondFactor).values(column_values(SecondFactor, values))
 
 
 @query(lambda _: None)
@@ -65,7 +65,7 @@ def accept_recovery_code(user_id: UUID, *, key: bytes) -> Sql:
 def confirm(user_id: UUID, *, now: datetime) -> Sql:
     """The factor is asked for from now on."""
     on = update(SecondFactor).where(SecondFactor.user_id == user_id).values(confirmed_at=now).cte("confirmed")
-    return switched(user_id, is_on=True).add_cte(on)
+    return switch_factor(user_id, is_on=True).add_cte(on)
 
 
 @query(lambda _: None)
@@ -73,10 +73,10 @@ def delete_of(user_id: UUID) -> Sql:
     """No factor is asked for any more, and no recovery code counts."""
     codes = delete(RecoveryCode).where(RecoveryCode.user_id == user_id).cte("codes")
     factor = delete(SecondFactor).where(SecondFactor.user_id == user_id).cte("factor")
-    return switched(user_id, is_on=False).add_cte(codes, factor)
+    return switch_factor(user_id, is_on=False).add_cte(codes, factor)
 
 
-def switched(user_id: UUID, *, is_on: bool) -> Update:
+def switch_factor(user_id: UUID, *, is_on: bool) -> Update:
     values = {"mfa_enabled": is_on, "version": User.version + 1, "updated_at": func.clock_timestamp()}
     return update(User).where(User.id == user_id).values(values)
 
@@ -89,5 +89,5 @@ def delete_recovery_codes(user_id: UUID) -> Sql:
 @query(lambda _: None)
 def insert_recovery_codes(user_id: UUID, *, keys: Sequence[bytes], now: datetime) -> Sql:
     each = func.unnest(type_coerce(keys, ARRAY(LargeBinary))).column_valued("key")
-    values = typed(RecoveryCode, {"user_id": user_id, "created_at": now})
+    values = column_values(RecoveryCode, {"user_id": user_id, "created_at": now})
     return insert_into(RecoveryCode).from_select(["user_id", "created_at", "key"], select(*values.values(), each))

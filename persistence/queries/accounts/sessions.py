@@ -29,16 +29,16 @@ from persistence.authorization import (
     Caller,
     SessionOver,
     for_superusers,
-    listed,
     listed_mine,
     me,
     mine,
-    permitted,
-    seen,
+    read_page,
+    read_permitted,
+    read_visible,
 )
 from persistence.engine import keyset
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Rows, Shape, Sql, one, query, trusted, typed, when
+from persistence.engine.statements import Rows, Shape, Sql, column_values, construct_model, one, query, when
 from persistence.queries.accounts.last_uses import note_latest
 from persistence.tables import Session, User
 
@@ -106,7 +106,7 @@ LISTED += [Session.created_at, Session.last_used_at, Session.expires_at]
 NEWEST_FIRST = Order(Session.created_at.expression, descending=True)
 
 
-@query(one(trusted(models.User)))
+@query(one(construct_model(models.User)))
 def insert(session: NewSession, *, verified: str, most: int, by_code: Shape[bool] = False) -> Sql:
     """The account, if the session began: not when it was deactivated or its password changed since it was verified.
 
@@ -127,18 +127,18 @@ def insert(session: NewSession, *, verified: str, most: int, by_code: Shape[bool
         "last_used_at": now,
         "expires_at": session.expires_at,
     }
-    account = select(*typed(Session, values).values()).with_for_update(read=True)
+    account = select(*column_values(Session, values).values()).with_for_update(read=True)
     asked = User.mfa_enabled if by_code else ~User.mfa_enabled
     account = account.where(User.id == session.user_id, User.is_active, User.hashed_password == verified, asked)
     begun = insert_into(Session).from_select(list(values), account).returning(Session.id, Session.user_id).cte("begun")
     order = Session.last_used_at.desc(), Session.id.desc()
     others = select(Session.id).where(Session.user_id == begun.c.user_id, *alive(now)).order_by(*order)
     excess = others.offset(most - 1).correlate(None).scalar_subquery()  # uncorrelated, or it is about one session
-    evicted = ended(Session.id == any_(func.array(excess)), now, "evicted").cte("evicted")
+    evicted = revoke_where(Session.id == any_(func.array(excess)), now, "evicted").cte("evicted")
     return select(*USER).join(begun, begun.c.user_id == User.id).add_cte(evicted)
 
 
-@query(one(lambda record: (trusted(models.User)(record), Lineage(*record[OF_SESSION]))))
+@query(one(lambda record: (construct_model(models.User)(record), Lineage(*record[OF_SESSION]))))
 def lock(session_id: UUID, *, now: datetime, used_since: datetime) -> Sql:
     """The account and its session, if both are live. The session is locked until the transaction ends.
 
@@ -167,17 +167,17 @@ def rotate(session_id: UUID, *, now: datetime) -> Sql:
 @query(bool)
 def end(session_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
     """End a session of any account."""
-    return ended(Session.id == session_id, now, reason).returning(Session.id)
+    return revoke_where(Session.id == session_id, now, reason).returning(Session.id)
 
 
-@query(seen(lambda record: record["authenticated_at"]))
+@query(read_visible(lambda record: record["authenticated_at"]))
 def find_authenticated_at(*, by: Caller) -> Sql:
     """When the caller signed in, or proved to be there again; None where that is not known."""
     caller = me(by)
     return select(caller.c.id, caller.c.authenticated_at)
 
 
-@query(seen(lambda _: None))
+@query(read_visible(lambda _: None))
 def reauthenticate(*, by: Caller, verified: str | MISSING) -> Sql:
     """The session of the caller was signed in to just now: not when the password changed since it was verified."""
 
@@ -193,7 +193,7 @@ def reauthenticate(*, by: Caller, verified: str | MISSING) -> Sql:
     return mine(by, renew)
 
 
-@query(seen(lambda _: None))
+@query(read_visible(lambda _: None))
 def revoke(session_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
     """End one of the caller's live sessions."""
     return mine(by, lambda me: own(me, by, reason, Session.id == session_id))
@@ -212,7 +212,7 @@ def end_named(session_id: UUID, user_id: UUID, *, now: datetime, reason: Shape[s
     """End the session that a token names. Whether it was live; None when there is none, or it is another user's."""
     named = and_(Session.id == session_id, Session.user_id == user_id)
     found = select(Session.id).where(named).cte("found")
-    over = ended(and_(named, Session.expires_at > now), now, reason).returning(Session.id).cte("over")
+    over = revoke_where(and_(named, Session.expires_at > now), now, reason).returning(Session.id).cte("over")
     return select(over.c.id.is_not(None)).select_from(found.outerjoin(over, true()))
 
 
@@ -232,19 +232,19 @@ def revoke_others(*, by: Caller, reason: Shape[str]) -> Sql:
 def end_others(user_id: UUID, *, by: Caller, reason: Shape[str]) -> Sql:
     """End every session of a user but the one that the caller is in."""
     another = when(by.session_id, lambda session_id: Session.id != session_id)
-    return ended(and_(Session.user_id == user_id, another), by.now, reason)
+    return revoke_where(and_(Session.user_id == user_id, another), by.now, reason)
 
 
 @query(bool)
 def end_all(user_id: UUID, *, now: datetime, reason: Shape[str]) -> Sql:
     """End every session of a user."""
-    return ended(Session.user_id == user_id, now, reason).returning(Session.id)
+    return revoke_where(Session.user_id == user_id, now, reason).returning(Session.id)
 
 
-@query(permitted(keyset.read))
+@query(read_permitted(keyset.read))
 def list_of(user_id: UUID, *, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of a user's live sessions, newest first, for superusers."""
-    page = keyset.answered(NEWEST_FIRST.slice(live_of(user_id, by), Session.id, after, limit), limit)
+    page = keyset.page_row(NEWEST_FIRST.slice(live_of(user_id, by), Session.id, after, limit), limit)
     return for_superusers(by, page.having(exists().where(User.id == user_id)))
 
 
@@ -253,7 +253,7 @@ def live_of(user_id: UUID, by: Caller) -> Rows:
     return select(*LISTED, same.label("is_current")).where(Session.user_id == user_id, *alive(by.now))
 
 
-@query(listed)
+@query(read_page)
 def list_mine(*, by: Caller, after: After | MISSING, limit: int) -> Sql:
     """A page of the caller's live sessions, newest first."""
     rows = live_of(by.id, by)
@@ -267,11 +267,11 @@ def note_uses(session_ids: Sequence[UUID], moments: Sequence[datetime]) -> Sql:
 
 
 def own(me: ColumnElement[UUID], by: Caller, reason: str, *conditions: ColumnElement[bool]) -> Update:
-    change = ended(and_(Session.user_id == me, *alive(by.now), *conditions), by.now, reason)
+    change = revoke_where(and_(Session.user_id == me, *alive(by.now), *conditions), by.now, reason)
     return change.returning(Session.id)
 
 
-def ended(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
+def revoke_where(which: ColumnElement[bool], now: datetime, reason: str) -> Update:
     return (
         update(Session).where(which, Session.revoked_at.is_(None)).values(revoked_at=now, revoke_reason=literal(reason))
     )

@@ -13,10 +13,10 @@ from sqlalchemy.orm import aliased
 
 from generated import models
 from generated.models import UserSort
-from persistence.authorization import Caller, for_superusers, permitted
+from persistence.authorization import Caller, for_superusers, read_permitted
 from persistence.engine import keyset
 from persistence.engine.keyset import After, Order
-from persistence.engine.statements import Shape, Sql, query, trusted, when
+from persistence.engine.statements import Shape, Sql, construct_model, query, when
 from persistence.queries.accounts.users import USER, cut, key
 from persistence.search.folding import list_beginnings
 from persistence.tables import User
@@ -54,7 +54,7 @@ def order(source: Any, sort: UserSort) -> Order:
     return Order(by, descending=descending)
 
 
-@query(permitted(keyset.read))
+@query(read_permitted(keyset.read))
 def list_all(
     *,
     by: Caller,
@@ -79,19 +79,19 @@ def list_all(
         when(is_superuser, lambda yes: source.is_superuser if yes else ~source.is_superuser),
     )
     once = select(literal(1)).subquery("once")  # merged: of what is found no more is sorted than a page
-    page = keyset.answered(order(source, sort).merged(once, rows, source.id, after, limit), limit)
+    page = keyset.page_row(order(source, sort).merge_pages(once, rows, source.id, after, limit), limit)
     if total:
         page = page.add_columns(select(func.count()).select_from(rows.subquery()).scalar_subquery().label("total"))
     return for_superusers(by, page)
 
 
-@query(permitted(lambda _: None))
+@query(read_permitted(lambda _: None))
 def demand_superuser(*, by: Caller) -> Sql:
     """Raises NotAllowed."""
     return for_superusers(by, select(literal(1)))
 
 
-@query(permitted(trusted(models.User)))
+@query(read_permitted(construct_model(models.User)))
 def hold(user_id: UUID, *, by: Caller) -> Sql:
     """The account, locked until the transaction ends, if the caller may administer it."""
     return for_superusers(by, select(*USER).where(User.id == user_id).with_for_update(key_share=True))

@@ -16,8 +16,8 @@ from sqlalchemy import update as update_of
 from sqlalchemy.orm import aliased
 
 from generated import models
-from persistence.authorization import Caller, account_seen_by, me, mine, myself, seen
-from persistence.engine.statements import Rows, Sql, one, one_of, query, trusted
+from persistence.authorization import Caller, account_seen_by, me, mine, myself, read_visible
+from persistence.engine.statements import Rows, Sql, construct_model, one, one_of, query
 from persistence.queries.accounts.sessions import Origin, is_known
 from persistence.search.folding import fold, list_lexemes
 from persistence.tables import Member, Organization, User
@@ -85,7 +85,7 @@ class Changes:
     words: str
 
     @property
-    def given(self) -> dict[str, Any]:
+    def present_values(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not MISSING}
 
@@ -100,8 +100,8 @@ class Held:
     """None: nothing says when."""
 
 
-def held(record: Record) -> Held:
-    return Held(trusted(models.User)(record), record["by_superuser"], record["authenticated_at"])
+def read_held(record: Record) -> Held:
+    return Held(construct_model(models.User)(record), record["by_superuser"], record["authenticated_at"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Credentials:
     """Whether the account has signed in from there of late."""
 
 
-@query(lambda records: trusted(models.User)(records[0]))
+@query(lambda records: construct_model(models.User)(records[0]))
 def insert(user: NewUser) -> Sql:
     """The account and its personal organization, in one statement."""
     when = {"created_at": user.created_at, "updated_at": user.created_at}
@@ -167,7 +167,7 @@ def credentials(origin: Origin | MISSING) -> Rows:
     return select(*account, is_known(User.id, origin))
 
 
-@query(one(trusted(models.User)))
+@query(one(construct_model(models.User)))
 def find_by_email(email_key: str) -> Sql:
     return select(*USER).where(User.email_key == email_key)
 
@@ -180,12 +180,12 @@ def promote(user_id: UUID) -> Sql:
     return update_of(User).where(*which).values(values).returning(User.id)
 
 
-@query(seen(trusted(models.User)))
+@query(read_visible(construct_model(models.User)))
 def find(user_id: UUID, *, by: Caller) -> Sql:
     return account_seen_by(by, select(*USER).where(User.id == user_id))
 
 
-@query(seen(held))
+@query(read_visible(read_held))
 def hold(user_id: UUID, *, by: Caller) -> Sql:
     """Lock the account until the transaction ends. Rows that refer to it do not wait."""
     return account_seen_by(by, select(*USER).where(User.id == user_id).with_for_update(key_share=True))
@@ -204,14 +204,14 @@ def hold_superusers(user_ids: Sequence[UUID], *, by: Caller) -> Sql:
     return theirs.order_by(User.id).with_for_update(of=User, key_share=True)
 
 
-@query(lambda records: trusted(models.User)(records[0]))
+@query(lambda records: construct_model(models.User)(records[0]))
 def update(user_id: UUID, changes: Changes) -> Sql:
     """The account, which is held, with these values."""
-    values = changes.given | {"version": User.version + 1, "updated_at": func.clock_timestamp()}
+    values = changes.present_values | {"version": User.version + 1, "updated_at": func.clock_timestamp()}
     return update_of(User).where(User.id == user_id).values(values).returning(*USER)
 
 
-@query(seen(trusted(models.User)))
+@query(read_visible(construct_model(models.User)))
 def find_me(*, by: Caller) -> Sql:
     return myself(by, *USER)
 
@@ -221,7 +221,7 @@ def read_time_zone(record: Record) -> str:
     return zone or "UTC"
 
 
-@query(seen(read_time_zone))
+@query(read_visible(read_time_zone))
 def find_my_time_zone(*, by: Caller) -> Sql:
     return myself(by, User.id, User.time_zone)
 
@@ -239,13 +239,13 @@ class Own:
     """Whether the account has signed in from there of late."""
 
 
-@query(seen(lambda record: Own(*record)))
+@query(read_visible(lambda record: Own(*record)))
 def find_my_password(*, by: Caller, origin: Origin | MISSING) -> Sql:
     own = User.id, User.hashed_password, User.email, User.username, User.full_name
     return myself(by, *own, is_known(User.id, origin))
 
 
-@query(seen(lambda _: None))
+@query(read_visible(lambda _: None))
 def set_my_password(*, by: Caller, verified: str, hashed: str) -> Sql:
     """Not when it changed since it was verified."""
     values = {"hashed_password": hashed, "version": User.version + 1, "updated_at": func.clock_timestamp()}

@@ -174,5 +174,5 @@ class Server(binding.Server):
         return result
 
     @override
-    def mismatched(self, operation: Operation, error: ContractError, /) -> None:
+    def report_mismatch(self, operation: Operation, error: ContractError, /) -> None:
         self.trial.mismatches.append(str(error))
