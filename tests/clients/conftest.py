@@ -7,13 +7,25 @@ from pathlib import Path
 import pytest
 
 from tests.clients.packages import GENERATORS, Node, version
-from tests.system.conftest import server_url
+from tests.system.conftest import serving
 
-__all__ = ["server_url"]
+SUPERUSER = {"EMAIL": "root@example.com", "PASSWORD": "the lighthouse keeper's cat"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", type=Path, help="the file that the row of each generator is appended to")
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of a server as an operator starts it, with a superuser that the journeys know."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        serving({f"FIRST_SUPERUSER_{k}": v for k, v in SUPERUSER.items()}) as url,
+    ):
+        for name, value in SUPERUSER.items():
+            patch.setenv(f"SUPERUSER_{name}", value)
+        yield url
 
 
 @pytest.fixture

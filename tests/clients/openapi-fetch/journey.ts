@@ -80,6 +80,25 @@ const second = await change("Second");
 assert.equal(second.response.status, 412);
 assert.equal(told(second.error), "somebody was faster");
 
+const leave = new AbortController();
+const feed = await client.GET("/api/v1/changes/stream", { parseAs: "stream", signal: leave.signal });
+assert(feed.data);
+const firstTask = (async (body: ReadableStream<Uint8Array>) => {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const piece of body) {
+    text += decoder.decode(piece, { stream: true });
+    const told = /^data: (.*task\.created.*)$/m.exec(text)?.[1];
+    if (told !== undefined && text.includes(`${told}\n`)) return JSON.parse(told) as components["schemas"]["Change"];
+  }
+  return undefined;
+})(feed.data);
+await client.POST("/api/v1/tasks", { body: { title: "Seen in the stream" } }); // which has begun: its headers are there
+const seen = (await firstTask)?.data;
+assert(seen && "title" in seen);
+assert.equal(seen.title, "Seen in the stream");
+leave.abort();
+
 const next = await client.POST("/api/v1/auth/refresh", { body: { refresh_token: session.data.refresh_token } });
 assert(next.data);
 token = next.data.access_token;
