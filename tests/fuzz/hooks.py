@@ -28,6 +28,7 @@ from tests.fuzz.people import (
     STRANGER,
     SUPERUSER,
     Account,
+    Program,
     mailed_link,
     new_email,
     register,
@@ -41,8 +42,18 @@ CURSOR = re.compile(r"(?s).{1,2000}")
 ENTITY_TAGS = r'(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*'
 BY_COOKIE = {"logout": cycle((False, True)), "refreshTokens": repeat(True)}  # whether the next call is
 FOR_SUPERUSERS = {operation.id for operation in OPERATIONS if TERMS[operation.id].roles == ("superuser",)}
-LEAVER_IS, GUARDED_IS = "leaver", "guarded"
-CALLERS: dict[str, Account] = {MINE: CALLER, "superuser": SUPERUSER, LEAVER_IS: LEAVER, GUARDED_IS: GUARDED}
+RENAMED = {"updateMyProfile", "replaceUser", "updateUser"}  # which may change the address to sign in by
+FOR_PROGRAMS = {name for name, terms in TERMS.items() if terms.scopes and terms.roles != ("superuser",)} - RENAMED
+LEAVER_IS, GUARDED_IS, PROGRAM_IS = "leaver", "guarded", "program"
+PROGRAM = Program(CALLER, sorted({scope for name in FOR_PROGRAMS for scope in TERMS[name].scopes}))
+CALLERS: dict[str, Account] = {
+    MINE: CALLER,
+    "superuser": SUPERUSER,
+    LEAVER_IS: LEAVER,
+    GUARDED_IS: GUARDED,
+    PROGRAM_IS: PROGRAM,
+}
+BY_PROGRAM = cycle((False, True))  # whether the caller's program calls next, where it may
 WHO = cycle(("superuser", "superuser", "superuser", MINE))  # calls them next
 ENDING = {"deleteMyAccount", "deleteUser", "revokeUserSessions", "resetPassword"}  # the account of LEAVER, its sessions
 OF_LEAVER = {*ENDING, "createPasswordReset"}
@@ -54,7 +65,6 @@ FACTORS: dict[str, Callable[[str], object]] = {  # what there is before GUARDED 
 }
 MISTYPED = cycle((False, False, False, True))  # whether the next code is; five in a row would lock
 LAST_CALLS = {"logout", "logoutAll", "revokeSession"}  # which end the session
-RENAMED = {"updateMyProfile", "replaceUser", "updateUser"}  # which may change the address to sign in by
 LOST = {  # the account, or the session
     "changeMyPassword": "account_locked",
     "reauthenticate": "account_locked",
@@ -119,6 +129,8 @@ class SignedIn:
             return LEAVER_IS
         if name_of(case) in FACTORS:
             return GUARDED_IS
+        if name_of(case) in FOR_PROGRAMS and next(BY_PROGRAM):
+            return PROGRAM_IS
         return next(WHO) if name_of(case) in FOR_SUPERUSERS else MINE
 
     def set(self, case: Case[Any], data: str, context: AuthContext) -> None:

@@ -53,7 +53,7 @@ class Account:
         http.headers["Authorization"] = f"Bearer {self.token}"
         user = http.get(f"{API}/auth/me").raise_for_status().json()["id"]
         self.ids |= {"session_id": tokens["session_id"], "organization_id": make_team(http)}
-        self.ids |= {"access_token_id": an_access_token(http)}
+        self.ids |= {"access_token_id": an_access_token(http)[0]}
         self.ids |= dict.fromkeys(("user_id", "actor_id", "target_id"), user)
 
     def ask_in(self, http: httpx.Client) -> httpx.Response:
@@ -90,7 +90,7 @@ class Account:
     def another_access_token(self, url: str) -> str:
         """The id of an access token that is not over."""
         with self.client(url) as http:
-            return an_access_token(http)
+            return an_access_token(http)[0]
 
     def another_invitation(self, url: str, **to: str) -> tuple[str, dict[str, Any]]:
         """The id of a team that was made just now, and an invitation to it."""
@@ -106,6 +106,21 @@ class Account:
     def leave(self) -> None:
         """The session is over: the next request begins another."""
         self.token = None
+
+
+class Program(Account):
+    """What a user has made an access token for that may do all that the user may."""
+
+    def __init__(self, owner: Account, scopes: Sequence[str]) -> None:
+        super().__init__()
+        self.owner, self.scopes = owner, scopes
+
+    @override
+    def settle_in(self, url: str) -> None:
+        if self.token is None:
+            with self.owner.client(url) as http:
+                self.token = an_access_token(http, self.scopes)[1]
+        self.ids = self.owner.ids
 
 
 class Guarded(Account):
@@ -222,12 +237,16 @@ def make_team(http: httpx.Client) -> str:
     return str(http.post(f"{API}/organizations", json=body).raise_for_status().json()["id"])
 
 
-def an_access_token(http: httpx.Client) -> str:
-    """The id of one: a new one, unless there are as many as an account may have."""
-    made = http.post(f"{API}/access-tokens", json={"name": "A program", "scopes": ["tasks:read"]})
-    if made.is_success:
-        return str(made.json()["id"])
-    return str(http.get(f"{API}/access-tokens").raise_for_status().json()["items"][0]["id"])
+def an_access_token(http: httpx.Client, scopes: Sequence[str] = ("tasks:read",)) -> tuple[str, str]:
+    """The id and the token of a new one, in place of another when there are as many as an account may have."""
+    wanted = {"name": "A program", "scopes": scopes}
+    made = http.post(f"{API}/access-tokens", json=wanted)
+    if made.status_code == httpx.codes.FORBIDDEN:
+        oldest = http.get(f"{API}/access-tokens").raise_for_status().json()["items"][-1]["id"]
+        http.delete(f"{API}/access-tokens/{oldest}").raise_for_status()
+        made = http.post(f"{API}/access-tokens", json=wanted)
+    told = made.raise_for_status().json()
+    return str(told["id"]), str(told["token"])
 
 
 def new_email() -> str:

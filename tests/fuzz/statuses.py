@@ -38,11 +38,13 @@ def count_failures(report: Path) -> Counter[str]:
 
 
 def findings(report: Path) -> list[str]:
-    """What schemathesis found, a line for each: where, which check, what it says, the answer; what it could not try."""
-    found = [
-        f"{operation}: {check['name']}: {one_line(check['failure_info']['failure'])}{describe_exchange(exchange)}"
-        for operation, check, exchange in failures(report)
-    ]
+    """What schemathesis found, a line for each operation and kind with one case of it; and what it could not try."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for operation, check, exchange in failures(report):
+        title = check["failure_info"]["failure"]["title"]
+        line = f"{one_line(check['failure_info']['failure'])}{describe_exchange(exchange)}"
+        alike.setdefault((operation, check["name"], title), []).append(line)
+    found = [f"{' '.join(which[:2])}, {len(lines)} times, as in {lines[0]}" for which, lines in alike.items()]
     with report.open(encoding="utf-8") as lines:
         errors = [json.loads(line)["NonFatalError"] for line in lines if line.startswith('{"NonFatalError"')]
     return found + [f"{error['label']}: {one_line(error['value'])}" for error in errors]
