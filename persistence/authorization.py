@@ -59,7 +59,7 @@ class SessionOver(Exception):  # noqa: N818 - it says what is the case
 
 
 class InsufficientScope(Exception):  # noqa: N818 - it says what is the case
-    """The access token of the caller lives, but is not for this."""
+    """The access token of the caller lives, but is not for this; a text says why when it is not for want of scopes."""
 
 
 class NotVisible(Exception):  # noqa: N818 - it says what is the case

@@ -110,10 +110,10 @@ def unauthorized_problem(code: str) -> Unauthorized:
             return Unauthorized("invalid_token", www_authenticate='Bearer error="invalid_token"')
 
 
-def insufficient_scope(scopes: Sequence[str]) -> InsufficientScope:
-    """The problem for an access token that is not for this (RFC 6750, 3.1); no scopes: no access token is."""
-    if not scopes:
-        detail = "This takes no access token of a program: sign in, and send the token of the session."
+def insufficient_scope(scopes: Sequence[str], reason: str) -> InsufficientScope:
+    """The problem for an access token that is not for this (RFC 6750, 3.1), by its scopes if for no other reason."""
+    if reason or not scopes:
+        detail = reason or "This takes no access token of a program: sign in, and send the token of the session."
         return InsufficientScope("insufficient_scope", detail, www_authenticate='Bearer error="insufficient_scope"')
     needed = " ".join(scopes)
     challenge = f'Bearer error="insufficient_scope", scope="{needed}"'

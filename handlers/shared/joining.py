@@ -14,7 +14,7 @@ from handlers.shared.audit_trail import record
 from handlers.shared.call import Call
 from handlers.shared.preconditions import write_etag
 from persistence.engine.pool import Database
-from persistence.queries import members
+from persistence.queries import invitations, members
 
 
 class Joined(NamedTuple):
@@ -41,6 +41,7 @@ async def join(
             added = await members.insert(step, organization_id, user_id, role, by=call.caller)
     except UniqueViolationError:
         raise conflict from None
+    await invitations.end_for_member(db, organization_id, user_id)
     action, target = AuditAction.organization_member_added, audit_trail.user(user_id)
     success, changes = AuditOutcome.success, ["role"]
     await record(db, call, action, success, target=target, organization_id=organization_id, changes=changes)

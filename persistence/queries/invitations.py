@@ -200,6 +200,15 @@ def revoke_of(organization_id: UUID, user_id: UUID) -> Sql:
 
 
 @query(lambda _: None)
+def end_for_member(organization_id: UUID, user_id: UUID) -> Sql:
+    """End what invites a user there who is a member by now: by id, and by the address that is known to be theirs."""
+    known = User.id == user_id, User.verified_email_key == User.email_key
+    address = select(User.email_key).where(*known).scalar_subquery()
+    here = Invitation.organization_id == organization_id
+    return delete_from(Invitation).where(here, or_(Invitation.user_id == user_id, Invitation.email_key == address))
+
+
+@query(lambda _: None)
 def forget(user_id: UUID) -> Sql:
     """End what invites a user whose account is deleted."""
     return delete_from(Invitation).where(Invitation.user_id == user_id)

@@ -81,7 +81,7 @@ def read_founded(records: list[Record]) -> models.Organization:
     if not records:
         raise SessionOver
     if not records[0]["reaches_all"]:
-        raise InsufficientScope
+        raise InsufficientScope("This access token is for one organization, and makes no other.")
     if records[0][0] is None:
         raise Full
     return whole(records[0])

@@ -195,7 +195,7 @@ class Calls(binding.Server):
                     reason=operation.id,
                 )
             if isinstance(refusal, InsufficientScope):
-                raise insufficient_scope(scopes_of(exchange)) from refusal
+                raise insufficient_scope(scopes_of(exchange), str(refusal)) from refusal
             raise
         self.note_use(call)
         return result

@@ -189,7 +189,10 @@ class TestCalling:
             await program.post("/tasks", {"title": "No", "organization_id": str(place)}, expect=404)
             await program.patch(f"/tasks/{here}", {"organization_id": str(place)}, expect=404)
         problem = await program.post("/organizations", {"name": "New", "slug": "brand-new"}, expect=403)
-        assert problem["code"] == "insufficient_scope"
+        assert (problem["code"], problem["detail"]) == (
+            "insufficient_scope",
+            "This access token is for one organization, and makes no other.",
+        )
         assert titles(await program.get("/tasks", organization_id=str(team))) == ["Here"]
 
     async def test_one_for_an_organization_is_told_of_no_invitation(

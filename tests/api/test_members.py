@@ -114,6 +114,22 @@ class TestPlacing:
         assert (found["member_count"], found["my_role"], found["version"]) == (6, role, 2)
         assert await entries(db) == [("organization.member_added", ada.id, ["role"])]
 
+    async def test_what_invited_a_new_member_is_open_no_more(self, team: Team, make: Factory) -> None:
+        team.people["ada"] = ada = await make.user(email="ada@example.com", email_verified=True)
+        others = await make.team(owner=await make.user())
+        by_id = await make.invitation(team.id, user_id=ada.id)
+        by_address = await make.invitation(team.id, email="ada@example.com")
+        elsewhere = await make.invitation(others, user_id=ada.id)
+        stranger = await make.invitation(team.id, email="eve@example.com")
+
+        await team.place("ada")
+
+        asked = [one["id"] for one in (await team.api.as_(ada).get("/invitations"))["items"]]
+        assert asked == [str(elsewhere)]
+        path = f"/organizations/{team.id}/invitations"
+        left = [one["id"] for one in (await team.api.as_(team.people["owner"]).get(path))["items"]]
+        assert left == [str(stranger)], (by_id, by_address)
+
     async def test_nobody_else_puts_anybody_anywhere(self, team: Team, make: Factory) -> None:
         team.people["ada"] = await make.user()
 
