@@ -204,7 +204,7 @@ asked AS (
     FROM listening JOIN organization_members AS member ON member.user_id = listening.user_id
         AND (place IS NULL OR organization_id = place) AND (reach IS NULL OR organization_id = reach)
 )"""
-"""What `me`, `followed` and `concerns_alone` say of one caller, of many at once, by their numbers."""
+"""What `me`, `followed_feeds` and `concerns_alone` say of one caller, of many at once, by their numbers."""
 
 
 def asked_by(callers: Sequence[tuple[Caller, UUID | MISSING]], now: datetime) -> list[object]:
@@ -225,7 +225,7 @@ HEARD = """log.first_seq < {event}.seq AND (
     {feed}.joined_seq IS NULL OR {feed}.joined_seq < log.first_seq
     OR NOT pg_visible_in_snapshot({event}.transaction::text::xid8, {feed}.joined_after)
 )"""
-"""`heard`, where the feeds are those of `LISTENING`."""
+"""`is_heard`, where the feeds are those of `LISTENING`."""
 
 
 def concerns_alone(by: Caller) -> ColumnElement[bool]:
@@ -268,7 +268,7 @@ def refusal(record: Record, verdict: Exception) -> Exception:
 
 
 def seen_by(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
-    """Those of the rows that the caller may read, each as an item. Read it with `seen`."""
+    """Those of the rows that the caller may read, each as an item. Read it with `read_visible`."""
     caller = me(by)
     visible = rows.where(role_in(within, by, caller).is_not(None)).lateral("visible")
     told = authority(by, caller, visible.c[within.key])
@@ -276,7 +276,7 @@ def seen_by(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> S
 
 
 def seen_with_role(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID]) -> Sql:
-    """As `seen_by`, with the caller's role there at the end, `caller_role`. Read it with `seen` and `standing`."""
+    """As `seen_by`, with the caller's role at the end, `caller_role`. Read it with `read_visible` and `standing`."""
     caller = me(by)
     rows = rows.add_columns(role_in(within, by, caller).label("caller_role"), within.label("inside"))
     found = rows.lateral("found")
@@ -285,13 +285,13 @@ def seen_with_role(by: Caller, rows: Rows, *, within: InstrumentedAttribute[UUID
 
 
 def myself(by: Caller, *columns: Any) -> Sql:
-    """The caller's own account. Read it with `seen`."""
+    """The caller's own account. Read it with `read_visible`."""
     caller = me(by)
     return select(*columns).select_from(caller.join(User, User.id == caller.c.id))
 
 
 def account_seen_by(by: Caller, rows: Rows) -> Sql:
-    """Those of the accounts that the caller sees: all of them, or the own one. Read it with `seen`.
+    """Those of the accounts that the caller sees: all of them, or the own one. Read it with `read_visible`.
 
     `by_superuser` and `authenticated_at` say of the caller what decides about a change.
     """
@@ -302,7 +302,7 @@ def account_seen_by(by: Caller, rows: Rows) -> Sql:
 
 
 def mine(by: Caller, change: Callable[[ColumnElement[UUID]], Update | Delete]) -> Sql:
-    """What a change of the caller's own rows returned. Read it with `seen`.
+    """What a change of the caller's own rows returned. Read it with `read_visible`.
 
     `change` is given the id of the caller, which is null when the session is over.
     """
@@ -336,7 +336,7 @@ def listed_in(
     roles: Roles | None = None,
     counted: Rows | None = None,
 ) -> Sql:
-    """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `listed`.
+    """A page of the rows, if the caller's role there is one of `roles`, or any. Read it with `read_page`.
 
     `counted` are all rows of the list, to tell how many they are.
     """
@@ -358,7 +358,7 @@ def listed_everywhere(
     limit: int,
     counted: Rows | None = None,
 ) -> Sql:
-    """A page of the rows of all organizations that the caller is a member of. Read it with `listed`."""
+    """A page of the rows of all organizations that the caller is a member of. Read it with `read_page`."""
     own = places_of(by).subquery("own")
     here = within == own.c.organization_id
     theirs, count = rows.where(here).correlate(own), None
@@ -390,7 +390,7 @@ def listed_mine(
     limit: int,
     each: FromClause | None = None,
 ) -> Sql:
-    """A page of the rows, which are the caller's own, or those that there are for `each`. Read it with `listed`."""
+    """A page of the rows, which are the caller's own, or those that there are for `each`. Read it with `read_page`."""
     page = order.slice(rows, tie, after, limit) if each is None else order.merge_pages(each, rows, tie, after, limit)
     return answer_page(literal("owner"), None, me(by), page, limit=limit)
 
@@ -460,7 +460,7 @@ class Target:
         return insert(table).from_select(list(values), rows)
 
     def after(self, change: Insert | Update | Delete, log: Callable[[CTE], Sequence[Insert]] = lambda _: ()) -> Sql:
-        """What the change returned, as an item; `log` inserts what it is given that. Read it with `changed`."""
+        """What the change returned, as an item; `log` inserts what it is given that. Read it with `read_changed`."""
         changed = change.cte("changed")
         verdict = self.caller.outerjoin(self.found, self.found.c.role.is_not(None)).outerjoin(changed, true())
         current = [
@@ -494,13 +494,13 @@ def read_changed(records: list[Record]) -> Item:
 
 
 def read_placed(records: list[Record]) -> Item:
-    """As `changed`, with how many there were where that was asked."""
+    """As `read_changed`, with how many there were where that was asked."""
     item, counted = read_changed(records), records[0].get("counted")
     return item if counted is None else item._replace(counted=counted)
 
 
 def for_superusers(by: Caller, rows: Rows) -> Sql:
-    """The rows, if the caller is a superuser. Read it with `permitted`."""
+    """The rows, if the caller is a superuser. Read it with `read_permitted`."""
     caller = me(by)
     shown = rows.add_columns(true().label("shown")).where(caller.c.is_superuser).lateral("shown")
     return select(*shown.c, caller.c.is_superuser.label("allowed")).select_from(caller.outerjoin(shown, true()))

@@ -146,6 +146,6 @@ def read_one(record: Record) -> bytes:
 
 
 def read(record: Record) -> Page:
-    """The page that the row of `answered` tells of."""
+    """The page that the row of `page_row` tells of."""
     following = After(record["last_key"], record["last_id"]) if record["more"] else None
     return Page(record["items"] or b"[]", following, record.get("total"))

@@ -107,7 +107,7 @@ def format_exception(exc_info: ExcInfo) -> list[dict[str, Any]]:
 
 
 def tell(out: TextIO, exc_info: ExcInfo) -> None:
-    """Write an exception for people, with no more in it than `told` has."""
+    """Write an exception for people, with no more in it than `format_exception` has."""
     for stack in reversed(format_exception(exc_info)):
         places = [f'  File "{at["filename"]}", line {at["lineno"]}, in {at["name"]}' for at in stack["frames"]]
         out.write("\n".join(["", *places, f"{stack['exc_type']}: {stack['exc_value']}"]))

@@ -13,5 +13,5 @@ When the context ends, `trial` waits until the server is whole again, compares w
 and writes the row down. It fails unless nothing is lost, stored twice or stuck, and unless every 5xx is a 503 with
 Retry-After. What else the fault promises (a gap, no failure at all), the test asserts afterwards.
 
-What is harmed: `servers.docket` and `servers.embedded`, the fixture `database` with its `Postgres`, a `Wire` between.
+What is harmed: `servers.docket`, `servers.serve_embedded`, `database` with its `Postgres`, a `Wire` between.
 """
