@@ -2704,5 +2704,7 @@ class Export(BaseModel):
     """The requests of the last day that had an `Idempotency-Key`; what they were answered is kept, too."""
     tasks: list[Task]
     """First the tasks that the user wrote, in organizations of which it is a member, then those of others in its personal organization."""
+    changes: list[Change]
+    """What changed in the personal organization, and which teams the user joined and left, as long as the server keeps it; oldest first."""
     audit_logs: list[AuditLog]
     """First what the user did, then what others did to it."""

@@ -3736,8 +3736,8 @@ class ProfileOperations(Protocol[Call_contra]):
 
         Everything that is stored about the caller, as one JSON document that is sent while it is read: the account, its
         identities at other issuers, its sessions, memberships and requests with an `Idempotency-Key`, the tasks that it
-        wrote and can still see and all others of its personal organization, and the audit log of what it did and what
-        was done to it. Of what other users did the log leaves out their session, address and `User-Agent`.
+        wrote and can still see and all others of its personal organization, the changes that `listChanges` tells it alone,
+        and the audit log of what it did and what was done to it. Of what other users did the log leaves out their session, address and `User-Agent`.
 
         Passwords, tokens and keyed hashes are secrets and not part of it. The body has no `Content-Length`; when the
         session ends meanwhile, or the server fails, the connection is closed before the document is complete.

@@ -13,6 +13,7 @@ from handlers.shared.call import Call
 from persistence.authorization import Caller
 from persistence.engine.keyset import After, Page
 from persistence.engine.pool import Database
+from persistence.queries import changes
 from persistence.queries.accounts import exports
 
 BATCH = 1000
@@ -31,6 +32,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     "memberships": (exports.list_memberships,),
     "requests": (exports.list_requests,),
     "tasks": (exports.list_tasks, exports.list_received),
+    "changes": (changes.list_own,),
     "audit_logs": (exports.list_deeds, exports.list_suffered),
 }
 """The members of the contract's `Export` that are lists, and the queries for their items."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from asyncpg import Record
 from pydantic import MISSING
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -40,6 +40,7 @@ from persistence.authorization import (
     refusal,
     role_in,
 )
+from persistence.engine.keyset import After, Page
 from persistence.engine.pool import Database
 from persistence.engine.statements import Sql, query, when
 from persistence.queries.event_log import IDENTITY
@@ -210,6 +211,30 @@ async def read_of_task(
     rows = [record for record in records if record["seq"] is not None]
     shown = rows[:limit]
     return [change_of(row) for row in shown], shown[-1]["seq"] if len(rows) > limit else None
+
+
+@query(lambda records: records)
+def find_own(*, by: Caller, after: Position | MISSING, limit: int) -> Sql:
+    """The events of the caller's own feed, of any epoch, and one more than `limit`."""
+    caller = me(by)
+    own = select(Event, false().label("moved")).where(Event.feed_id == by.id)
+    if after is not MISSING:
+        place = type_coerce(after.xid, Event.xid.type), type_coerce(after.seq, Event.seq.type)
+        own = own.where(Event.day >= after.since, tuple_(Event.xid, Event.seq) > tuple_(*place))
+    page = own.order_by(Event.xid, Event.seq).limit(limit + 1).lateral("page")
+    return select(*page.c).select_from(caller.outerjoin(page, true())).order_by(page.c.xid, page.c.seq)
+
+
+async def list_own(db: Database, *, by: Caller, after: After | MISSING, limit: int) -> Page:
+    """A batch of the changes of the caller's own feed, oldest first. Raises SessionOver."""
+    since = MISSING if after is MISSING else Position(date.fromisoformat(after.key), *map(int, after.id.split()))
+    records = await find_own(db, by=by, after=since, limit=limit)
+    if not records:
+        raise SessionOver
+    rows = [record for record in records if record["seq"] is not None]
+    last = behind(rows[limit - 1]) if len(rows) > limit else None
+    following = None if last is None else After(last.since.isoformat(), f"{last.xid} {last.seq}")
+    return Page(to_json([change_of(row) for row in rows[:limit]]), following)
 
 
 async def look(db: Database, feeds: Sequence[UUID], since: date, xid: int) -> tuple[int, dict[UUID, int]]:

@@ -43,6 +43,7 @@ EXPORTED: dict[type[Row], str] = {
     IdempotencyKey: "ExportedRequest",
     Task: "Task",
     AuditLog: "AuditLog",
+    Event: "Change",
 }
 """The tables, and the schemas that their rows have in the export."""
 LEFT_OUT: dict[type[Row], str] = {
@@ -51,7 +52,6 @@ LEFT_OUT: dict[type[Row], str] = {
     Invitation: "is a question of a team, and gone when it is answered",
     OutboxMail: "is gone when it is sent",
     Registration: "is of no account yet",
-    Event: "what it tells of the caller is in the rows that are exported, and it ends after days",
     EventLog: "is about the log, and no user",
     Job: "what operators do is about no user",
     OneTimeToken: "is kept for half an hour, by a hash",
@@ -81,6 +81,13 @@ COLUMNS_LEFT_OUT = {
     "tasks.search": "made of what is exported",
     "tasks.search_vector": "made of what is exported",
     "tasks.title_key": "made of what is exported",
+    "events.feed_id": OF_THE_CALLER,
+    "events.xid": "a place in the event log",
+    "events.seq": "a place in the event log",
+    "events.day": "is in occurred_at",
+    "events.transaction": "a place in the event log",
+    "events.subject_id": "is in subject",
+    "events.caused_by": "is in actor and request_id",
     "idempotency_keys.user_id": OF_THE_CALLER,
     "idempotency_keys.fingerprint": "a keyed hash",
     "idempotency_keys.headers": "what was answered is that which was made",
@@ -188,6 +195,24 @@ async def test_it_has_every_row_of_several_batches_once(api: ApiClient, make: Fa
     assert len(ids(export["tasks"])) == 2 * MORE
     assert sum(task["completed"] for task in export["tasks"]) == MORE // 2 * 2
     assert [task["user_id"] for task in export["tasks"]] == [str(ada.id)] * MORE + [str(bob.id)] * MORE
+
+
+async def test_it_has_what_changed_for_the_caller_alone(api: ApiClient, make: Factory) -> None:
+    ada, bob = await make.user(), await make.user()
+    team = await make.team(owner=bob, member=ada)
+    for author in (ada, bob):
+        task = await api.as_(author).post("/tasks", {"title": "Own"})
+        await api.as_(author).delete(f"/tasks/{task['id']}")
+    await api.as_(bob).post("/tasks", {"title": "Shared", "organization_id": str(team)})
+
+    changes = (await api.as_(ada).get("/users/me/export"))["changes"]
+
+    ids(changes)
+    assert [(one["type"], one["organization_id"]) for one in changes] == [
+        ("organization.joined", None),
+        ("task.created", str(ada.id)),
+        ("task.deleted", str(ada.id)),
+    ]
 
 
 async def test_head_has_no_body_begins_nothing_and_is_noted_as_granted(
