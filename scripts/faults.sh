@@ -16,6 +16,6 @@ fi
 rows=$(mktemp)
 trap 'rm -f "$rows"' EXIT
 status=0
-"${tests[@]}" --long --rows="$rows" "$@" || status=$?
+"${tests[@]}" -o timeout=0 --long --rows="$rows" "$@" || status=$?
 "$python" -m scripts.reliability "$rows" "$@"
 exit "$status"

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 python=$(scripts/setup.sh requirements-dev.txt)
-exec "$python" -m pytest -o testpaths=tests/proof -s "$@"
+exec "$python" -m pytest -o testpaths=tests/proof -o timeout=0 -s "$@"
