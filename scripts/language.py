@@ -2,11 +2,14 @@
 
 import ast
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.pages import ROOT
+
+GENERATED = re.compile(r"\.|generated$|node_modules$|build$")
+"""Folders that others write."""
 VAGUE = re.compile(r"\b(whoever|whom|nobody)\b", re.IGNORECASE)
 IRREGULAR = re.compile(
     r"(begun|born|bound|broken|built|chosen|done|drawn|driven|felt|forgotten|found|frozen|given|gone|grown|"
@@ -29,14 +32,15 @@ class Tally(NamedTuple):
 
 def sources() -> list[Path]:
     """The Python that is written by hand."""
-    listed = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, check=True)
-    return [Path(name) for name in listed.stdout.splitlines() if not name.startswith("generated/")]
+    rooms = [room for room in sorted(ROOT.iterdir()) if room.is_dir() and not GENERATED.match(room.name)]
+    files = [file for room in rooms for file in sorted(room.rglob("*.py"))]
+    return [file for file in files if not any(GENERATED.match(part) for part in file.relative_to(ROOT).parts)]
 
 
 def count_vague_lines() -> Tally:
     """The lines that say whoever, whom or nobody, where a plain sentence names who does something."""
     lines = [
-        (f"{file}:{number}", line)
+        (f"{file.relative_to(ROOT)}:{number}", line)
         for file in sources()
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
     ]
@@ -45,7 +49,11 @@ def count_vague_lines() -> Tally:
 
 def count_participles() -> Tally:
     """The functions that are named by a bare participle, which tells what comes back and not what happens."""
-    functions = [(f"{file}:{function.lineno}", function.name) for file in sources() for function in functions_of(file)]
+    functions = [
+        (f"{file.relative_to(ROOT)}:{function.lineno}", function.name)
+        for file in sources()
+        for function in functions_of(file)
+    ]
     return Tally([f"{place} {name}" for place, name in functions if is_participle(name)], len(functions))
 
 
