@@ -13,8 +13,9 @@ UNICAST = IPv6Network("2000::/3")
 COMPATIBLE = IPv6Network("::/96")  # once IPv4 in IPv6; no longer given to anybody
 NAT64 = IPv6Network("64:ff9b::/96")
 HTTPS, HTTP = 443, 80
-URL = re.compile(r"(https?)://([^/?#]*)(/[!$-;=?-Z\[\]_a-z~%]*|\?[!$-;=?-Z\[\]_a-z~%]*)?", re.IGNORECASE)
-AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?", re.IGNORECASE)
+FLAGS = re.ASCII | re.IGNORECASE  # or a letter of another script stands for one of ours
+URL = re.compile(r"(https?)://([^/?#]*)(/[!$-;=?-Z\[\]_a-z~%]*|\?[!$-;=?-Z\[\]_a-z~%]*)?", FLAGS)
+AUTHORITY = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?", FLAGS)
 HIGHEST_PORT = 65_535
 
 
