@@ -49,6 +49,8 @@ from persistence.tables import Event, EventLog, Member, Task
 DAY = timedelta(days=1)  # a transaction that writes lasts less: what is untold was written no earlier than this before
 ALONE = ("organization.joined", "organization.left", "organization.deleted")
 """What concerns the owner of a feed alone."""
+BY_DAY, PLACE = (Event.day, Event.xid, Event.seq), ("since", "xid", "seq")
+"""An order that holds beyond an epoch, in which transactions are counted anew; and what a position calls it."""
 HORIZON: ColumnElement[int] = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", Event.xid.type)
 """The oldest transaction that may be running still: what bears a lower `xid` is all there."""
 TODAY: ColumnElement[date] = literal_column("timezone('UTC', clock_timestamp())::date", Event.day.type)
@@ -215,14 +217,15 @@ async def read_of_task(
 
 @query(lambda records: records)
 def find_own(*, by: Caller, after: Position | MISSING, limit: int) -> Sql:
-    """The events of the caller's own feed, of any epoch, and one more than `limit`."""
+    """The events of the caller's own feed, of any epoch, by day, and one more than `limit`."""
     caller = me(by)
     own = select(Event, false().label("moved")).where(Event.feed_id == by.id)
     if after is not MISSING:
-        place = type_coerce(after.xid, Event.xid.type), type_coerce(after.seq, Event.seq.type)
-        own = own.where(Event.day >= after.since, tuple_(Event.xid, Event.seq) > tuple_(*place))
-    page = own.order_by(Event.xid, Event.seq).limit(limit + 1).lateral("page")
-    return select(*page.c).select_from(caller.outerjoin(page, true())).order_by(page.c.xid, page.c.seq)
+        place = [type_coerce(getattr(after, name), column.type) for name, column in zip(PLACE, BY_DAY, strict=True)]
+        own = own.where(Event.day >= after.since, tuple_(*BY_DAY) > tuple_(*place))
+    page = own.order_by(*BY_DAY).limit(limit + 1).lateral("page")
+    rows = select(*page.c).select_from(caller.outerjoin(page, true()))
+    return rows.order_by(page.c.day, page.c.xid, page.c.seq)
 
 
 async def list_own(db: Database, *, by: Caller, after: After | MISSING, limit: int) -> Page:
@@ -232,8 +235,8 @@ async def list_own(db: Database, *, by: Caller, after: After | MISSING, limit: i
     if not records:
         raise SessionOver
     rows = [record for record in records if record["seq"] is not None]
-    last = behind(rows[limit - 1]) if len(rows) > limit else None
-    following = None if last is None else After(last.since.isoformat(), f"{last.xid} {last.seq}")
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = None if last is None else After(last["day"].isoformat(), f"{last['xid']} {last['seq']}")
     return Page(to_json([change_of(row) for row in rows[:limit]]), following)
 
 
