@@ -203,9 +203,9 @@ def revoke_of(organization_id: UUID, user_id: UUID) -> Sql:
 def end_for_member(organization_id: UUID, user_id: UUID) -> Sql:
     """End what invites a user there who is a member by now: by id, and by the address that is known to be theirs."""
     known = User.id == user_id, User.verified_email_key == User.email_key
-    address = select(User.email_key).where(*known).scalar_subquery()
-    here = Invitation.organization_id == organization_id
-    return delete_from(Invitation).where(here, or_(Invitation.user_id == user_id, Invitation.email_key == address))
+    same = User.email_key == Invitation.email_key, func.lower(User.email) == func.lower(Invitation.email)
+    theirs = or_(Invitation.user_id == user_id, exists().where(*known, *same))
+    return delete_from(Invitation).where(Invitation.organization_id == organization_id, theirs)
 
 
 @query(lambda _: None)
