@@ -12,5 +12,5 @@ if [[ "${1:-}" == --write ]]; then options=(); shift; fi
 if (($#)); then options+=(--some); fi
 rows=$(mktemp)
 trap 'rm -f "$rows"' EXIT
-"$python" -m pytest -o testpaths=tests/clients -n 2 --dist loadfile --table="$rows" "$@"
+"$python" -m pytest -o testpaths=tests/clients -o timeout=1800 -n 2 --dist loadfile --table="$rows" "$@"
 "$python" -m scripts.clients "$rows" ${options[@]+"${options[@]}"}

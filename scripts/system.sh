@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 scripts/programs.sh caddy chromium curl git haproxy initdb nginx node npm openssl pgbouncer prometheus redis-server \
   systemd-analyze
 python=$(scripts/setup.sh requirements-dev.txt)
-tests=("$python" -m pytest -o testpaths=tests/system)
+tests=("$python" -m pytest -o testpaths=tests/system -o timeout=1800)
 if (($#)); then exec "${tests[@]}" -n auto --dist loadfile "$@"; fi
 "${tests[@]}" -n auto --dist loadfile -m 'not alone'
 "${tests[@]}" -m alone

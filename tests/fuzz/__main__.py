@@ -90,7 +90,7 @@ def look_closely(url: str, folder: Path, options: Sequence[str]) -> list[str]:
         status = max(status, stray(url, folder, [*STRAY, f"--report-ndjson-path={folder / 'stray.ndjson'}"]))
     if status:
         wrong.append("schemathesis found what is above, and of that")
-        wrong += [finding for report in runs for finding in statuses.findings(report)]
+        wrong += [finding for report in runs if report.exists() for finding in statuses.findings(report)]
     return wrong
 
 

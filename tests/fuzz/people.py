@@ -113,14 +113,16 @@ class Program(Account):
 
     def __init__(self, owner: Account, scopes: Sequence[str]) -> None:
         super().__init__()
-        self.owner, self.scopes = owner, scopes
+        self.owner, self.scopes, self.made_for = owner, scopes, ""
 
     @override
     def settle_in(self, url: str) -> None:
-        if self.token is None:
-            with self.owner.client(url) as http:
-                self.token = an_access_token(http, self.scopes)[1]
+        """Have a token of the account that the owner has now, who may have begun another."""
+        self.owner.settle_in(url)
         self.ids = self.owner.ids
+        if self.token is None or self.made_for != self.ids["user_id"]:
+            with self.owner.client(url) as http:
+                self.token, self.made_for = an_access_token(http, self.scopes)[1], self.ids["user_id"]
 
 
 class Guarded(Account):

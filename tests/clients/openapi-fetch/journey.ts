@@ -81,6 +81,7 @@ assert.equal(second.response.status, 412);
 assert.equal(told(second.error), "somebody was faster");
 
 const leave = new AbortController();
+const bound = setTimeout(() => leave.abort(), 60_000);
 const feed = await client.GET("/api/v1/changes/stream", { parseAs: "stream", signal: leave.signal });
 assert(feed.data);
 const firstTask = (async (body: ReadableStream<Uint8Array>) => {
@@ -97,6 +98,7 @@ await client.POST("/api/v1/tasks", { body: { title: "Seen in the stream" } }); /
 const seen = (await firstTask)?.data;
 assert(seen && "title" in seen);
 assert.equal(seen.title, "Seen in the stream");
+clearTimeout(bound);
 leave.abort();
 
 const next = await client.POST("/api/v1/auth/refresh", { body: { refresh_token: session.data.refresh_token } });
