@@ -46,6 +46,7 @@ from persistence.engine.statements import Sql, query, when
 from persistence.queries.event_log import IDENTITY
 from persistence.tables import Event, EventLog, Member, Task
 
+AT_ONCE = 250  # own changes: their JSON is made by us, while all other requests wait
 DAY = timedelta(days=1)  # a transaction that writes lasts less: what is untold was written no earlier than this before
 ALONE = ("organization.joined", "organization.left", "organization.deleted")
 """What concerns the owner of a feed alone."""
@@ -231,6 +232,7 @@ def find_own(*, by: Caller, after: Position | MISSING, limit: int) -> Sql:
 async def list_own(db: Database, *, by: Caller, after: After | MISSING, limit: int) -> Page:
     """A batch of the changes of the caller's own feed, oldest first. Raises SessionOver."""
     since = MISSING if after is MISSING else Position(date.fromisoformat(after.key), *map(int, after.id.split()))
+    limit = min(limit, AT_ONCE)
     records = await find_own(db, by=by, after=since, limit=limit)
     if not records:
         raise SessionOver
