@@ -50,8 +50,6 @@ AT_ONCE = 250  # own changes: their JSON is made by us, while all other requests
 DAY = timedelta(days=1)  # a transaction that writes lasts less: what is untold was written no earlier than this before
 ALONE = ("organization.joined", "organization.left", "organization.deleted")
 """What concerns the owner of a feed alone."""
-BY_DAY, PLACE = (Event.day, Event.xid, Event.seq), ("since", "xid", "seq")
-"""An order that holds beyond an epoch, in which transactions are counted anew; and what a position calls it."""
 HORIZON: ColumnElement[int] = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", Event.xid.type)
 """The oldest transaction that may be running still: what bears a lower `xid` is all there."""
 TODAY: ColumnElement[date] = literal_column("timezone('UTC', clock_timestamp())::date", Event.day.type)
@@ -218,15 +216,17 @@ async def read_of_task(
 
 @query(lambda records: records)
 def find_own(*, by: Caller, after: Position | MISSING, limit: int) -> Sql:
-    """The events of the caller's own feed, of any epoch, by day, and one more than `limit`."""
+    """The events of the caller's own feed, and one more than `limit`, in an order that has an index.
+
+    No day bounds them: of another epoch, in which transactions were counted anew, none is passed over.
+    """
     caller = me(by)
     own = select(Event, false().label("moved")).where(Event.feed_id == by.id)
     if after is not MISSING:
-        place = [type_coerce(getattr(after, name), column.type) for name, column in zip(PLACE, BY_DAY, strict=True)]
-        own = own.where(Event.day >= after.since, tuple_(*BY_DAY) > tuple_(*place))
-    page = own.order_by(*BY_DAY).limit(limit + 1).lateral("page")
-    rows = select(*page.c).select_from(caller.outerjoin(page, true()))
-    return rows.order_by(page.c.day, page.c.xid, page.c.seq)
+        place = type_coerce(after.xid, Event.xid.type), type_coerce(after.seq, Event.seq.type)
+        own = own.where(tuple_(Event.xid, Event.seq) > tuple_(*place))
+    page = own.order_by(Event.xid, Event.seq).limit(limit + 1).lateral("page")
+    return select(*page.c).select_from(caller.outerjoin(page, true())).order_by(page.c.xid, page.c.seq)
 
 
 async def list_own(db: Database, *, by: Caller, after: After | MISSING, limit: int) -> Page:
